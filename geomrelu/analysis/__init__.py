@@ -1,0 +1,1 @@
+"""Answers on top of a complex; one question a module."""

@@ -1,0 +1,71 @@
+"""Array types, casts at the public boundary and helpers for CSR (ragged) arrays.
+
+A ragged list of rows is stored as ``offsets`` (rows + 1,) and ``values``: row i is
+``values[offsets[i]:offsets[i + 1]]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from geomrelu.errors import ShapeError, WeightError
+
+__all__ = ["BoolArray", "FloatArray", "IntArray", "WordArray", "frozen", "njit", "real_array", "row_ids"]
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+WordArray: TypeAlias = npt.NDArray[np.uint64]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_A = TypeVar("_A", bound=npt.NDArray[Any])
+
+
+def njit(function: _F) -> _F:
+    """Compile with numba, cached on disk, releasing the GIL.
+
+    No fast-math: the error bounds rest on IEEE 754 arithmetic.
+    """
+    return cast(_F, numba.njit(cache=True, nogil=True)(function))
+
+
+def real_array(values: Any, what: str) -> FloatArray:
+    """`values` as a C-contiguous float64 copy that holds exactly the same numbers.
+
+    Raises
+    ------
+    WeightError
+        If an entry is NaN, infinite, complex, not a number, or not representable.
+    """
+    try:
+        given = np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"{what}: rows of unequal length; expected a rectangular array of numbers") from error
+    if given.dtype.kind not in "fiub":
+        raise WeightError(f"{what}: got dtype {given.dtype}, expected real numbers; convert it to float64 first")
+    # An overflow (from longdouble, say) shows as a changed value below, not as a warning.
+    with np.errstate(over="ignore"):
+        result = np.array(given, dtype=np.float64, order="C")
+    if not np.isfinite(result).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(result))[0])
+        raise WeightError(f"{what}: entry {where} is {result[where]}; expected finite numbers only")
+    if given.dtype != np.float64 and not np.array_equal(result.astype(given.dtype), given):
+        raise WeightError(f"{what}: dtype {given.dtype} holds values that float64 cannot; round them first")
+    return result
+
+
+def frozen(array: _A) -> _A:
+    """`array`, C-contiguous and marked read-only."""
+    result = np.ascontiguousarray(array)
+    result.setflags(write=False)
+    return cast(_A, result)
+
+
+def row_ids(offsets: IntArray) -> IntArray:
+    """Row number of every value of a CSR array, shape ``(offsets[-1],)``."""
+    return np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))

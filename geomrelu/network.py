@@ -1,0 +1,261 @@
+"""`Network`: the canonical piecewise-linear program that the engine partitions.
+
+A network is a chain of affine layers.  In layer l the first ``n_neurons`` units are
+rectified, u -> max(u, 0), and the others pass unchanged, so that networks of different
+depth can be joined, and branches carried along, without inventing neurons.  The last layer
+is the output map: it has no neurons.
+
+Weights keep the exact values they were given in (float16, float32 and float64 are all
+exactly representable in float64, in which everything is computed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen, real_array
+from geomrelu.errors import InputDimensionError, InputError, ShapeError
+from geomrelu.patterns import Patterns
+
+__all__ = ["Layer", "Network", "joint_network"]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One affine layer, u = weight h + bias, whose first `n_neurons` units are rectified.
+
+    Attributes
+    ----------
+    weight : (units, inputs) float64
+    bias : (units,) float64
+    n_neurons : int
+        Units ``0 .. n_neurons - 1`` are rectified, the rest pass unchanged.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    n_neurons: int
+
+    @property
+    def n_units(self) -> int:
+        """Number of units, neurons and passing ones."""
+        return int(self.weight.shape[0])
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs."""
+        return int(self.weight.shape[1])
+
+
+class Network:
+    """A ReLU network with exactly the given weights.
+
+    Parameters
+    ----------
+    weights : sequence of (n_l, n_{l-1}) arrays
+        One matrix per affine layer, as in ``torch.nn.Linear.weight``.
+    biases : sequence of (n_l,) arrays, or None
+        None stands for zero biases.
+
+    ReLU stands between consecutive layers; the last layer is the output map.
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not fit each other, or a layer is empty.
+    WeightError
+        If an entry is NaN or infinite.
+
+    Examples
+    --------
+    >>> f = Network([[[1.0, 1.0], [1.0, 1.0]], [[2.0, -4.0]]], [[1.0, 0.0], [-1.0]])
+    >>> f.widths, f.n_inputs, f.n_outputs
+    ((2,), 2, 1)
+    >>> f([[0.0, 0.0], [1.0, -1.0]])
+    array([[1.],
+           [1.]])
+    """
+
+    def __init__(self, weights: Sequence[npt.ArrayLike], biases: Sequence[npt.ArrayLike] | None = None) -> None:
+        if biases is None:
+            biases = [np.zeros(len(np.atleast_1d(np.asarray(w)))) for w in weights]
+        if len(weights) != len(biases):
+            raise ShapeError(f"network: got {len(weights)} weight matrices and {len(biases)} biases; expected as many")
+        last = len(weights) - 1
+        self._set_layers(
+            [
+                _layer(w, b, k, n_neurons=None if k < last else 0)
+                for k, (w, b) in enumerate(zip(weights, biases, strict=True))
+            ]
+        )
+
+    @classmethod
+    def from_layers(cls, layers: Sequence[Layer]) -> Network:
+        """A network from ready `Layer` objects; the last one must have no neurons."""
+        network = cls.__new__(cls)
+        network._set_layers([_layer(v.weight, v.bias, k, v.n_neurons) for k, v in enumerate(layers)])
+        return network
+
+    def _set_layers(self, layers: list[Layer]) -> None:
+        if not layers:
+            raise ShapeError("network: got no layers; expected at least the output layer (a weight matrix and a bias)")
+        for k, (before, after) in enumerate(zip(layers[:-1], layers[1:], strict=True)):
+            if after.n_inputs != before.n_units:
+                raise ShapeError(
+                    f"network: layer {k + 1} takes {after.n_inputs} inputs but layer {k} has {before.n_units} units; "
+                    f"expected weight {k + 1} of shape (*, {before.n_units})"
+                )
+        if layers[-1].n_neurons != 0:
+            raise ShapeError("network: the last layer must have no neurons; append an identity output layer")
+        self.layers: tuple[Layer, ...] = tuple(layers)
+
+    @property
+    def hidden(self) -> tuple[Layer, ...]:
+        """The layers before the output layer."""
+        return self.layers[:-1]
+
+    @property
+    def output(self) -> Layer:
+        """The output layer."""
+        return self.layers[-1]
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs."""
+        return self.layers[0].n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs."""
+        return self.layers[-1].n_units
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons in each hidden layer."""
+        return tuple(layer.n_neurons for layer in self.hidden)
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons in all hidden layers."""
+        return sum(self.widths)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of stored weights and biases."""
+        return sum(layer.weight.size + layer.bias.size for layer in self.layers)
+
+    def _points(self, points: npt.ArrayLike) -> FloatArray:
+        x = np.asarray(points, dtype=np.float64)
+        if x.ndim != 2 or x.shape[1] != self.n_inputs:
+            raise InputDimensionError(f"points: got shape {x.shape}, expected (N, {self.n_inputs})")
+        return x
+
+    def preactivations(self, points: npt.ArrayLike) -> Iterator[FloatArray]:
+        """Yield each hidden layer's units before rectification, (N, units), in float64."""
+        h = self._points(points)
+        for layer in self.hidden:
+            u = h @ layer.weight.T + layer.bias
+            yield u
+            h = u.copy()
+            np.maximum(h[:, : layer.n_neurons], 0.0, out=h[:, : layer.n_neurons])
+
+    def pattern_bits(self, points: npt.ArrayLike) -> BoolArray:
+        """Activation pattern at each point as a float64 forward pass sees it, bool (N, n_neurons)."""
+        x = self._points(points)
+        columns = [
+            u[:, : layer.n_neurons] > 0 for u, layer in zip(self.preactivations(x), self.hidden, strict=True)
+        ]
+        return np.concatenate(columns, axis=1) if columns else np.zeros((len(x), 0), dtype=bool)
+
+    def patterns(self, points: npt.ArrayLike) -> Patterns:
+        """`pattern_bits`, packed."""
+        return Patterns.pack(self.pattern_bits(points), self.widths)
+
+    def __call__(self, points: npt.ArrayLike) -> FloatArray:
+        """Outputs at points (N, n_inputs), float64 forward pass, shape (N, n_outputs)."""
+        h = self._points(points)
+        for layer in self.hidden:
+            h = h @ layer.weight.T + layer.bias
+            np.maximum(h[:, : layer.n_neurons], 0.0, out=h[:, : layer.n_neurons])
+        return np.asarray(h @ self.output.weight.T + self.output.bias)
+
+    def __repr__(self) -> str:
+        shape = "-".join(str(n) for n in (self.n_inputs, *(layer.n_units for layer in self.layers)))
+        return f"Network({shape}, {self.n_neurons} neurons)"
+
+
+def _layer(weight: Any, bias: Any, index: int, n_neurons: int | None) -> Layer:
+    w = real_array(weight, f"weight {index}")
+    b = real_array(bias, f"bias {index}")
+    if w.ndim != 2 or 0 in w.shape:
+        raise ShapeError(f"weight {index}: got shape {w.shape}, expected a non-empty (units, inputs) matrix")
+    if b.shape != (w.shape[0],):
+        raise ShapeError(f"bias {index}: got shape {b.shape}, expected ({w.shape[0]},) to fit weight {index} {w.shape}")
+    n = w.shape[0] if n_neurons is None else int(n_neurons)
+    if not 0 <= n <= w.shape[0]:
+        raise ShapeError(f"layer {index}: got n_neurons={n}, expected between 0 and {w.shape[0]}")
+    return Layer(frozen(w), frozen(b), n)
+
+
+def joint_network(a: Network, b: Network) -> Network:
+    """One network with both networks' outputs, a's first: (n_outputs_a + n_outputs_b).
+
+    Its partition is the common refinement of the two partitions.  Of two networks of
+    different depth the shallower one's outputs are carried along by passing units, which
+    add no neurons.  Exact: no weight is changed or rounded.
+
+    Raises
+    ------
+    InputDimensionError
+        If the networks have different numbers of inputs.
+    """
+    for network in (a, b):
+        if not isinstance(network, Network):
+            raise InputError(f"joint: got {type(network).__name__}, expected two networks")
+    if a.n_inputs != b.n_inputs:
+        raise InputDimensionError(
+            f"joint: the networks take {a.n_inputs} and {b.n_inputs} inputs; expected the same number"
+        )
+    depth = max(len(a.layers), len(b.layers))
+    layers: list[Layer] = []
+    order = None
+    for p, q in zip(_padded(a, depth), _padded(b, depth), strict=True):
+        layer, order = _side_by_side(p, q, order)
+        layers.append(layer)
+    return Network.from_layers(layers)
+
+
+def _padded(network: Network, depth: int) -> list[Layer]:
+    passing = Layer(np.eye(network.n_outputs), np.zeros(network.n_outputs), 0)
+    return [*network.layers, *[passing] * (depth - len(network.layers))]
+
+
+def _side_by_side(p: Layer, q: Layer, order: IntArray | None) -> tuple[Layer, IntArray]:
+    """Both layers as one, and the order of its units in the stack (p's units, then q's).
+
+    Neurons must come first, so units are reordered; `order` is the order that the layer
+    before was given, None for the first layer, whose inputs the two share.
+    """
+    rows_p, rows_q = p.n_units, q.n_units
+    if order is None:
+        weight = np.concatenate([p.weight, q.weight])
+    else:
+        weight = np.zeros((rows_p + rows_q, p.n_inputs + q.n_inputs))
+        weight[:rows_p, : p.n_inputs] = p.weight
+        weight[rows_p:, p.n_inputs :] = q.weight
+        weight = weight[:, order]
+    own_order = np.concatenate(
+        [
+            np.arange(p.n_neurons),
+            rows_p + np.arange(q.n_neurons),
+            np.arange(p.n_neurons, rows_p),
+            rows_p + np.arange(q.n_neurons, rows_q),
+        ]
+    )
+    bias = np.concatenate([p.bias, q.bias])
+    return Layer(weight[own_order], bias[own_order], p.n_neurons + q.n_neurons), own_order

@@ -1,0 +1,1 @@
+"""The planar engine: kernels, builder, complex, checks."""
