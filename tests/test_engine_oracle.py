@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,7 +69,7 @@ def networks(draw: st.DrawFn, entries: st.SearchStrategy[float]) -> gr.Network:
     widths = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
     sizes = [2, *widths, 1]
     weights, biases = [], []
-    for m, n in zip(sizes[:-1], sizes[1:], strict=True):
+    for m, n in pairwise(sizes):
         weights.append(draw(st.lists(st.lists(entries, min_size=m, max_size=m), min_size=n, max_size=n)))
         biases.append(draw(st.lists(entries, min_size=n, max_size=n)))
     return gr.Network(weights, biases)

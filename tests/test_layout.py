@@ -89,10 +89,18 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
         assert inside or name.split(".")[0] not in HEAVY, f"{dotted(path)} imports {name} at its top"
 
 
-def test_kernel_knows_no_network() -> None:
-    path = PACKAGE / "planar" / "kernel.py"
-    names = {name for name, _ in imports(ast.parse(path.read_text())) if name.startswith("geomrelu")}
-    assert names <= {"geomrelu.arrays", "geomrelu.errors"}
+def test_compiled_loops_know_no_network() -> None:
+    compiled = {
+        f"geomrelu.planar.{path.stem}"
+        for path in (PACKAGE / "planar").glob("*.py")
+        if any(isinstance(node, ast.Name) and node.id == "njit" for node in ast.walk(ast.parse(path.read_text())))
+    }
+    assert compiled
+    allowed = {"geomrelu.arrays", "geomrelu.errors", "geomrelu.planar.records", *compiled}
+    for module in compiled:
+        path = PACKAGE / "planar" / f"{module.rsplit('.', 1)[1]}.py"
+        names = {name for name, _ in imports(ast.parse(path.read_text())) if name.startswith("geomrelu")}
+        assert names <= allowed, f"{module} imports {sorted(names - allowed)}"
 
 
 def test_importing_the_package_is_light() -> None:
