@@ -126,8 +126,11 @@ def assert_maps(p: Any) -> None:
 def assert_locates(p: Any, n: int = 500, seed: int = 0) -> None:
     """Random points are found in the region that has their pattern, and get the network's value."""
     rng = np.random.default_rng(seed)
-    low, high = p.domain.vertices.min(axis=0), p.domain.vertices.max(axis=0)
-    x = rng.uniform(low, high, (n, 2))
+    corners = p.domain.vertices
+    margin = 0.1 * np.ptp(corners, axis=0)
+    around = rng.uniform(corners.min(axis=0) - margin, corners.max(axis=0) + margin, (n // 2, 2))
+    inside = rng.dirichlet(np.ones(len(corners)), n - n // 2) @ corners
+    x = np.concatenate([around, inside])
     found = p.locate(x)
     np.testing.assert_array_equal(found >= 0, p.domain.contains(x))
     x, found = x[found >= 0], found[found >= 0]
