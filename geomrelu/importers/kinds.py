@@ -6,11 +6,9 @@ __all__ = ["NOT_PIECEWISE_LINEAR", "PROBABILITIES", "READ", "normalised", "where
 
 READ = "expected Linear and ReLU layers in one chain (with Flatten, Identity, and Dropout in eval mode)"
 
-PROBABILITIES = frozenset("sigmoid softmax logsoftmax logsigmoid softmin softmax2d".split())
-
 # Names of torch modules and functions, normalised.
-NOT_PIECEWISE_LINEAR = PROBABILITIES | frozenset(
-    """
+_PROBABILITIES = "sigmoid softmax logsoftmax logsigmoid softmin softmax2d"
+_OTHERS = """
     tanh gelu silu swish mish elu celu selu softplus softsign tanhshrink hardswish glu
     layernorm nativelayernorm groupnorm rmsnorm instancenorm instancenorm1d instancenorm2d instancenorm3d
     localresponsenorm normalize norm
@@ -19,8 +17,9 @@ NOT_PIECEWISE_LINEAR = PROBABILITIES | frozenset(
     bilinear cosinesimilarity
     exp exp2 expm1 log log2 log10 log1p logsumexp sin cos tan asin acos atan arctan sinh cosh asinh acosh atanh
     pow square sqrt rsqrt reciprocal erf erfc prod cumprod
-    """.split()
-)
+"""
+PROBABILITIES = frozenset(_PROBABILITIES.split())
+NOT_PIECEWISE_LINEAR = PROBABILITIES | frozenset(_OTHERS.split())
 
 
 def normalised(name: str) -> str:

@@ -52,7 +52,9 @@ def read_pt2(path: Path) -> Network:
 def _read_program(archive: zipfile.ZipFile, path: Path) -> Program:
     models = [name for name in archive.namelist() if name.endswith(".json") and "/models/" in name]
     if len(models) != 1:
-        raise FileFormatError(f"{path}: holds {len(models)} exported models; expected one (torch 2.8 or newer); {_SAVE_AGAIN}")
+        raise FileFormatError(
+            f"{path}: holds {len(models)} exported models; expected one (torch 2.8 or newer); {_SAVE_AGAIN}"
+        )
     root, _, name = models[0].rpartition("/models/")
     model = json.loads(archive.read(models[0]))["graph_module"]
     stem = name.removesuffix(".json")
@@ -81,7 +83,9 @@ def _inputs(specs: list[dict[str, Any]], tensors: dict[str, Constant]) -> tuple[
     inputs = []
     for spec in specs:
         kind, content = next(iter(spec.items()))
-        key = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}.get(kind)
+        key = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}.get(
+            kind
+        )
         if key is not None:
             constants[content["arg"]["name"]] = tensors[content[key]]
         elif kind == "user_input":
@@ -112,7 +116,7 @@ def _operation(node: dict[str, Any]) -> Operation:
 def _where(node: dict[str, Any], kind: str) -> str:
     """From metadata such as ``L__self__,,M;L__self__a,a,torch.nn.modules.linear.Linear``."""
     stack = node.get("metadata", {}).get("nn_module_stack", "").split(";")
-    _, path, owner = (stack[-1].split(",") + ["", "", ""])[:3]
+    _, path, owner = [*stack[-1].split(","), "", "", ""][:3]
     if owner.startswith("_empty"):
         path, owner = "", "Module"
     return where_called(path, owner.rpartition(".")[2] or "Module", kind)
@@ -162,7 +166,8 @@ def _array(raw: bytes, meta: dict[str, Any], name: str, path: Path) -> npt.NDArr
     dtype = _DTYPES.get(meta["dtype"])
     if dtype is None and meta["dtype"] != _BFLOAT16:
         raise WeightError(f"{path}: {name} has a number type that cannot be read; expected real floating-point weights")
-    flat = np.frombuffer(raw[: len(raw) // (np.dtype(dtype or "<u2").itemsize) * np.dtype(dtype or "<u2").itemsize], dtype or "<u2")
+    stored = np.dtype(dtype or "<u2")
+    flat: npt.NDArray[Any] = np.frombuffer(raw, stored, count=len(raw) // stored.itemsize)
     if dtype is None:
         flat = (flat.astype("<u4") << 16).view("<f4")
     sizes = [int(n["as_int"]) for n in meta["sizes"]]
@@ -171,5 +176,7 @@ def _array(raw: bytes, meta: dict[str, Any], name: str, path: Path) -> npt.NDArr
     for size, stride in zip(sizes, strides, strict=True):
         index = index[..., None] + stride * np.arange(size)
     if index.size and not 0 <= index.min() <= index.max() < len(flat):
-        raise FileFormatError(f"{path}: {name} has {len(flat)} stored numbers, fewer than its shape {sizes} needs; {_SAVE_AGAIN}")
-    return flat[index]
+        raise FileFormatError(
+            f"{path}: {name} has {len(flat)} stored numbers, fewer than its shape {sizes} needs; {_SAVE_AGAIN}"
+        )
+    return np.asarray(flat[index])

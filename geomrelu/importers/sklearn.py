@@ -34,7 +34,7 @@ def network_from_sklearn(model: Any) -> Network:
     Examples
     --------
     >>> from sklearn.neural_network import MLPRegressor
-    >>> model = MLPRegressor((3,), max_iter=1, solver="lbfgs").fit([[0, 0], [1, 1]], [0, 1])
+    >>> model = MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs").fit([[0, 0], [1, 1]], [0, 1])
     >>> network_from_sklearn(model)
     Network(2-3-1, 3 neurons)
     """

@@ -100,7 +100,7 @@ class _Tracer(fx.Tracer):
 def _is_leaf(module: nn.Module) -> bool:
     if isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict | fx.GraphModule):
         return False
-    return _own_forward(module).__module__.startswith(("torch.nn.", "torch.ao."))
+    return str(_own_forward(module).__module__).startswith(("torch.nn.", "torch.ao."))
 
 
 def _own_forward(module: nn.Module) -> Any:
@@ -185,7 +185,7 @@ _HARMLESS_HOOKS = ("torch.nn.utils.", "torch.nn.modules.lazy", "torch.export.", 
 def _is_harmless_hook(hook: Any) -> bool:
     hook = inspect.unwrap(getattr(hook, "__func__", hook))
     module = hook.__module__ if inspect.isfunction(hook) else type(hook).__module__
-    return module.startswith(_HARMLESS_HOOKS)
+    return str(module).startswith(_HARMLESS_HOOKS)
 
 
 def _where(path: str, module: nn.Module) -> str:
