@@ -159,37 +159,7 @@ def _refusal(kind: str, where: str) -> NotPiecewiseLinearError | UnsupportedLaye
 # Reading a size does not keep a tensor's values alive, so it does not forbid writing over them.
 _SIZE_READS = frozenset({"size", "sym_size", "getattr", "dim", "_assert"})
 # Operations whose result shares no memory with their input; any other may be a view of it.
-_FRESH = frozenset(("linear", "matmul", "mm", "addmm", "relu", "add", "sub", "rsub", "mul", "div", "neg", "clamp", "clone"))
-_IN_PLACE_OPERATORS.get(kind, kind)
-    handler = HANDLERS.get(kind)
-    if handler is None:
-        raise _refusal(operation.kind, operation.where)
-    args = [_resolve(arg, values) for arg in operation.args]
-    kwargs = {key: _resolve(arg, values) for key, arg in operation.kwargs.items() if key != "inplace"}
-    try:
-        bound = inspect.signature(handler).bind(operation.where, *args, **kwargs)
-    except TypeError as error:
-        raise UnsupportedLayerError(
-            f"{operation.where}: called in a way that is not understood ({error}); {READ}"
-        ) from error
-    return handler(*bound.args, **bound.kwargs)
-
-
-def _refusal(kind: str, where: str) -> NotPiecewiseLinearError | UnsupportedLayerError:
-    """The error for a kind of layer that has no handler."""
-    name = normalised(kind)
-    if name in NOT_PIECEWISE_LINEAR:
-        advice = "replace it by ReLU and train again"
-        if name in PROBABILITIES:
-            advice = "if it only turns the outputs into probabilities, leave it off; else " + advice
-        return NotPiecewiseLinearError(f"{where}: not piecewise linear, so it has no linear regions; {READ}; {advice}")
-    return UnsupportedLayerError(f"{where}: cannot be read by this version; {READ}; rewrite the model without it")
-
-
-# Reading a size does not keep a tensor's values alive, so it does not forbid writing over them.
-_SIZE_READS = frozenset({"size", "sym_size", "getattr", "dim", "_assert"})
-_SHAPE_CHANGES = ("view", "reshape", "flatten", "squeeze", "unsqueeze")
-_ALIASES = frozenset((*_SHAPE_CHANGES, "contiguous", "detach", "alias", "identity", "dropout", "to", "float", "double"))
+_FRESH = frozenset({"linear", "matmul", "mm", "addmm", "relu", "add", "sub", "rsub", "mul", "div", "neg", "clone"})
 _IN_PLACE_OPERATORS = {"iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div"}
 
 
