@@ -131,9 +131,11 @@ class Polygon:
         x = np.asarray(points, dtype=np.float64)
         inside = np.ones(len(x), dtype=bool)
         for p, q in zip(self.vertices, np.roll(self.vertices, -1, axis=0), strict=True):
-            left = (q[0] - p[0]) * (x[:, 1] - p[1])
-            right = (q[1] - p[1]) * (x[:, 0] - p[0])
-            value = left - right
+            # What overflows, or is not finite, comes out as doubtful.
+            with np.errstate(over="ignore", invalid="ignore"):
+                left = (q[0] - p[0]) * (x[:, 1] - p[1])
+                right = (q[1] - p[1]) * (x[:, 0] - p[0])
+                value = left - right
             # Shewchuk's bound for the orientation determinant, with room for underflow.
             doubtful = ~(np.abs(value) > 4e-16 * (np.abs(left) + np.abs(right)) + 1e-300)
             inside &= doubtful | (value > 0)
