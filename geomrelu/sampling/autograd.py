@@ -20,21 +20,19 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen, real_array
-from geomrelu.distinct import DistinctMaps, checked_tolerance, distinct_maps
 from geomrelu.domain import Domain, as_domain
 from geomrelu.errors import InputDimensionError, InputError, ShapeError, UnsupportedLayerError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
+from geomrelu.sampling.distinct import checked_tolerance, distinct_maps
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "DistinctMaps",
     "LocalMaps",
     "Samples",
     "Trace",
-    "distinct_maps",
     "grid_points",
     "sample",
     "sample_maps",
