@@ -1,0 +1,107 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from geomrelu.errors import OutputPathError
+
+__all__ = ["atomic_path", "check_output_path"]
+
+
+def check_output_path(path: str | os.PathLike[str]) -> Path:
+    """`path` as a `Path`, if a file can be written there.
+
+    For asking before long work starts; `atomic_path` asks again by itself.
+
+    Raises
+    ------
+    OutputPathError
+        If the path is a directory, or its directory is missing or cannot be written to.
+    """
+    try:
+        target = Path(path)
+    except TypeError as error:
+        raise OutputPathError(f"output path: got {type(path).__name__}; expected a file path") from error
+    if target.is_dir() or not target.name:
+        raise OutputPathError(f"{target} is a directory; expected the path of a file to write")
+    folder = target.parent
+    if not folder.exists():
+        raise OutputPathError(f"cannot write {target}: there is no directory {folder}; create it first")
+    if not folder.is_dir():
+        raise OutputPathError(f"cannot write {target}: {folder} is not a directory; expected a directory to write in")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputPathError(f"cannot write {target}: no permission to write in {folder}; choose another directory")
+    if target.exists() and not target.is_file():
+        raise OutputPathError(f"cannot write {target}: it is not a regular file; choose another path")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise OutputPathError(f"cannot write {target}: the file there is write-protected; choose another path")
+    return target
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to `path` when the block ends without an error.
+
+    Whatever happens, `path` holds either its old content or the whole new one, and no
+    temporary file is left.  The temporary path keeps the suffix of `path`, since many
+    writers choose a format by it.
+
+    Parameters
+    ----------
+    path : path-like
+        Where the file shall be.
+
+    Yields
+    ------
+    Path
+        An existing, empty file in the same directory; write there.
+
+    Raises
+    ------
+    OutputPathError
+        If the path is a directory, its directory is missing or not writable, or writing
+        fails because of the file system (a full disk, say).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with atomic_path(folder / "a.txt") as temporary:
+    ...     _ = temporary.write_text("whole")
+    >>> [p.name for p in folder.iterdir()]
+    ['a.txt']
+    """
+    target = check_output_path(path)
+    if target.is_symlink():
+        target = target.resolve()  # replace what the link points to, not the link
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem[:100]}-", suffix=target.suffix, dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise OutputPathError(f"cannot write {target}: {error.strerror or error}; choose another path") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        _set_usual_mode(temporary, target)
+        temporary.replace(target)
+    except OutputPathError:
+        raise
+    except OSError as error:
+        raise OutputPathError(f"cannot write {target}: {error.strerror or error}; choose another path") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _set_usual_mode(temporary: Path, target: Path) -> None:
+    """Give the file the permissions that it would have had if opened in place; mkstemp's are 0600."""
+    if target.exists():
+        temporary.chmod(target.stat().st_mode & 0o7777)
+        return
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)
