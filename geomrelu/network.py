@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ class Network:
     def _set_layers(self, layers: list[Layer]) -> None:
         if not layers:
             raise ShapeError("network: got no layers; expected at least the output layer (a weight matrix and a bias)")
-        for k, (before, after) in enumerate(zip(layers[:-1], layers[1:], strict=True)):
+        for k, (before, after) in enumerate(pairwise(layers)):
             if after.n_inputs != before.n_units:
                 raise ShapeError(
                     f"network: layer {k + 1} takes {after.n_inputs} inputs but layer {k} has {before.n_units} units; "
@@ -167,9 +168,7 @@ class Network:
     def pattern_bits(self, points: npt.ArrayLike) -> BoolArray:
         """Activation pattern at each point as a float64 forward pass sees it, bool (N, n_neurons)."""
         x = self._points(points)
-        columns = [
-            u[:, : layer.n_neurons] > 0 for u, layer in zip(self.preactivations(x), self.hidden, strict=True)
-        ]
+        columns = [u[:, : layer.n_neurons] > 0 for u, layer in zip(self.preactivations(x), self.hidden, strict=True)]
         return np.concatenate(columns, axis=1) if columns else np.zeros((len(x), 0), dtype=bool)
 
     def patterns(self, points: npt.ArrayLike) -> Patterns:
