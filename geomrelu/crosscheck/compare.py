@@ -217,9 +217,7 @@ def _sample_points(p: PlanarComplex, n: int, points: npt.ArrayLike | None) -> Fl
     return x
 
 
-def _trace(
-    network: Network, x: FloatArray, position: float, model: Any, device: str | torch.device | None
-) -> Trace:
+def _trace(network: Network, x: FloatArray, position: float, model: Any, device: str | torch.device | None) -> Trace:
     """The network at x; values and gradients from `model` where there is one."""
     # Once for the touching distance, once for the vertices' own rounding.
     shown = trace(network, x, position_error=2 * position, device=device)

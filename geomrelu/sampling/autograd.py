@@ -287,9 +287,9 @@ def trace(
 
     x = network._points(points)
     where = _device(device, None)
-    layers = [_tensor_layer(layer, where) for layer in network.layers]
     patterns, doubtful, errors, maps = [], [], [], []
     with torch.inference_mode(False), torch.enable_grad():
+        layers = [_tensor_layer(layer, where) for layer in network.layers]
         for batch in _batches(x, where, chunk):
             signs: list[tuple[torch.Tensor, torch.Tensor]] = []
             values, error = _bounded_forward(layers, batch, position_error, signs)
