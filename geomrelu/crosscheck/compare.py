@@ -283,10 +283,10 @@ def _check_vertices(p: PlanarComplex, position: float, device: str | torch.devic
 
 def _bits(patterns: Patterns, rows: IntArray, neurons: IntArray) -> BoolArray:
     """Bit `neurons[i]` of pattern `rows[i]`, for every i."""
-    first = np.concatenate([[0], np.cumsum(patterns.widths)])
+    first = np.cumsum([0, *patterns.widths])
     layer = np.searchsorted(first, neurons, side="right") - 1
     within = neurons - first[layer]
-    words = patterns.words[rows, np.asarray(patterns.starts)[layer] + within // 64]
+    words = patterns.words[rows, np.asarray(patterns.starts, dtype=np.int64)[layer] + within // 64]
     return np.asarray((words >> (within % 64).astype(np.uint64)) & np.uint64(1), dtype=bool)
 
 
