@@ -21,7 +21,7 @@ from geomrelu.errors import (
     WeightError,
 )
 from geomrelu.network import Network, joint_network
-from geomrelu.sampling import distinct_maps, grid_points, sample, sample_maps, trace
+from geomrelu.sampling import distinct_maps, doubtful_signs, grid_points, sample, sample_maps, trace
 from tests.networks import integer_network, random_network, to_torch
 
 RNG = np.random.default_rng(0)
@@ -279,6 +279,7 @@ def test_signs_that_are_not_doubtful_are_those_of_exact_arithmetic() -> None:
     active, doubtful = shown.patterns.unpack(), shown.doubtful.unpack()
     exact = np.array([[v > 0 for v in exact_preactivations(network, x)] for x in points])
     assert doubtful[:8, :9].sum() >= 16
+    assert doubtful_signs(network, points, chunk=5) == shown.doubtful
     assert not doubtful[16:].any()
     assert (active == exact)[~doubtful].all()
 

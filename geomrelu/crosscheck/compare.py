@@ -28,6 +28,7 @@ from geomrelu.sampling import (
     Trace,
     checked_tolerance,
     distinct_maps,
+    doubtful_signs,
     grid_points,
     sample_maps,
     trace,
@@ -264,7 +265,7 @@ def _check_vertices(p: PlanarComplex, position: float, device: str | torch.devic
     lines = np.concatenate([p.vertex_lines.ravel(), np.repeat(p.edge_neuron, 2)])
     of_edge = np.arange(len(rows)) >= p.vertex_lines.size
     neurons = lines >= 0
-    doubtful = trace(p.network, p.vertices, position_error=2 * position, device=device).doubtful
+    doubtful = doubtful_signs(p.network, p.vertices, position_error=2 * position, device=device)
     off = np.zeros(len(rows), dtype=bool)
     off[neurons] = ~_bits(doubtful, rows[neurons], lines[neurons])
     sides = np.flatnonzero((lines < 0) & ~of_edge)
@@ -272,7 +273,7 @@ def _check_vertices(p: PlanarComplex, position: float, device: str | torch.devic
     along = np.roll(p.domain.vertices, -1, axis=0)[-1 - lines[sides]] - a
     offset = p.vertices[rows[sides]] - a
     distance = np.abs(along[:, 0] * offset[:, 1] - along[:, 1] * offset[:, 0]) / np.hypot(along[:, 0], along[:, 1])
-    off[sides] = distance > 2 * position
+    off[sides] = ~(distance <= 2 * position)
     bad, first = np.unique(rows[off], return_index=True)
     wrong = lines[off][first]
     for v, line in list(zip(bad, wrong, strict=True))[: found.room("vertex", len(bad))]:
@@ -294,6 +295,11 @@ def _check_interiors(
     p: PlanarComplex, position: float, model: Any, device: str | torch.device | None, found: _Findings
 ) -> IntArray:
     """Compare every region with the network at the mean of its corners; the regions left undecided."""
+    _, first, pattern = np.unique(p.patterns.keys(), return_index=True, return_inverse=True)
+    twins = np.flatnonzero(first[pattern] != np.arange(p.n_regions))
+    for f in twins[: found.room("pattern", len(twins))]:
+        got = f"the pattern of region {first[pattern[f]]}"
+        found.kept.append(Failure("pattern", "region", int(f), int(f), got, "a pattern of its own"))
     lengths = np.diff(p.face_offsets)
     sums = np.add.reduceat(p.vertices[p.face_vertices], p.face_offsets[:-1], axis=0)
     inside = sums / lengths[:, None]

@@ -1,6 +1,15 @@
 """The sampled path: models evaluated at points by autograd, and the distinct maps that shows."""
 
-from geomrelu.sampling.autograd import LocalMaps, Samples, Trace, grid_points, sample, sample_maps, trace
+from geomrelu.sampling.autograd import (
+    LocalMaps,
+    Samples,
+    Trace,
+    doubtful_signs,
+    grid_points,
+    sample,
+    sample_maps,
+    trace,
+)
 from geomrelu.sampling.distinct import DistinctMaps, checked_tolerance, distinct_maps
 
 __all__ = [
@@ -10,6 +19,7 @@ __all__ = [
     "Trace",
     "checked_tolerance",
     "distinct_maps",
+    "doubtful_signs",
     "grid_points",
     "sample",
     "sample_maps",

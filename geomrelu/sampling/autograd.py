@@ -33,6 +33,7 @@ __all__ = [
     "LocalMaps",
     "Samples",
     "Trace",
+    "doubtful_signs",
     "grid_points",
     "sample",
     "sample_maps",
@@ -303,6 +304,35 @@ def trace(
         value_errors=np.concatenate(errors),
         maps=LocalMaps(*(np.concatenate(column) for column in zip(*maps, strict=True))),
     )
+
+
+def doubtful_signs(
+    network: Network,
+    points: npt.ArrayLike,
+    position_error: float = 0.0,
+    device: str | torch.device | None = None,
+    chunk: int | None = None,
+) -> Patterns:
+    """`trace`'s doubtful signs alone, without gradients: bit 1 where rounding may have decided, (N,).
+
+    Examples
+    --------
+    >>> f = Network([[[1.0, 0.1]], [[1.0]]])
+    >>> doubtful_signs(f, [[0.1, -1.0], [0.5, 0.0]]).unpack().ravel().tolist()
+    [True, False]
+    """
+    import torch
+
+    x = network._points(points)
+    where = _device(device, None)
+    doubtful = []
+    with torch.no_grad():
+        layers = [_tensor_layer(layer, where) for layer in network.layers]
+        for batch in _batches(x, where, chunk):
+            signs: list[tuple[torch.Tensor, torch.Tensor]] = []
+            _bounded_forward(layers, batch, position_error, signs)
+            doubtful.append(_packed([s[1] for s in signs], len(batch), network.widths))
+    return Patterns(np.concatenate(doubtful), network.widths)
 
 
 def _forward(
