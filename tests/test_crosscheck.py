@@ -180,6 +180,7 @@ DAMAGE: dict[str, tuple[str, Callable[[P], P]]] = {
     "one pattern twice": ("pattern", one_pattern_twice),
     "wrong gradient": ("map", lambda p: wrong_map(p, "A", 0.5)),
     "slightly wrong gradient": ("map", lambda p: wrong_map(p, "A", 1e-10)),
+    "gradient not a number": ("map", lambda p: wrong_map(p, "A", np.nan)),
     "wrong intercept": ("map", lambda p: wrong_map(p, "b", 0.5)),
     "slightly wrong intercept": ("value", lambda p: wrong_map(p, "b", -1e-10)),
     "shifted vertex": ("vertex", lambda p: shifted_vertex(p, 0.05)),

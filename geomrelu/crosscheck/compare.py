@@ -249,11 +249,11 @@ def _check_areas(p: PlanarComplex, found: _Findings) -> FloatArray:
     lengths = np.diff(p.face_offsets)
     size = float(np.abs(p.vertices).max()) ** 2
     slack = 16 * _EPS * size * lengths
-    bad = np.flatnonzero((np.abs(areas - p.areas) > slack) | (areas < -slack))
+    bad = np.flatnonzero(~((np.abs(areas - p.areas) <= slack) & (areas >= -slack)))
     for f in bad[: found.room("area", len(bad))]:
         found.kept.append(Failure("area", "region", int(f), int(f), f"{areas[f]!r}", f"{p.areas[f]!r}, not negative"))
     total, domain = float(areas.sum()), float(p.domain.area)
-    if abs(total - domain) > 16 * _EPS * size * len(p.face_vertices):
+    if not abs(total - domain) <= 16 * _EPS * size * len(p.face_vertices):
         found.room("area", 1)
         found.kept.append(Failure("area", "partition", -1, -1, f"a sum of {total!r}", f"the domain's {domain!r}"))
     return areas
@@ -380,18 +380,18 @@ def _verdict(
         i, f = samples[block], regions[block]
         differing = shown.patterns.words[i] ^ p.patterns.words[f]
         doubtful = shown.doubtful.words[i]
-        same = ~differing.any(axis=1)
-        conflict = (differing & ~doubtful).any(axis=1)
+        same: BoolArray = np.logical_not(differing.any(axis=1))
+        conflict: BoolArray = np.asarray((differing & ~doubtful).any(axis=1))
         comparable = same if own_maps else same & ~doubtful.any(axis=1)
         a, b = p.affine_maps.A[f], p.affine_maps.b[f]
         reach = np.abs(x[i]) @ error_a.T
-        off_a = np.abs(shown.maps.gradients[i] - a) > error_a
-        off_b = np.abs(shown.maps.intercepts[i] - b) > error_b + 2 * reach
         values = np.einsum("nod,nd->no", a, x[i]) + b
-        off = np.abs(shown.maps.values[i] - values) > 4 * (shown.value_errors[i] + reach + error_b)
+        # "Within", not "beyond": what is not a number is within nothing.
+        fits_a = (np.abs(shown.maps.gradients[i] - a) <= error_a).all(axis=(1, 2))
+        fits_b = (np.abs(shown.maps.intercepts[i] - b) <= error_b + 2 * reach).all(axis=1)
+        fits = (np.abs(shown.maps.values[i] - values) <= 4 * (shown.value_errors[i] + reach + error_b)).all(axis=1)
         # A region that is none of the sample's would fail in value too: once is enough.
-        bad_map = comparable & (off_a.any(axis=(1, 2)) | off_b.any(axis=1))
-        parts.append(_Verdict(same, conflict, bad_map, off.any(axis=1) & ~conflict))
+        parts.append(_Verdict(same, conflict, comparable & ~(fits_a & fits_b), ~fits & ~conflict))
     return _Verdict(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
