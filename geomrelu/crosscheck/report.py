@@ -205,7 +205,7 @@ class Refinement:
         ax.plot(n, [row.n_regions_seen for row in self.rows], "o-", color="#0072B2", label="sampled: regions seen")
         label = f"sampled: maps within {self.tol:g}"
         # Hollow and larger: the two counts often coincide.
-        style = {"color": "#D55E00", "markersize": 9, "markerfacecolor": "none"}
+        style: dict[str, Any] = {"color": "#D55E00", "markersize": 9, "markerfacecolor": "none"}
         ax.plot(n, [row.n_maps for row in self.rows], "s--", label=label, **style)
         ax.set(xscale="log", yscale="log", xlabel="grid points along each axis", ylabel="count")
         ax.legend(frameon=False)
