@@ -471,7 +471,7 @@ def cut_faces(
         if n_pending == 0:
             _keep_face(f, mesh, cuts, active, out)
             continue
-        if ring > len(face.ring_vertex) or n_pending > len(face.first):
+        if ring > len(face.ring_vertex) or n_pending > len(face.residual):
             face = new_face(n_neurons, 2 * ring, 2 * n_pending)
         ring, n_chords = chords_of_face(f, mesh, values, cuts, out, pending, face)
         if n_chords < 0:
