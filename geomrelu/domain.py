@@ -104,7 +104,7 @@ class Polygon:
     Examples
     --------
     >>> Polygon([[0, 0], [0, 1], [1, 0]]).vertices.tolist()
-    [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
     """
 
     def __init__(self, shape: Any) -> None:
@@ -192,6 +192,7 @@ def _corners(shape: Any) -> FloatArray:
 
 def _convex_ring(corners: FloatArray) -> FloatArray:
     """Strictly convex, counter-clockwise ring of the given corners; decided exactly."""
+    # The later of equal corners goes, so that a closed ring keeps its first corner.
     repeated = (corners == np.roll(corners, -1, axis=0)).all(axis=1)
     corners = corners[~repeated]
     points = _exact_points(corners)
@@ -200,8 +201,7 @@ def _convex_ring(corners: FloatArray) -> FloatArray:
     if n < 3 or doubled_area == 0:
         raise DomainError(f"Polygon: {n} distinct corners enclose no area; expected at least three, not on one line")
     if doubled_area < 0:
-        corners = np.roll(corners[::-1], 1, axis=0)
-        points = _exact_points(corners)
+        corners, points = corners[::-1], points[::-1]
     turns = [_turn(points[k - 1], points[k], points[(k + 1) % n]) for k in range(n)]
     if any(turn < 0 for turn in turns):
         worst = corners[min(range(n), key=lambda k: turns[k])]
