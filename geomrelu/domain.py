@@ -104,7 +104,7 @@ class Polygon:
     Examples
     --------
     >>> Polygon([[0, 0], [0, 1], [1, 0]]).vertices.tolist()
-    [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
+    [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     """
 
     def __init__(self, shape: Any) -> None:
@@ -201,7 +201,8 @@ def _convex_ring(corners: FloatArray) -> FloatArray:
     if n < 3 or doubled_area == 0:
         raise DomainError(f"Polygon: {n} distinct corners enclose no area; expected at least three, not on one line")
     if doubled_area < 0:
-        corners, points = corners[::-1], points[::-1]
+        corners = np.roll(corners[::-1], 1, axis=0)
+        points = _exact_points(corners)
     turns = [_turn(points[k - 1], points[k], points[(k + 1) % n]) for k in range(n)]
     if any(turn < 0 for turn in turns):
         worst = corners[min(range(n), key=lambda k: turns[k])]

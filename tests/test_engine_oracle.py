@@ -59,7 +59,6 @@ def test_deep_fold() -> None:
     compare(fold(5), UNIT)
 
 
-@pytest.mark.xfail(strict=True, reason="a vertex where two almost equal lines cross has an inaccurate position")
 def test_corners_where_almost_equal_lines_cross() -> None:
     """-2.1 is not 3 times -0.7 in floats: the two lines cross at the origin alone, at an angle of 1e-16."""
     compare(gr.Network([[[-1, -0.7], [-3, 3 * -0.7]], [[1, 1]]]), gr.Polygon([[-1, -1], [2, 0], [0.5, 1.5]]))

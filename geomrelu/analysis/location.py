@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geomrelu.arrays import BoolArray, FloatArray, IntArray
-from geomrelu.exact import ExactForms, dyadic_point, sign_at
-from geomrelu.network import Network
+from geomrelu.arrays import FloatArray, IntArray
+from geomrelu.exact import ExactForms, certain_bits, exact_signs
 from geomrelu.patterns import Patterns
 
 if TYPE_CHECKING:
@@ -73,37 +72,3 @@ class PointLocator:
         wanted = Patterns.pack(signs[None] > 0, widths).words[0]
         agreeing = ((self.p.patterns.words ^ wanted) & fixed == 0).all(axis=1)
         return int(np.argmax(agreeing)) if agreeing.any() else -1
-
-
-def certain_bits(network: Network, points: FloatArray) -> tuple[BoolArray, BoolArray]:
-    """Pattern bits of a float64 forward pass, and which of them are certain; both (N, n_neurons).
-
-    The error of a layer is bounded by |W| times the error before plus gamma (|W| |h| + |b|).
-    """
-    h = points
-    error = np.zeros_like(h)
-    bits, certain = [], []
-    for layer in network.hidden:
-        gamma = (layer.n_inputs + 2) * 2.0**-53 * 1.01
-        u = h @ layer.weight.T + layer.bias
-        error = (error + gamma * np.abs(h)) @ np.abs(layer.weight).T * 1.001 + gamma * np.abs(layer.bias) + 1e-290
-        n = layer.n_neurons
-        bits.append(u[:, :n] > 0)
-        certain.append(np.abs(u[:, :n]) > error[:, :n])
-        h = u
-        np.maximum(h[:, :n], 0.0, out=h[:, :n])
-    empty = np.zeros((len(points), 0), dtype=bool)
-    return np.concatenate([empty, *bits], axis=1), np.concatenate([empty, *certain], axis=1)
-
-
-def exact_signs(forms: ExactForms, point: FloatArray) -> IntArray:
-    """Signs -1, 0, 1 of all neurons at one point, exactly, (n_neurons,)."""
-    exact = dyadic_point(point[0], point[1])
-    network = forms.network
-    signs: list[int] = []
-    for k, layer in enumerate(network.hidden):
-        bits = np.zeros((1, network.n_neurons), dtype=bool)
-        bits[0, : len(signs)] = np.array(signs, dtype=np.int64) > 0
-        rows = forms.forms(k, Patterns.pack(bits, network.widths).words[0])
-        signs.extend(sign_at((row[0], row[1], row[2]), exact) for row in rows[: layer.n_neurons])
-    return np.array(signs, dtype=np.int64)

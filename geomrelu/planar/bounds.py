@@ -58,7 +58,7 @@ from geomrelu.arrays import FloatArray
 from geomrelu.network import Layer, Network
 from geomrelu.planar.crossings import SLACK
 
-__all__ = ["LayerBounds", "blur", "entry_error", "layer_bounds", "row_error"]
+__all__ = ["LayerBounds", "blur", "entry_error", "last_rounding", "layer_bounds", "row_error"]
 
 _UNIT_ROUNDOFF = 2.0**-53
 _TINY = 1e-290
@@ -129,6 +129,11 @@ def row_error(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> F
     """Bound on the 2-norm of the error of a vertex's row, (V,)."""
     rounding = bounds.gamma * (bounds.frobenius_norm * h_norm + bounds.bias_norm)
     return (bounds.operator_norm * h_error + rounding) * SLACK + _TINY
+
+
+def last_rounding(bounds: LayerBounds, h_norm: FloatArray) -> FloatArray:
+    """Estimate (no bound) of a row's error from the rounding of the last product alone, (V,)."""
+    return 2.0**-50 * (bounds.row_norm * h_norm + bounds.bias_max)
 
 
 def blur(corners: FloatArray, layer: int) -> float:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,7 +23,7 @@ from geomrelu.errors import InputDimensionError, InvariantError
 from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
-from geomrelu.planar.bounds import LayerBounds, blur, entry_error, layer_bounds, row_error
+from geomrelu.planar.bounds import LayerBounds, blur, entry_error, last_rounding, layer_bounds, row_error
 from geomrelu.planar.complex import PlanarComplex
 from geomrelu.planar.crossings import count_crossings, edge_crossings, rectified_rows, sign_masks, split_edges
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
@@ -36,6 +37,8 @@ Progress: TypeAlias = Callable[[str, float], None]
 _BLOCK_ROWS = 2048
 # Faces per call of the kernel, between which progress is shown and interrupts are seen.
 _BLOCK_FACES = 16384
+# Vertices whose estimated position error exceeds this share of the domain's size get exact coordinates.
+_PLACE_ERROR = 2.0**-27
 
 
 def build_complex(network: Network, domain: Domain, progress: Progress | None = None) -> PlanarComplex:
@@ -76,7 +79,8 @@ class _Faces:
     mesh: Mesh
     edge_line: IntArray
     words: WordArray
-    radius: FloatArray
+    radius: FloatArray  # rigorous bound on the position error, which is mostly far smaller
+    place_error: FloatArray  # estimate of it: the bound, had values only the rounding of their last product
 
 
 class _Builder:
@@ -110,7 +114,9 @@ class _Builder:
             edge_line=-1 - ids,
             words=np.zeros((1, 0), dtype=np.uint64),
             radius=np.zeros(n),
+            place_error=np.zeros(n),
         )
+        self.rounding_share = 1.0
         lines = np.stack([-1 - np.roll(ids, 1), -1 - ids], axis=1)
         self.history = History(lines, np.zeros_like(ids), np.full_like(ids, -1))
         self.judge = Judge(network, domain, self.history)
@@ -155,6 +161,7 @@ class _Builder:
         negative = np.empty((n_vertices, n_words), dtype=np.uint64)
         weight = np.ascontiguousarray(layer.weight.T)
         h = np.empty((min(_BLOCK_ROWS, n_vertices), layer.n_inputs))
+        self.rounding_share = 0.0
         doubts = []
         for first in range(0, n_vertices, _BLOCK_ROWS):
             last = min(first + _BLOCK_ROWS, n_vertices)
@@ -169,6 +176,8 @@ class _Builder:
                 z[block] += layer.bias
                 error[block] = entry_error(bounds, h_norm, h_error)
                 row_errors[block] = row_error(bounds, h_norm, h_error)
+                share = last_rounding(bounds, h_norm) / error[block]
+                self.rounding_share = max(self.rounding_share, float(np.nan_to_num(share, nan=1.0).max()))
                 limit = error[block] + bounds.steepness * self.faces.radius[block]
             found = _signs(z[block], limit, layer.n_neurons, positive[block], negative[block])
             found[:, 0] += first
@@ -313,6 +322,7 @@ class _Builder:
             edge_line=edge_line,
             words=np.concatenate([self.faces.words[parents], out.face_words[:n_faces]], axis=1),
             radius=np.concatenate([self.faces.radius, out.radius[:n_vertices]]),
+            place_error=np.concatenate([self.faces.place_error, out.radius[:n_vertices] * self.rounding_share]),
         )
         self.cut_sources, self.cut_weights = out.sources[:n_vertices], out.weights[:n_vertices]
         # Only this layer's neurons are zero by definition; the second line of a vertex on an edge is older.
@@ -324,6 +334,12 @@ class _Builder:
         """The finished complex."""
         self.progress("done", 1.0)
         mesh = self.faces.mesh
+        size = float(np.ptp(self.domain.vertices, axis=0).max())
+        misplaced = np.flatnonzero(~(self.faces.place_error <= _PLACE_ERROR * size))
+        for vertex in misplaced.tolist():
+            x, y, w = self.judge.point(vertex)
+            mesh.xy[vertex] = float(Fraction(x, w)), float(Fraction(y, w))
+        self.report["vertices_exact"] = len(misplaced)
         self.report["generic"] = self.report["signs_zero"] == 0 and self.report["faces_exact"] == 0
         return PlanarComplex(
             vertices=mesh.xy,

@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, row_ids
 from geomrelu.errors import InvariantError
+from geomrelu.exact import certain_bits
 from geomrelu.network import Network
 from geomrelu.patterns import word_starts
+from geomrelu.planar.bounds import layer_bounds
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -141,8 +143,6 @@ def _check_areas(p: PlanarComplex) -> None:
 
 def _check_inside(p: PlanarComplex) -> None:
     """At each face's centroid the network has the face's pattern, wherever that is certain, and its value."""
-    from geomrelu.analysis.location import certain_bits
-
     step = max(1, (1 << 21) // max(p.network.n_neurons, 1))
     for first in range(0, p.n_regions, step):
         faces = np.arange(first, min(first + step, p.n_regions))
@@ -184,7 +184,5 @@ def _check_continuity(p: PlanarComplex) -> None:
 
 
 def _allowed_jump(p: PlanarComplex, size: FloatArray) -> FloatArray:
-    from geomrelu.planar.bounds import layer_bounds
-
     depth = sum(bound.gamma for bound in layer_bounds(p.network)) / 2.0**-53
     return np.asarray((1.0 + depth) * _ROUNDINGS * (size + 1.0))
