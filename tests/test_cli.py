@@ -161,7 +161,7 @@ class Result:
         return {"width": 2, "score": float("nan")}
 
     def markdown(self) -> str:
-        return "# XOR study\n\n| network | regions |\n|---|---|\n| 1 | 3 |\n"
+        return "# XOR study\n\n![a](b.png)\n\n## Regions\n\n| network | regions |\n|---|---|\n| 1 | 3 |\n\n$$f(x)$$\n"
 
 
 @pytest.fixture
@@ -188,7 +188,12 @@ def test_xor(tmp_path: Path, calls: list[tuple[Any, ...]]) -> None:
     out = tmp_path / "a" / "b"
     done = run("xor", "--width", "2", "--seed-a", "0", "--seed-b", "7", "--out", out)
     assert done.exit_code == 0
-    assert "XOR study" in done.stdout
+    words = [line.split() for line in done.stdout.splitlines()]
+    assert ["Regions"] in words
+    assert ["network", "regions"] in words
+    assert ["1", "3"] in words
+    assert "$$" not in done.stdout
+    assert "png" not in done.stdout
     assert str(out) in done.stdout.replace("\n", "")
     assert run("xor", "--out", out).exit_code == 0
     done = run("xor", "--all", "--out", out, "--json")
