@@ -192,7 +192,8 @@ def _corners(shape: Any) -> FloatArray:
 
 def _convex_ring(corners: FloatArray) -> FloatArray:
     """Strictly convex, counter-clockwise ring of the given corners; decided exactly."""
-    repeated = (corners == np.roll(corners, 1, axis=0)).all(axis=1)
+    # The later of equal corners goes, so that a closed ring keeps its first corner.
+    repeated = (corners == np.roll(corners, -1, axis=0)).all(axis=1)
     corners = corners[~repeated]
     points = _exact_points(corners)
     n = len(points)

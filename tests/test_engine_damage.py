@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -30,19 +31,19 @@ def inner_edge(p: P) -> int:
 def flipped_bit(p: P, neuron: int) -> dict[str, Any]:
     bits = p.patterns.unpack().copy()
     bits[p.n_regions // 2, neuron] ^= True
-    return {"patterns": Patterns.pack(bits, p.patterns.widths)}
+    return {"words": Patterns.pack(bits, p.patterns.widths).words}
 
 
 def copied_pattern(p: P) -> dict[str, Any]:
     words = p.patterns.words.copy()
     words[1] = words[0]
-    return {"patterns": Patterns(words, p.patterns.widths)}
+    return {"words": words}
 
 
 def swapped_patterns(p: P) -> dict[str, Any]:
     order = np.arange(p.n_regions)
     order[[0, -1]] = order[[-1, 0]]
-    return {"patterns": p.patterns[order]}
+    return {"words": p.words[order]}
 
 
 def shifted_vertex(p: P, shift: float) -> dict[str, Any]:
@@ -134,8 +135,6 @@ DAMAGE: dict[str, Callable[[P], dict[str, Any]]] = {
 
 def damaged(p: P, **changes: Any) -> P:
     """A copy of a partition with some arrays replaced, built through the constructor."""
-    import dataclasses
-
     return dataclasses.replace(p, **changes)
 
 
@@ -161,4 +160,4 @@ def test_every_single_flipped_bit_is_caught() -> None:
             changed = bits.copy()
             changed[region, neuron] ^= True
             with pytest.raises(InvariantError):
-                damaged(p, patterns=Patterns.pack(changed, p.patterns.widths)).check()
+                damaged(p, words=Patterns.pack(changed, p.patterns.widths).words).check()

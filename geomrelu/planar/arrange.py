@@ -127,7 +127,7 @@ def _segments_and_nodes(pairs: Pairs, links: Links, n_chords: int, n_vertices: i
             for v in range(n_vertices, 0, -1):
                 links.node_offsets[v] = links.node_offsets[v - 1]
             links.node_offsets[0] = 0
-    return links.segment[n_chords]
+    return int(links.segment[n_chords])
 
 
 @njit
@@ -471,7 +471,7 @@ def cut_faces(
         if n_pending == 0:
             _keep_face(f, mesh, cuts, active, out)
             continue
-        if ring > len(face.ring_vertex) or n_pending > len(face.first):
+        if ring > len(face.ring_vertex) or n_pending > len(face.residual):
             face = new_face(n_neurons, 2 * ring, 2 * n_pending)
         ring, n_chords = chords_of_face(f, mesh, values, cuts, out, pending, face)
         if n_chords < 0:
