@@ -12,15 +12,11 @@ engine.md for people.  Seconds are medians of wall-clock time.
 
 from __future__ import annotations
 
-import os
-
-# Before any import that starts threads.
-for _name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON", "VECLIB_MAXIMUM", "NUMEXPR"):
-    os.environ[f"{_name}_NUM_THREADS"] = "1"
-
 import argparse
 import importlib.metadata
+import itertools
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -57,6 +53,11 @@ CASES = (
     Case((1000,), 3, 1),
 )
 QUICK_CASES = (Case((16,) * 2, 3, 3), Case((64,) * 2, 3, 3))
+# Read when the workers import their libraries.
+ONE_THREAD = {
+    f"{name}_NUM_THREADS": "1"
+    for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON", "VECLIB_MAXIMUM", "NUMEXPR", "BLIS")
+}
 ENGINES = ("geomrelu", "regioncam", "forward")
 
 
@@ -68,7 +69,7 @@ def he_network(widths: tuple[int, ...]) -> Any:
     torch.manual_seed(0)
     sizes = (2, *widths, 1)
     modules: list[nn.Module] = []
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in itertools.pairwise(sizes):
         modules += [nn.Linear(inputs, outputs), nn.ReLU()]
         nn.init.kaiming_normal_(modules[-2].weight, nonlinearity="relu")
     return nn.Sequential(*modules[:-1])
@@ -199,7 +200,9 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+            env=os.environ
+            | ONE_THREAD
+            | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
         )
         self.runs: list[dict[str, float]] = []
 
@@ -303,12 +306,9 @@ def environment() -> dict[str, Any]:
                 break
     except OSError:
         pass
-    versions = {}
-    for name in ("geomrelu", "numpy", "numba", "torch", "regioncam"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
+    names = ("geomrelu", "numpy", "numba", "torch", "regioncam")
+    installed = {d.name for d in importlib.metadata.distributions()}
+    versions = {n: importlib.metadata.version(n) if n in installed else "not installed" for n in names}
     return {"processor": processor, "python": platform.python_version(), "threads": 1, "versions": versions}
 
 
@@ -355,10 +355,8 @@ def main() -> None:
     engines = tuple(e for e in ENGINES if e != "regioncam" or not options.no_regioncam)
     if "regioncam" in engines and environment()["versions"]["regioncam"] == "not installed":
         parser.error("regioncam is not installed; pip install 'geomrelu[bench]', or say --no-regioncam")
-    rows = []
     with console.status("") as status:
-        for case in cases:
-            rows.append(measure(case, engines, status.update))
+        rows = [measure(case, engines, status.update) for case in cases]
     header, lines = table_rows(rows)
     table = Table(title="One thread, [-1, 1]^2, medians of wall-clock seconds")
     for k, title in enumerate(header):
