@@ -157,7 +157,7 @@ def to_svg(
     edges: bool = True,
     digits: int = 2,
 ) -> None:
-    """Write a compact SVG: one ``<path id="r17">`` per region, grouped by colour; opens in a browser.
+    """Write a compact SVG: one ``<path id="r17">`` per region, in the order of regions; opens in a browser.
 
     For axes, colour bars and labels use `geomrelu.plot.plot_partition` and ``savefig``.
 
@@ -166,76 +166,59 @@ def to_svg(
     p : PlanarComplex
     path : path-like
     width : int
-        Width in CSS pixels; the height follows.  The coordinates run from 0 to 1000.
+        Width in CSS pixels; the height follows.
     color : str or (F, 3) array
         ``"pattern"``, ``"class"``, ``"gradient"`` as in `plot_partition`, or sRGB colours in [0, 1].
     edges : bool
         Draw the edges.
     digits : int
-        Decimals of coordinates on the scale of 0 to 1000.
+        Corners are rounded to 1 / (1000 * 10**digits) of the width.
 
     Raises
     ------
     OutputPathError
         If the file cannot be written; no partial file is left.
     """
-    fill = palette.hex_colors(_svg_colors(p, color))
+    fill = palette.hex_colors(_svg_colors(p, color)).tolist()
     x0, y0, x1, y1 = p.domain.bounds
-    scale = 1000 / (x1 - x0)
-    height = (y1 - y0) * scale
-    # SVG's y axis points down.  Whole numbers of the last digit, so that steps between corners add up.
-    grid = np.rint(np.column_stack([p.vertices[:, 0] - x0, y1 - p.vertices[:, 1]]) * scale * 10**digits)
-    text = _Numbers(digits)
+    scale = 10**digits * 1000 / (x1 - x0)
+    # SVG's y axis points down.  Whole numbers, so that relative steps add up exactly.
+    grid = np.rint(np.column_stack([p.vertices[:, 0] - x0, y1 - p.vertices[:, 1]]) * scale).astype(np.int64)
+    full_width, full_height = round((x1 - x0) * scale), round((y1 - y0) * scale)
+    height = max(1, round(width * full_height / full_width))
+    stroke = full_width / 1000 * float(np.clip(2.4 * (p.n_regions / 100) ** -0.32, 0.12, 3.0))
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{max(1, round(width * height / 1000))}" '
-            f'viewBox="0 0 1000 {height:.10g}">\n<title>{p.n_regions} regions of a ReLU network</title>\n'
-            f'<g stroke-width="{0.4 if p.n_regions < 20_000 else 0.1}" stroke-linejoin="round">\n'
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+            f'viewBox="0 0 {full_width} {full_height}">\n<title>{p.n_regions} regions of a ReLU network</title>\n'
+            # Crisp, since antialiased neighbours would leave white seams; the edges on top are smooth.
+            '<g shape-rendering="crispEdges">\n'
         )
-        for group in _groups(fill):
-            # A thin line in the fill's colour closes the seams that antialiasing leaves.
-            file.write(f'<g fill="{fill[group[0]]}" stroke="{fill[group[0]]}">\n')
-            for face in group.tolist():
-                ring = grid[p.face_vertices[p.face_offsets[face] : p.face_offsets[face + 1]]]
-                file.write(f'<path id="r{face}" d="{text.closed(ring)}"/>\n')
-            file.write("</g>\n")
+        for face, path_data in enumerate(_ring_paths(p, grid)):
+            file.write(f'<path id="r{face}" fill="{fill[face]}" d="{path_data}"/>\n')
         file.write("</g>\n")
         if edges:
             file.write(
-                f'<path id="edges" fill="none" stroke="#1b2330" stroke-opacity=".8" '
-                f'stroke-width="{np.clip(2.4 * (max(p.n_regions, 1) / 100) ** -0.32, 0.12, 3):.3g}" d="'
+                f'<path id="edges" fill="none" stroke="#1b2330" stroke-opacity=".8" stroke-width="{stroke:.3g}" d="'
             )
-            for start in range(0, p.n_edges, _CHUNK):
-                file.write("".join(text.segment(ends) for ends in grid[p.edges[start : start + _CHUNK]]))
+            for u, step in zip(
+                grid[p.edges[:, 0]].tolist(), np.diff(grid[p.edges], axis=1)[:, 0].tolist(), strict=True
+            ):
+                file.write(f"M{u[0]} {u[1]}l{step[0]} {step[1]}")
             file.write('"/>\n')
         file.write("</svg>\n")
 
 
-class _Numbers:
-    """Short SVG path data from points in whole units of the last digit."""
-
-    def __init__(self, digits: int) -> None:
-        self._unit = 10**digits
-        self._digits = digits
-
-    def _pair(self, point: FloatArray) -> str:
-        x, y = (f"{v / self._unit:.{self._digits}f}" for v in point.tolist())
-        x, y = ((v.rstrip("0").rstrip(".") if "." in v else v) for v in (x, y))
-        return f"{x or 0} {y or 0}"
-
-    def closed(self, ring: FloatArray) -> str:
-        steps = np.diff(ring, axis=0)
-        return f"M{self._pair(ring[0])}l" + " ".join(self._pair(step) for step in steps) + "z"
-
-    def segment(self, ends: FloatArray) -> str:
-        return f"M{self._pair(ends[0])}l{self._pair(ends[1] - ends[0])}"
-
-
-def _groups(keys: npt.NDArray[np.str_]) -> Iterator[IntArray]:
-    """Indices of equal keys, group by group."""
-    order = np.argsort(keys, kind="stable")
-    ends = np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1
-    yield from np.split(order, ends)
+def _ring_paths(p: PlanarComplex, grid: IntArray) -> Iterator[str]:
+    """SVG path data of each region, relative steps from its first corner."""
+    for start in range(0, p.n_regions, _CHUNK):
+        offsets = p.face_offsets[start : start + _CHUNK + 1]
+        corners = grid[p.face_vertices[offsets[0] : offsets[-1]]]
+        steps = np.diff(corners, axis=0, prepend=corners[:1]).ravel().tolist()
+        firsts = corners[offsets[:-1] - offsets[0]].tolist()
+        local = (2 * (offsets - offsets[0])).tolist()
+        for (x, y), low, high in zip(firsts, local[:-1], local[1:], strict=True):
+            yield f"M{x} {y}l{' '.join(map(str, steps[low + 2 : high]))}z"
 
 
 def _svg_colors(p: PlanarComplex, color: Any) -> FloatArray:
@@ -258,15 +241,18 @@ def _features(p: PlanarComplex, pattern: PatternText) -> Iterator[str]:
     maps, areas = p.affine_maps, p.areas
     for start in range(0, p.n_regions, _CHUNK):
         stop = min(start + _CHUNK, p.n_regions)
+        offsets = p.face_offsets[start : stop + 1]
+        corners = p.vertices[p.face_vertices[offsets[0] : offsets[-1]]].tolist()
+        local = (offsets - offsets[0]).tolist()
         texts = _pattern_texts(p.patterns[start:stop], pattern)
-        for face in range(start, stop):
-            ring = p.vertices[p.face_vertices[p.face_offsets[face] : p.face_offsets[face + 1]]].tolist()
-            properties = {"id": face, "area": float(areas[face])}
+        columns = areas[start:stop].tolist(), maps.A[start:stop].tolist(), maps.b[start:stop].tolist()
+        for k, (area, gradient, intercept) in enumerate(zip(*columns, strict=True)):
+            properties = {"id": start + k, "area": area, "A": gradient, "b": intercept}
             if texts is not None:
-                properties["pattern"] = texts[face - start]
-            properties |= {"A": maps.A[face].tolist(), "b": maps.b[face].tolist()}
+                properties["pattern"] = texts[k]
+            ring = corners[local[k] : local[k + 1]]
             geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
-            yield json.dumps({"type": "Feature", "id": face, "properties": properties, "geometry": geometry})
+            yield json.dumps({"type": "Feature", "id": start + k, "properties": properties, "geometry": geometry})
 
 
 def _pattern_texts(patterns: Patterns, kind: PatternText) -> list[str] | None:
@@ -313,6 +299,8 @@ def _read_npz(path: PathLike) -> dict[str, npt.NDArray[Any]]:
         SyntaxError,
         NotImplementedError,
         RuntimeError,
+        MemoryError,
+        OverflowError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
@@ -373,6 +361,9 @@ def _complex_arrays(content: Mapping[str, npt.NDArray[Any]], network: Network, d
     expected = (n_faces, word_starts(network.widths)[-1])
     if words.dtype != np.uint64 or words.shape != expected:
         raise ValueError(f"pattern_words of shape {words.shape}, {words.dtype}; expected {expected} uint64")
+    every = Patterns.pack(np.ones((1, network.n_neurons), dtype=bool), network.widths).words[0]
+    if (words & ~every).any():
+        raise ValueError("pattern_words has bits beyond the last neuron of a layer")
     return arrays
 
 
