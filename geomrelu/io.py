@@ -70,7 +70,7 @@ def save(p: PlanarComplex, path: PathLike) -> None:
         "version": np.array(_VERSION),
         "vertices": p.vertices,
         "face_offsets": _narrow(p.face_offsets),
-        "pattern_words": p.patterns.words,
+        "pattern_words": p.words,
         "report": np.array(json.dumps(dict(p.report), default=_plain)),
         "n_neurons": np.array([layer.n_neurons for layer in p.network.layers]),
     }
@@ -108,10 +108,7 @@ def load(path: PathLike) -> PlanarComplex:
     except (KeyError, ValueError, TypeError, IndexError) as error:
         detail = f"it has no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
         raise FileFormatError(f"{path}: damaged partition file: {detail}; save the partition again") from error
-    words = np.ascontiguousarray(content["pattern_words"])
-    return PlanarComplex(
-        **arrays, patterns=Patterns(words, network.widths), network=network, domain=domain, report=report
-    )
+    return PlanarComplex(**arrays, words=content["pattern_words"], network=network, domain=domain, report=report)
 
 
 def to_geojson(p: PlanarComplex, path: PathLike, *, pattern: PatternText = "bits") -> None:

@@ -196,7 +196,7 @@ def plot_surface(
     elif edges:
         # Of each edge the copy in the ring of its left face, or of its right one at the border.
         first = np.unique(p.face_edges, return_index=True)[1]
-        segments = np.stack([corners[first], corners[_next_corner(p)[first]]], axis=1)
+        segments = np.stack([corners[first], corners[p.ring_next[first]]], axis=1)
         ax.add_collection3d(Line3DCollection(segments, colors=_INK, linewidths=width, rasterized=many), autolim=False)
     x0, y0, x1, y1 = p.domain.bounds
     low, high = float(corners[:, 2].min()), float(corners[:, 2].max())
@@ -302,13 +302,6 @@ def _clipped(rows: FloatArray, column: int) -> FloatArray:
     t = np.divide(a, a - b, out=np.zeros(len(a)), where=crossed)[:, None]
     both = np.stack([here, (1 - t) * here + t * there], axis=1)
     return np.asarray(both[np.stack([a >= 0, crossed], axis=1)])
-
-
-def _next_corner(p: PlanarComplex) -> IntArray:
-    """Index into the rings of the corner that follows each corner, (C,)."""
-    following = np.arange(1, len(p.face_vertices) + 1)
-    following[p.face_offsets[1:] - 1] = p.face_offsets[:-1]
-    return following
 
 
 def _lifted_corners(p: PlanarComplex, output: int) -> FloatArray:
