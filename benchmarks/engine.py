@@ -93,8 +93,9 @@ def peak_memory() -> int:
 
 def prepare_geomrelu(widths: tuple[int, ...]) -> Callable[[], Any]:
     import geomrelu as gr
+    from geomrelu.importers import as_network
 
-    network = he_network(widths)
+    network = as_network(he_network(widths))
     gr.partition(he_network((4, 4)), gr.Box(-1, 1))  # compiles, or loads what was compiled before
     return lambda: gr.partition(network, gr.Box(-1, 1))
 
@@ -272,17 +273,17 @@ def measure(case: Case, engines: tuple[str, ...], say: Callable[[str], None]) ->
 
 def table_rows(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     header = [
-        "network", "regions", "vertices", "geomrelu", "peak", "regioncam", "its peak", "its count", "times faster",
-        "forward pass", "geomrelu / forward",
+        "network", "regions", "geomrelu, s", "peak, MB", "regioncam, s", "its peak, MB", "its count", "faster by",
+        "forward pass, s", "geomrelu / forward",
     ]  # fmt: skip
     lines = []
     for row in rows:
         own, answer = row["geomrelu"], row["answer"]["geomrelu"]
-        line = [row["network"], f"{answer['regions']:,}", f"{answer['vertices']:,}", seconds(own), memory(own)]
+        line = [row["network"], f"{answer['regions']:,}", seconds(own), megabytes(own)]
         if "regioncam" in row:
             difference = row["count_difference"]
-            line += [seconds(row["regioncam"]), memory(row["regioncam"])]
-            line += [f"{difference:+d}" if difference else "same", f"{row['ratio_regioncam']:.1f}"]
+            line += [seconds(row["regioncam"]), megabytes(row["regioncam"])]
+            line += [f"{difference:+d}" if difference else "same", f"{row['ratio_regioncam']:.1f} x"]
         else:
             line += ["-"] * 4
         lines.append([*line, seconds(row["forward"]), f"{1 / row['ratio_forward']:.2f}"])
@@ -290,11 +291,11 @@ def table_rows(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
 
 
 def seconds(summary: dict[str, Any]) -> str:
-    return f"{summary['wall_s']:.3g} s"
+    return f"{summary['wall_s']:.3g}"
 
 
-def memory(summary: dict[str, Any]) -> str:
-    return f"{summary['peak_bytes'] / 1e6:,.0f} MB"
+def megabytes(summary: dict[str, Any]) -> str:
+    return f"{summary['peak_bytes'] / 1e6:,.0f}"
 
 
 def environment() -> dict[str, Any]:
@@ -327,7 +328,9 @@ def write_results(rows: list[dict[str, Any]], folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The planar engine beside regioncam and one forward pass.")
-    parser.add_argument("--quick", action="store_true", help="small networks, seconds; results are not written")
+    parser.add_argument(
+        "--quick", action="store_true", help="small networks, seconds; for a look, so nothing is written"
+    )
     parser.add_argument("--only", action="append", metavar="NETWORK", help="one network, as 2-256x4; may be repeated")
     parser.add_argument("--repeats", type=int, help="repetitions of geomrelu and of the forward pass")
     parser.add_argument("--no-regioncam", action="store_true", help="leave regioncam out")
@@ -344,6 +347,8 @@ def main() -> None:
     from rich.table import Table
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=110)  # a log has no width of its own; the table must not be cut
     cases = QUICK_CASES if options.quick else CASES
     known = {case.name: case for case in (*CASES, *QUICK_CASES)}
     if options.only:

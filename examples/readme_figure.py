@@ -36,20 +36,22 @@ def trained_network(points: np.ndarray, labels: np.ndarray, seed: int = 0, steps
 def main(path: Path) -> None:
     torch.set_num_threads(1)
     points, labels = make_moons(300, noise=0.08, random_state=0)
-    points = (points - [0.5, 0.25]) / [1.6, 1.0]
+    points = (points - [0.5, 0.25]) / [1.75, 1.1]
     p = gr.partition(trained_network(points, labels), gr.Box(-1, 1))
 
     figure = Figure(figsize=(10, 4.9), dpi=110)
-    left = plot_partition(p, figure.add_axes((0.05, 0.1, 0.43, 0.85)), boundary=True)
-    for label, marker, ink in ((0, "o", "#1b2330"), (1, "o", "white")):
-        left.scatter(*points[labels == label].T, s=9, marker=marker, c=ink, edgecolors="#1b2330", linewidths=0.5, zorder=5)
-    right = plot_surface(p, figure.add_axes((0.5, 0.0, 0.5, 1.0), projection="3d"))
+    left = plot_partition(p, figure.add_axes((0.07, 0.1, 0.42, 0.84)), boundary=True)
+    for label, ink in ((0, "#1b2330"), (1, "white")):
+        left.scatter(*points[labels == label].T, s=9, c=ink, edgecolors="#1b2330", linewidths=0.5, zorder=5)
+    right = plot_surface(p, figure.add_axes((0.51, 0.02, 0.47, 0.94), projection="3d"))
     right.view_init(elev=38, azim=-70)
-    figure.text(0.27, 0.965, f"{p.n_regions} regions and the line f = 0", ha="center")
+    right.set_box_aspect((1, 1, 0.6), zoom=0.95)
+    right.tick_params(labelsize="small", pad=0)
+    right.locator_params(nbins=5)
+    figure.text(0.28, 0.965, f"{p.n_regions} regions and the line f = 0", ha="center")
     figure.text(0.75, 0.965, "the graph of f", ha="center")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        # Few enough colours that a palette holds them: a third of the size, no visible loss.
         figure.savefig(temporary, pil_kwargs={"optimize": True})
     print(f"{p}\nwritten: {path}")
 

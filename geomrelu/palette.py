@@ -83,7 +83,7 @@ def region_classes(p: PlanarComplex) -> IntArray:
     values = outputs_at_centroids(p)
     if values.shape[1] == 1:
         return (values[:, 0] > 0).astype(np.int64)
-    return np.argmax(values, axis=1).astype(np.int64)
+    return np.asarray(np.argmax(values, axis=1), dtype=np.int64)
 
 
 def outputs_at_centroids(p: PlanarComplex) -> FloatArray:

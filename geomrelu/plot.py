@@ -130,9 +130,8 @@ def plot_partition(
     _draw_labels(ax, p, texts)
     _frame(ax, p)
     if mappable is not None and colorbar is not False:
-        ax.get_figure(root=True).colorbar(
-            mappable, ax=ax, fraction=0.046, pad=0.04, label=_color_title(p, color, output)
-        )  # type: ignore[union-attr]
+        title = _color_title(p, color, output)
+        ax.figure.colorbar(mappable, ax=ax, fraction=0.046, pad=0.04, label=title)
     return ax
 
 
@@ -175,7 +174,7 @@ def plot_surface(
     >>> import geomrelu as gr
     >>> p = gr.partition(gr.Network([[[1, 1], [1, 1]], [[2, -4]]], [[1, 0], [-1]]), gr.Box(-1, 1))
     >>> [round(float(z), 2) for z in plot_surface(p).get_zlim()]
-    [-1.0, 1.0]
+    [-3.0, 1.0]
     """
     from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 
@@ -192,12 +191,12 @@ def plot_surface(
             np.split(corners, p.face_offsets[1:-1]), facecolors=colors, alpha=alpha, rasterized=many,
             edgecolors=_INK if edges else "face", linewidths=0.6 * width if edges else 0.2, zsort="average",
         )  # fmt: skip
-        ax.add_collection3d(polygons, autolim=False)
+        ax.add_collection3d(polygons)
     elif edges:
         # Of each edge the copy in the ring of its left face, or of its right one at the border.
         first = np.unique(p.face_edges, return_index=True)[1]
         segments = np.stack([corners[first], corners[p.ring_next[first]]], axis=1)
-        ax.add_collection3d(Line3DCollection(segments, colors=_INK, linewidths=width, rasterized=many), autolim=False)
+        ax.add_collection3d(Line3DCollection(segments, colors=_INK, linewidths=width, rasterized=many))
     x0, y0, x1, y1 = p.domain.bounds
     low, high = float(corners[:, 2].min()), float(corners[:, 2].max())
     ax.set(xlim=(x0, x1), ylim=(y0, y1), zlim=(low, high) if high > low else (low - 0.5, low + 0.5))
@@ -216,8 +215,8 @@ def tie_segments(p: PlanarComplex) -> FloatArray:
     --------
     >>> import geomrelu as gr
     >>> p = gr.partition(gr.Network([[[1, 1], [1, 1]], [[2, -4]]], [[1, 0], [-1]]), gr.Box(-1, 1))
-    >>> sorted(s.tolist() for s in tie_segments(p).round(9))
-    [[[-0.5, 0.0], [0.0, -0.5]]...
+    >>> sorted(sorted(segment.tolist()) for segment in tie_segments(p))
+    [[[-1.0, 0.5], [0.5, -1.0]], [[-0.5, 1.0], [1.0, -0.5]]]
     """
     values = p.network(p.vertices)
     n_outputs = values.shape[1]
@@ -456,7 +455,7 @@ def _label_texts(p: PlanarComplex, labels: LabelChoice) -> Sequence[str] | None:
         chosen = _largest(p)
         texts = [""] * p.n_regions
         maps = p.affine_maps
-        for k in np.flatnonzero(chosen):
+        for k in np.flatnonzero(chosen).tolist():
             texts[k] = "\n".join(_map_text(a, float(b)) for a, b in zip(maps.A[k], maps.b[k], strict=True))
         return texts
     if len(labels) != p.n_regions:
@@ -488,7 +487,7 @@ def _draw_labels(ax: Axes, p: PlanarComplex, texts: Sequence[str] | None) -> Non
         return
     size = float(np.clip(11 - 1.2 * np.log2(max(p.n_regions, 1)), 4.5, 10))
     box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
-    for k in np.flatnonzero(_largest(p)):
+    for k in np.flatnonzero(_largest(p)).tolist():
         x, y = p.centroids[k]
         ax.text(x, y, texts[k], ha="center", va="center", fontsize=size, color=_INK, bbox=box, zorder=4, clip_on=True)
 
