@@ -13,6 +13,9 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from geomrelu._version import __version__
+
+# At once, though light: imported later, the package of that name would hide the function.
+from geomrelu.crosscheck import crosscheck
 from geomrelu.domain import Box, Polygon, as_domain
 from geomrelu.errors import GeomReluError
 from geomrelu.network import Layer, Network, joint_network
@@ -21,7 +24,6 @@ from geomrelu.patterns import Patterns
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from geomrelu.crosscheck import CrossCheck
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.sampling import Samples
 
@@ -97,13 +99,6 @@ def sample(model: Any, domain: Any, n: int = 101, device: Any = None, **options:
     from geomrelu.sampling import sample as sample_grid
 
     return sample_grid(model, as_domain(domain), n, device, **options)
-
-
-def crosscheck(p: PlanarComplex, n: int = 101, **options: Any) -> CrossCheck:
-    """Hold an exact partition to samples; options as in `geomrelu.crosscheck.crosscheck`."""
-    from geomrelu.crosscheck import crosscheck as check_by_samples
-
-    return check_by_samples(p, n, **options)
 
 
 def load(path: str | PathLike[str]) -> PlanarComplex:

@@ -76,7 +76,7 @@ def _distinct_maps(p: PlanarComplex) -> tuple[IntArray, int]:
         forms = ExactForms(p.network)
         keys: dict[tuple[int, ...], int] = {}
         for f in shared.tolist():
-            key = tuple(int(v) for v in forms.output_map(p.words[f]).ravel())
+            key = tuple(int(v) for v in forms.output_map(p.patterns.words[f]).ravel())
             labels[f] = keys.setdefault(key, next_label + len(keys))
     _, labels = np.unique(labels, return_inverse=True)
     labels = labels.ravel().astype(np.int64)

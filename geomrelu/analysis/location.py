@@ -71,7 +71,7 @@ class PointLocator:
         # On a border and with a pattern of its own: any region that agrees where the sign is not zero.
         fixed = Patterns.pack(signs[None] != 0, widths).words[0]
         wanted = Patterns.pack(signs[None] > 0, widths).words[0]
-        agreeing = ((self.p.words ^ wanted) & fixed == 0).all(axis=1)
+        agreeing = ((self.p.patterns.words ^ wanted) & fixed == 0).all(axis=1)
         return int(np.argmax(agreeing)) if agreeing.any() else -1
 
 

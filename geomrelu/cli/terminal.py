@@ -64,7 +64,7 @@ def _stop(line: str, status: int) -> typer.Exit:
 
 def print_json(content: Mapping[str, Any]) -> None:
     """One JSON object on stdout; NaN and infinities, which JSON lacks, become null."""
-    typer.echo(json.dumps(_finite(content), indent=2, allow_nan=False))
+    typer.echo(json.dumps(_finite(content), allow_nan=False))
 
 
 def _finite(value: Any) -> Any:
@@ -82,9 +82,9 @@ def print_table(title: str, rows: Mapping[str, Any]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE, show_header=False)
+    typer.echo(title)
+    table = Table(box=box.SIMPLE, show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, value in rows.items():

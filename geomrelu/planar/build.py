@@ -20,6 +20,7 @@ from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.domain import Domain
 from geomrelu.errors import InputDimensionError, InvariantError
 from geomrelu.network import Layer, Network
+from geomrelu.patterns import Patterns
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
 from geomrelu.planar.bounds import LayerBounds, blur, entry_error, layer_bounds, row_error
 from geomrelu.planar.complex import PlanarComplex
@@ -333,7 +334,7 @@ class _Builder:
             face_offsets=mesh.face_offsets,
             face_vertices=mesh.face_vertices,
             face_edges=mesh.face_edges,
-            words=self.faces.words,
+            patterns=Patterns(self.faces.words, self.network.widths),
             network=self.network,
             domain=self.domain,
             report=self.report,

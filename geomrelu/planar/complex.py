@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.affine import AffineMaps, affine_maps
-from geomrelu.arrays import FloatArray, IntArray, WordArray, frozen, row_ids
+from geomrelu.arrays import FloatArray, IntArray, frozen, row_ids
 from geomrelu.domain import Domain
 from geomrelu.errors import ShapeError
 from geomrelu.network import Network
@@ -49,8 +49,8 @@ class PlanarComplex:
     face_offsets, face_vertices, face_edges : (F + 1,), (C,), (C,) int64
         Counter-clockwise rings: face f has the vertices ``face_vertices[face_offsets[f] :
         face_offsets[f + 1]]``, collinear ones included; ``face_edges[k]`` leaves ``face_vertices[k]``.
-    words : (F, words) uint64
-        Bit-packed activation patterns; see `patterns`.
+    patterns : Patterns
+        Activation patterns, bit-packed, F of them; ``.unpack()`` gives bool (F, n_neurons).
     network : Network
     domain : Box or Polygon
     report : dict
@@ -65,7 +65,7 @@ class PlanarComplex:
     face_offsets: IntArray
     face_vertices: IntArray
     face_edges: IntArray
-    words: WordArray
+    patterns: Patterns
     network: Network
     domain: Domain
     report: dict[str, Any]
@@ -114,11 +114,6 @@ class PlanarComplex:
         return linear_regions(self)
 
     # ------------------------------------------------------------------ what lies on a face
-
-    @cached_property
-    def patterns(self) -> Patterns:
-        """Activation patterns, bit-packed; ``.unpack()`` gives bool (F, n_neurons)."""
-        return Patterns(self.words, self.network.widths)
 
     @cached_property
     def affine_maps(self) -> AffineMaps:
