@@ -1,0 +1,133 @@
+"""Training as an animation: exact decision regions and the surface at each snapshot."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geomrelu.arrays import FloatArray
+from geomrelu.domain import Box
+from geomrelu.experiments.cells import Cells, cells_of, centre_values, corner_values, positive_part, zero_segments
+from geomrelu.experiments.data import parity_data, scatter_targets
+from geomrelu.experiments.drawing import (
+    NEGATIVE,
+    POSITIVE,
+    draw_cells,
+    draw_segments,
+    draw_surface,
+    flat_axes,
+    line_width,
+    new_figure,
+    relief,
+    space_axes,
+    value_norm,
+)
+from geomrelu.experiments.regression import map_rows
+from geomrelu.experiments.training import Progress, Snapshot, TrainingHistory
+from geomrelu.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+__all__ = ["animate", "plot_snapshot"]
+
+_LAST_FRAME_REPEATS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """A snapshot's regions, ready to draw: cells, their maps (F, 3) and corner heights (C,)."""
+
+    snapshot: Snapshot
+    cells: Cells
+    maps: FloatArray
+    heights: FloatArray
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> _Frame:
+        import geomrelu as gr
+
+        p = gr.partition(snapshot.network, Box(-1, 1))
+        cells, maps = cells_of(p), map_rows(p.affine_maps.A, p.affine_maps.b)
+        return cls(snapshot, cells, maps, corner_values(cells, maps))
+
+
+def animate(
+    history: TrainingHistory,
+    path: str | os.PathLike[str],
+    frames_per_second: float = 2.0,
+    dpi: int = 90,
+    progress: Progress | None = None,
+) -> Path:
+    """Write a training's snapshots as a GIF: exact decision regions, and the surface.
+
+    Parameters
+    ----------
+    history : TrainingHistory
+        From `train`; one frame for each of its snapshots.
+    path : path-like
+        Where the GIF shall be; written whole or not at all.
+    frames_per_second : float
+        The last frame stays four times as long.
+    dpi : int
+        Pixels per inch of a 10 x 4.9 inch picture.
+    progress : callable, optional
+        Called with a message and the share of the frames that is done.
+
+    Raises
+    ------
+    OutputPathError
+        If the file cannot be written.
+    """
+    from matplotlib.animation import PillowWriter
+
+    frames = [_Frame.of(snapshot) for snapshot in history.snapshots]
+    norm = value_norm(*(frame.heights for frame in frames))
+    figure = new_figure(10.0, 4.9)
+    target = Path(path)
+    writer = PillowWriter(fps=frames_per_second)
+    with atomic_path(target) as temporary, writer.saving(figure, str(temporary), dpi):
+        for k, frame in enumerate(frames):
+            if progress is not None:
+                progress(f"animation of seed {history.seed}: epoch {frame.snapshot.epoch}", k / len(frames))
+            figure.clear()
+            _draw_frame(figure, frame, norm)
+            for _ in range(_LAST_FRAME_REPEATS if frame is frames[-1] else 1):
+                writer.grab_frame()
+    return target
+
+
+def plot_snapshot(snapshot: Snapshot) -> Figure:
+    """One frame of the animation as a figure of its own."""
+    frame = _Frame.of(snapshot)
+    figure = new_figure(10.0, 4.9)
+    _draw_frame(figure, frame, value_norm(frame.heights))
+    return figure
+
+
+def _draw_frame(figure: Figure, frame: _Frame, norm: Normalize) -> None:
+    snapshot, cells, heights = frame.snapshot, frame.cells, frame.heights
+    figure.suptitle(
+        f"Epoch {snapshot.epoch}: {len(cells)} regions, loss {snapshot.loss:.3f}, accuracy {snapshot.accuracy:.0%}"
+    )
+    ax = flat_axes(figure, 121, "Decision regions")
+    draw_cells(ax, cells, NEGATIVE, edge="face", edge_width=0.2)
+    draw_cells(ax, positive_part(cells, heights).without_empty(), POSITIVE, edge="face", edge_width=0.2)
+    draw_cells(ax, cells, "none", edge_width=line_width(len(cells), 0.9))
+    draw_segments(ax, zero_segments(cells, heights), "black", 2.2)
+    _label_decisions(ax)
+    scatter_targets(ax, *parity_data(2), labels=True)
+    space = space_axes(figure, 122, "Surface", "$f$")
+    space.set_zlim(norm.vmin, norm.vmax)
+    draw_surface(space, cells, heights, relief(frame.maps, centre_values(cells, heights), norm))
+    figure.legend(loc="outside lower center", ncols=5, frameon=False)
+
+
+def _label_decisions(ax: Any) -> None:
+    """Entries for the legend: empty artists with the colours of the decisions."""
+    for colour, label in ((POSITIVE, "$f > 0$"), (NEGATIVE, "$f < 0$")):
+        ax.scatter([], [], marker="s", s=80, color=colour, label=label)
+    ax.plot([], [], color="black", lw=2.2, label="$f = 0$")
