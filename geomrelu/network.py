@@ -167,9 +167,7 @@ class Network:
     def pattern_bits(self, points: npt.ArrayLike) -> BoolArray:
         """Activation pattern at each point as a float64 forward pass sees it, bool (N, n_neurons)."""
         x = self._points(points)
-        columns = [
-            u[:, : layer.n_neurons] > 0 for u, layer in zip(self.preactivations(x), self.hidden, strict=True)
-        ]
+        columns = [u[:, : layer.n_neurons] > 0 for u, layer in zip(self.preactivations(x), self.hidden, strict=True)]
         return np.concatenate(columns, axis=1) if columns else np.zeros((len(x), 0), dtype=bool)
 
     def patterns(self, points: npt.ArrayLike) -> Patterns:

@@ -1,0 +1,112 @@
+"""Which faces share their affine map: linear regions and affine pieces.
+
+Maps are compared exactly.  Two float maps that differ by more than the sum of their error
+bounds differ; the others are compared as integers (`geomrelu.exact`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from geomrelu.affine import affine_map_errors
+from geomrelu.arrays import FloatArray, IntArray
+from geomrelu.exact import ExactForms
+
+if TYPE_CHECKING:
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["LinearRegions", "linear_regions"]
+
+
+class LinearRegions(NamedTuple):
+    """Faces grouped by their exact affine map.
+
+    Attributes
+    ----------
+    labels : (F,) int64
+        Linear region of each face: faces with one map that are connected through edges,
+        numbered in the order of their first faces.
+    n_linear_regions : int
+        Number of such regions: maximal open connected sets on which the function is affine
+        (Stargalla, Hertrich, Reichman 2025, Definition 4).
+    map_labels : (F,) int64
+        Equal for faces with equal maps, connected or not.
+    n_affine_pieces : int
+        Number of distinct maps (their Definition 6).
+    """
+
+    labels: IntArray
+    n_linear_regions: int
+    map_labels: IntArray
+    n_affine_pieces: int
+
+
+def linear_regions(p: PlanarComplex) -> LinearRegions:
+    """Group the faces of a complex by affine map, exactly."""
+    map_labels, n_maps = _distinct_maps(p)
+    inner = p.edges_inner
+    left, right = p.edge_faces[inner].T
+    joined = map_labels[left] == map_labels[right]
+    a, b = left[joined], right[joined]
+    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(p.n_regions, p.n_regions))
+    n, labels = connected_components(graph.tocsr(), directed=False)
+    return LinearRegions(_by_first(labels), int(n), _by_first(map_labels), n_maps)
+
+
+def _by_first(labels: IntArray) -> IntArray:
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse.ravel()]
+
+
+def _distinct_maps(p: PlanarComplex) -> tuple[IntArray, int]:
+    maps = p.affine_maps
+    values = np.concatenate([maps.A.reshape(p.n_regions, -1), maps.b], axis=1)
+    groups = _overlapping(values, _bounds(p))
+    counts = np.bincount(groups)
+    shared = np.flatnonzero(counts[groups] > 1)
+    labels = groups.astype(np.int64)
+    next_label = int(groups.max()) + 1 if len(groups) else 0
+    if len(shared):
+        forms = ExactForms(p.network)
+        keys: dict[tuple[int, ...], int] = {}
+        for f in shared.tolist():
+            key = tuple(int(v) for v in forms.output_map(p.words[f]).ravel())
+            labels[f] = keys.setdefault(key, next_label + len(keys))
+    _, labels = np.unique(labels, return_inverse=True)
+    labels = labels.ravel().astype(np.int64)
+    return labels, int(labels.max()) + 1 if len(labels) else 0
+
+
+def _bounds(p: PlanarComplex) -> FloatArray:
+    errors = affine_map_errors(p.network, p.patterns)
+    return np.concatenate([errors.A.reshape(p.n_regions, -1), errors.b], axis=1)
+
+
+def _overlapping(values: FloatArray, bounds: FloatArray) -> IntArray:
+    """Groups of rows such that rows whose boxes ``values +- bounds`` overlap are in one group.
+
+    Refined one column after another: within the groups so far, rows are sorted and split
+    where a gap between intervals is certain.
+    """
+    n = len(values)
+    groups = np.zeros(n, dtype=np.int64)
+    for column in range(values.shape[1]):
+        low, high = values[:, column] - bounds[:, column], values[:, column] + bounds[:, column]
+        order = np.lexsort((low, groups))
+        g, lo, hi = groups[order], low[order], high[order]
+        # Running maximum of the intervals' ends within each group: ranks keep groups apart.
+        ends = np.unique(hi, return_inverse=True)[1].ravel()
+        reach = np.maximum.accumulate(g * (n + 1) + ends)
+        sorted_ends = np.unique(hi)
+        before = sorted_ends[(reach % (n + 1))[:-1]]
+        new = np.empty(n, dtype=bool)
+        new[:1] = True
+        new[1:] = (g[1:] != g[:-1]) | (lo[1:] > before)
+        groups[order] = np.cumsum(new) - 1
+    return groups

@@ -1,0 +1,136 @@
+"""Bounds on the errors of a layer's values and of vertices' positions.
+
+Two errors are kept apart, because one of them must never be amplified.
+
+*Represented point.*  A vertex v is stored with a row z(v) of preactivations.  Besides its
+true point x*(v), the exact crossing of its two lines, it has a represented point x'(v): a
+corner of the domain represents itself, and a vertex made at the floating-point fraction t
+between a and b represents (1 - t) x'(a) + t x'(b), in real arithmetic.
+
+*Value error.*  For a face with v on its border, F is the face's affine map, extended to the
+plane.  The value error bounds |z(v) - F(x'(v))|.  Between a and b, F is affine, so
+interpolation does not amplify it: the new vertex has the larger of the two errors plus the
+rounding of the interpolation.  A layer u = W h + b multiplies it by an operator norm and
+adds its own rounding.  With unit roundoff u, gamma = n u / (1 - n u), and error d of h in
+the 2-norm,
+
+    |error of entry i| <= |W_i| d + gamma (|W_i| |h| + |b_i|)             (`entry_error`)
+    |error of the row| <= |W|_2 d + gamma (|W|_F |h| + |b|)               (`row_error`)
+
+for any order of summation, fused or not; gamma's n is the number of inputs plus 20, which
+pays for the bias, the interpolation of four rows and their weights.  |W|_2 is bounded by the
+Schatten norm (sum of sigma^16)^(1/16).  Rectification moves no two values apart.  A value that
+is stored as zero by definition, or with a sign that was decided exactly against it, has its
+own residual added to d.
+
+*Position error.*  Let g be the neuron's gradient, `steepness` a bound on |g| (row norm times
+the operator norms of the layers before).  The represented points of an edge's ends lie
+within `distance` of the edge's true line, and the neuron's stored values at its ends fall
+by |z(b) - z(a)|.  At the represented crossing the neuron's value is at most the residual r =
+|(1 - t) z(a) + t z(b)| + error, and its slope along the line at least
+
+    (|z(b) - z(a)| - 2 error - 2 |g| distance) / length,
+
+so the true crossing is within distance + (r + |g| distance) / slope (`crossings.crossing_between`).
+This `radius` is made afresh from the vertex's own two lines: it does not accumulate.  A new
+edge's distance is its residual over a lower bound of its gradient.
+
+*Decisions.*  Neuron m has at the true vertex the sign of its stored value if that exceeds
+entry_error + steepness * radius.  Two crossings along an edge have the order of their
+fractions if these, times the length, differ by more than the sum of their radii.
+
+Bounds are themselves computed in floating point; the factor `SLACK` covers that.  Values that
+overflow are never larger than their bound, so they are in doubt and decided exactly; the
+constant `_TINY` pays for underflow.
+
+The method is the floating-point filter of exact geometric computation: J. R. Shewchuk,
+"Adaptive Precision Floating-Point Arithmetic and Fast Robust Geometric Predicates", 1997;
+the rounding model is that of N. J. Higham, "Accuracy and Stability of Numerical Algorithms".
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from geomrelu.arrays import FloatArray
+from geomrelu.network import Layer, Network
+from geomrelu.planar.crossings import SLACK
+
+__all__ = ["LayerBounds", "blur", "entry_error", "layer_bounds", "row_error"]
+
+_UNIT_ROUNDOFF = 2.0**-53
+_TINY = 1e-290
+
+
+class LayerBounds(NamedTuple):
+    """Norms of one layer, rounded up."""
+
+    gamma: float
+    row_norm: float  # largest 2-norm of a row of the weights
+    operator_norm: float
+    frobenius_norm: float
+    bias_max: float
+    bias_norm: float
+    steepness: float  # bound on the gradient of every unit of the layer
+
+
+def layer_bounds(network: Network) -> list[LayerBounds]:
+    """Bounds for each hidden layer."""
+    result = []
+    steepness = 1.0
+    for layer in network.hidden:
+        gamma = (layer.n_inputs + 20) * _UNIT_ROUNDOFF * SLACK
+        rows = _norm(np.linalg.norm(_scaled_down(layer.weight)[0], axis=1).max(), layer.weight)
+        operator = _operator_norm(layer)
+        result.append(
+            LayerBounds(
+                gamma,
+                rows,
+                operator,
+                _norm(float(np.linalg.norm(_scaled_down(layer.weight)[0])), layer.weight),
+                float(np.abs(layer.bias).max()),
+                _norm(float(np.linalg.norm(_scaled_down(layer.bias)[0])), layer.bias),
+                rows * steepness * SLACK,
+            )
+        )
+        steepness *= max(operator, 0.0)
+    return result
+
+
+def _scaled_down(values: FloatArray) -> tuple[FloatArray, float]:
+    """Values divided by their largest magnitude, so that squares neither over- nor underflow."""
+    largest = float(np.abs(values).max())
+    return (values / largest, largest) if largest > 0 else (values, 1.0)
+
+
+def _norm(scaled_norm: float, values: FloatArray) -> float:
+    return float(scaled_norm) * _scaled_down(values)[1] * SLACK
+
+
+def _operator_norm(layer: Layer) -> float:
+    """Upper bound on the largest singular value, at most n^(1/16) times it."""
+    scaled, largest = _scaled_down(layer.weight)
+    wide = scaled.shape[1] > scaled.shape[0]
+    gram = scaled @ scaled.T if wide else scaled.T @ scaled
+    square = gram @ gram
+    fourth = square @ square
+    return float(np.linalg.norm(fourth)) ** 0.125 * largest * SLACK
+
+
+def entry_error(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> FloatArray:
+    """Bound on the error of each entry of a vertex's row, (V,)."""
+    values = bounds.row_norm * (h_error + bounds.gamma * h_norm) + bounds.gamma * bounds.bias_max
+    return values * SLACK + _TINY
+
+
+def row_error(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> FloatArray:
+    """Bound on the 2-norm of the error of a vertex's row, (V,)."""
+    rounding = bounds.gamma * (bounds.frobenius_norm * h_norm + bounds.bias_norm)
+    return (bounds.operator_norm * h_error + rounding) * SLACK + _TINY
+
+
+def blur(corners: FloatArray, layer: int) -> float:
+    """Bound on the distance of stored coordinates from represented points, before a layer's cut."""
+    return 32.0 * (layer + 1) * _UNIT_ROUNDOFF * float(np.abs(corners).max()) + _TINY

@@ -1,0 +1,190 @@
+"""Invariants of a planar complex, each checked with vectorised array operations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geomrelu.arrays import BoolArray, IntArray, row_ids
+from geomrelu.errors import InvariantError
+from geomrelu.network import Network
+
+if TYPE_CHECKING:
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["check_complex"]
+
+# Floats that must agree do so to this many units of rounding, times the magnitudes involved.
+_ROUNDINGS = 2.0**16 * 2.0**-53
+
+
+def check_complex(p: PlanarComplex) -> None:
+    """Check every invariant; raise `InvariantError` at the first that is broken.
+
+    Combinatorial ones are exact: index ranges, rings and edges that name each other, V - E + F
+    = 1, unique patterns, and across each edge a change of its neuron's bit.  Geometric ones
+    hold to rounding: counter-clockwise rings, areas that sum to the domain's, patterns and
+    values that the network takes in each face, and maps that agree along each edge.
+    """
+    _check_shapes(p)
+    _check_rings(p)
+    _check_euler(p)
+    _check_patterns(p)
+    _check_areas(p)
+    _check_inside(p)
+    _check_continuity(p)
+
+
+def _fail_first(bad: BoolArray, invariant: str, what: str, got: object, expected: object) -> None:
+    if bad.any():
+        k = int(np.argmax(bad))
+        value = got[k] if isinstance(got, np.ndarray) else got
+        wanted = expected[k] if isinstance(expected, np.ndarray) else expected
+        raise InvariantError(invariant, f"{what} {k}", value, wanted)
+
+
+def _check_shapes(p: PlanarComplex) -> None:
+    shapes = {
+        "vertices": (p.n_vertices, 2),
+        "edges": (p.n_edges, 2),
+        "edge_faces": (p.n_edges, 2),
+        "edge_neuron": (p.n_edges,),
+        "vertex_lines": (p.n_vertices, 2),
+        "face_vertices": (int(p.face_offsets[-1]),),
+        "face_edges": (int(p.face_offsets[-1]),),
+    }
+    for name, shape in shapes.items():
+        if getattr(p, name).shape != shape:
+            raise InvariantError("shape", name, getattr(p, name).shape, shape)
+    if len(p.words) != p.n_regions:
+        raise InvariantError("shape", "words", len(p.words), p.n_regions)
+    _fail_first(~np.isfinite(p.vertices).all(axis=1), "finite", "vertex", p.vertices, "finite coordinates")
+    n_lines = len(p.domain.vertices)
+    ranges = [
+        ("edges", p.edges, 0, p.n_vertices),
+        ("edge_faces", p.edge_faces, -1, p.n_regions),
+        ("edge_neuron", p.edge_neuron[:, None], -1, p.network.n_neurons),
+        ("vertex_lines", p.vertex_lines, -n_lines, p.network.n_neurons),
+        ("face_vertices", p.face_vertices[:, None], 0, p.n_vertices),
+        ("face_edges", p.face_edges[:, None], 0, p.n_edges),
+    ]
+    for name, array, low, high in ranges:
+        bad = ((array < low) | (array >= high)).any(axis=1)
+        _fail_first(bad, "range", f"{name} entry", array, f"numbers from {low} to {high - 1}")
+    _fail_first(np.diff(p.face_offsets) < 3, "ring length", "face", np.diff(p.face_offsets), "at least 3")
+
+
+def _check_rings(p: PlanarComplex) -> None:
+    face = row_ids(p.face_offsets)
+    here, there = p.face_vertices, p.face_vertices[p.ring_next]
+    ends = p.edges[p.face_edges]
+    forward = p.edge_faces[p.face_edges, 0] == face
+    backward = p.edge_faces[p.face_edges, 1] == face
+    _fail_first(forward == backward, "ring", "ring entry", "an edge that does not name the face once", "left or right")
+    side = np.where(forward, 0, 1)
+    rows = np.arange(len(here))
+    bad = (ends[rows, side] != here) | (ends[rows, 1 - side] != there)
+    _fail_first(bad, "ring", "ring entry", ends, "the edge from this ring vertex to the next")
+    uses = np.bincount(2 * p.face_edges + side, minlength=2 * p.n_edges).reshape(-1, 2)
+    _fail_first((uses != (p.edge_faces >= 0)).any(axis=1), "ring", "edge", uses, "one use by each of its faces")
+
+
+def _check_euler(p: PlanarComplex) -> None:
+    value = p.n_vertices - p.n_edges + p.n_regions
+    if value != 1:
+        raise InvariantError("euler", "V - E + F", value, 1)
+    border = (p.edge_faces < 0).any(axis=1)
+    _fail_first(border != (p.edge_neuron < 0), "border", "edge", p.edge_neuron, "no neuron exactly on the border")
+
+
+def _check_patterns(p: PlanarComplex) -> None:
+    _, first, counts = np.unique(p.patterns.keys(), return_index=True, return_counts=True)
+    if (counts > 1).any():
+        face = int(first[np.argmax(counts > 1)])
+        raise InvariantError("unique patterns", f"face {face}", "a pattern of several faces", "one face a pattern")
+    inner = p.edges_inner
+    left, right = p.edge_faces[inner].T
+    word, bit = _bit_place(p.network, p.edge_neuron[inner])
+    differs = ((p.words[left, word] ^ p.words[right, word]) >> bit) & np.uint64(1)
+    bad = np.zeros(p.n_edges, dtype=bool)
+    bad[inner] = differs == 0
+    _fail_first(bad, "edge bit", "edge", "equal bits of its neuron on both sides", "a change")
+
+
+def _bit_place(network: Network, neurons: IntArray) -> tuple[IntArray, IntArray]:
+    from geomrelu.patterns import word_starts
+
+    firsts = np.concatenate([[0], np.cumsum(network.widths)])
+    layer = np.searchsorted(firsts, neurons, side="right") - 1
+    within = neurons - firsts[layer]
+    starts = np.array(word_starts(network.widths), dtype=np.int64)
+    return starts[layer] + within // 64, (within % 64).astype(np.uint64)  # type: ignore[return-value]
+
+
+def _scale(p: PlanarComplex) -> float:
+    return float(np.abs(p.domain.vertices).max())
+
+
+def _check_areas(p: PlanarComplex) -> None:
+    at = p.vertices[p.face_vertices] - p.vertices[p.face_vertices[p.face_offsets[:-1]]][row_ids(p.face_offsets)]
+    to = at[p.ring_next]
+    areas = np.add.reduceat(at[:, 0] * to[:, 1] - at[:, 1] * to[:, 0], p.face_offsets[:-1]) / 2
+    reach = np.add.reduceat(np.abs(to - at).sum(axis=1), p.face_offsets[:-1])
+    allowed = _ROUNDINGS * _scale(p) * reach
+    _fail_first(~(areas >= -allowed), "orientation", "face", areas, "a counter-clockwise ring")
+    total, wanted = float(areas.sum()), p.domain.area
+    if not abs(total - wanted) <= 1e-9 * wanted:
+        raise InvariantError("area", "the sum over faces", total, wanted)
+
+
+def _check_inside(p: PlanarComplex) -> None:
+    """At each face's centroid the network has the face's pattern, wherever that is certain, and its value."""
+    from geomrelu.analysis.location import certain_bits
+
+    step = max(1, (1 << 21) // max(p.network.n_neurons, 1))
+    for first in range(0, p.n_regions, step):
+        faces = np.arange(first, min(first + step, p.n_regions))
+        points = p.centroids[faces]
+        bits, certain = certain_bits(p.network, points)
+        # A neuron within rounding of zero at the centroid says nothing: faces may be slivers.
+        wrong = (bits != p.patterns[faces].unpack()) & certain
+        wrong &= ~_within_blur(p, points, faces)[:, None]
+        if wrong.any():
+            row, neuron = np.argwhere(wrong)[0]
+            got = int(not bits[row, neuron])
+            raise InvariantError("pattern", f"face {faces[row]}, neuron {neuron}", got, int(bits[row, neuron]))
+
+
+def _within_blur(p: PlanarComplex, points: IntArray, faces: IntArray) -> BoolArray:
+    """Faces so thin that the rounding of their vertices may put the centroid outside."""
+    areas = p.areas[faces]
+    perimeters = np.zeros(p.n_regions)
+    step = p.vertices[p.face_vertices[p.ring_next]] - p.vertices[p.face_vertices]
+    perimeters = np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), p.face_offsets[:-1])[faces]
+    return np.asarray(areas <= perimeters * 2.0**-40 * _scale(p))
+
+
+def _check_continuity(p: PlanarComplex) -> None:
+    """Maps of neighbouring faces agree at both ends of their edge."""
+    inner = p.edges_inner
+    left, right = p.edge_faces[inner].T
+    maps = p.affine_maps
+    size = np.abs(maps.A).max(axis=(1, 2)) * _scale(p) + np.abs(maps.b).max(axis=1)
+    allowed = _allowed_jump(p, np.maximum(size[left], size[right]))
+    bad = np.zeros(p.n_edges, dtype=bool)
+    jump = np.zeros(p.n_edges)
+    for end in range(2):
+        x = p.vertices[p.edges[inner, end]]
+        a = np.einsum("noi,ni->no", maps.A[left], x) + maps.b[left]
+        b = np.einsum("noi,ni->no", maps.A[right], x) + maps.b[right]
+        jump[inner] = np.maximum(jump[inner], np.abs(a - b).max(axis=1))
+        bad[inner] |= ~(np.abs(a - b).max(axis=1) <= allowed)
+    _fail_first(bad, "continuity", "edge", jump, "maps of both faces that agree along it")
+
+
+def _allowed_jump(p: PlanarComplex, size: IntArray) -> IntArray:
+    from geomrelu.planar.bounds import layer_bounds
+
+    depth = sum(bound.gamma for bound in layer_bounds(p.network)) / 2.0**-53
+    return np.asarray((1.0 + depth) * _ROUNDINGS * (size + 1.0))

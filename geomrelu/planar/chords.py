@@ -1,0 +1,350 @@
+"""Chords of a face and the order of their crossings (steps 3 and 4 in `records`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geomrelu.arrays import FloatArray, IntArray, WordArray, njit
+from geomrelu.planar.crossings import (
+    ONE,
+    SLACK,
+    ZERO,
+    crossing_between,
+    length_bound,
+    lowest_bit,
+    popcount,
+    sort_certain,
+)
+from geomrelu.planar.records import Children, Cuts, Face, Mesh, Pairs, Values
+
+__all__ = [
+    "chords_of_face",
+    "face_masks",
+    "find_pairs",
+    "list_items",
+    "new_face",
+    "new_pairs",
+    "pair_keys",
+    "ring_length",
+    "sort_items",
+]
+
+
+@njit
+def new_face(n_neurons: int, ring: int, strands: int) -> Face:
+    """Scratch space for faces of at most the given sizes."""
+    ints = np.empty((12, max(ring, strands)), dtype=np.int64)
+    floats = np.empty((4, strands), dtype=np.float64)
+    return Face(
+        np.full(n_neurons, -1, dtype=np.int64),
+        np.empty(ring, dtype=np.int64),
+        np.empty(ring, dtype=np.int64),
+        np.empty(ring, dtype=np.int64),
+        ints[0],
+        ints[1],
+        ints[2],
+        ints[3],
+        ints[4],
+        ints[5],
+        ints[6],
+        floats[0],
+        floats[1],
+        floats[2],
+        floats[3],
+        ints[7],
+        ints[8],
+        ints[9],
+    )
+
+
+@njit
+def new_pairs(chords: int, pairs: int) -> Pairs:
+    """Scratch space for at most the given numbers of chords and pairs."""
+    return Pairs(
+        np.empty(pairs, dtype=np.int64),
+        np.empty(pairs, dtype=np.int64),
+        np.empty(2 * pairs, dtype=np.float64),
+        np.empty(2 * pairs, dtype=np.float64),
+        np.empty(2 * pairs, dtype=np.float64),
+        np.empty(2 * pairs, dtype=np.float64),
+        np.empty(2 * pairs, dtype=np.int64),
+        np.empty(pairs, dtype=np.int64),
+        np.empty(chords + 1, dtype=np.int64),
+    )
+
+
+@njit
+def face_masks(f: int, mesh: Mesh, values: Values, pending: WordArray, active: WordArray) -> int:
+    """Neurons with both signs on the face, and neurons positive somewhere on it; returns how many have both."""
+    n_pending = 0
+    for w in range(len(pending)):
+        plus = ZERO
+        minus = ZERO
+        for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
+            plus |= values.positive[mesh.face_vertices[c], w]
+            minus |= values.negative[mesh.face_vertices[c], w]
+        pending[w] = plus & minus
+        active[w] = plus
+        n_pending += popcount(plus & minus)
+    return n_pending
+
+
+@njit
+def ring_length(f: int, mesh: Mesh, cuts: Cuts) -> int:
+    """Number of ring vertices of a face, new ones included."""
+    length = mesh.face_offsets[f + 1] - mesh.face_offsets[f]
+    for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
+        e = mesh.face_edges[c]
+        length += cuts.vertex_offsets[e + 1] - cuts.vertex_offsets[e]
+    return length
+
+
+@njit
+def _meet(
+    face: Face, counts: IntArray, neuron: int, position: int, residual: float, slope: float, after: np.uint64
+) -> None:
+    """Note that a neuron's zero set meets the ring at a position: the first or second end of a strand."""
+    s = face.local[neuron]
+    if s < 0:
+        s = counts[0]
+        counts[0] += 1
+        face.local[neuron] = s
+        face.strand_neuron[s] = neuron
+        face.strand_right[s] = np.int64(after)
+        face.strand_next[s] = -1
+        face.first[s] = position
+        face.second[s] = -1
+        face.residual[s] = residual
+        face.slope[s] = slope
+    elif face.second[s] >= 0:
+        counts[2] += 1  # a third end: the signs contradict each other
+    else:
+        face.second[s] = position
+        face.residual[s] = max(face.residual[s], residual)
+        face.slope[s] = max(face.slope[s], slope)
+        face.closing[counts[1]] = s
+        counts[1] += 1
+
+
+@njit
+def _walk_ring(f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArray, face: Face, counts: IntArray) -> int:
+    """Fill the ring, new vertices included, and find the strands' ends; returns the ring's length."""
+    n_old = len(mesh.xy)
+    begin, end = mesh.face_offsets[f], mesh.face_offsets[f + 1]
+    at = 0
+    for c in range(begin, end):
+        v, e = mesh.face_vertices[c], mesh.face_edges[c]
+        follower = mesh.face_vertices[c + 1 if c + 1 < end else begin]
+        forward = mesh.edge_faces[e, 0] == f
+        n_new = cuts.vertex_offsets[e + 1] - cuts.vertex_offsets[e]
+        first_piece = e + cuts.vertex_offsets[e]
+        face.ring_vertex[at] = v
+        face.ring_edge[at] = first_piece if forward else first_piece + n_new
+        face.ring_forward[at] = forward
+        for w in range(len(pending)):
+            zero = pending[w] & ~(values.positive[v, w] | values.negative[v, w])
+            while zero != ZERO:
+                bit = lowest_bit(zero)
+                zero &= zero - ONE
+                j = 64 * w + bit
+                after = (values.positive[follower, w] >> np.uint64(bit)) & ONE
+                _meet(face, counts, j, at, (abs(values.z[v, j]) + values.error[v]) * SLACK, 0.0, after)
+        for g in range(n_new):
+            k = g if forward else n_new - 1 - g
+            face.ring_vertex[at + 1 + g] = n_old + cuts.vertex_offsets[e] + k
+            face.ring_edge[at + 1 + g] = first_piece + k + 1 if forward else first_piece + k
+            face.ring_forward[at + 1 + g] = forward
+        start, stop = cuts.offsets[e], cuts.offsets[e + 1]
+        for m in range(stop - start):
+            k = start + m if forward else stop - 1 - m
+            j = cuts.neuron[k]
+            g = cuts.group[k] if forward else n_new - 1 - cuts.group[k]
+            after = (values.positive[follower, j >> 6] >> np.uint64(j & 63)) & ONE
+            _meet(face, counts, j, at + 1 + g, cuts.residual[k], cuts.slope[k], after)
+        at += n_new + 1
+    return at
+
+
+@njit
+def _join_strands(face: Face, n_strands: int) -> int:
+    """Neurons whose zero sets coincide in the face share one chord; returns the number of chords.
+
+    Chords come in the order of their first ends, which is that of the strands.
+    """
+    n_chords = 0
+    for s in range(n_strands):
+        twin = -1
+        c = n_chords - 1
+        while c >= 0 and face.first[c] == face.first[s]:
+            if face.second[c] == face.second[s]:
+                twin = c
+            c -= 1
+        neuron = face.strand_neuron[s]
+        if twin >= 0:
+            head = face.strand[twin]
+            face.strand_next[s] = face.strand_next[head]
+            face.strand_next[head] = s
+            face.strands[twin] += 1
+            face.local[neuron] = -1
+        else:
+            face.first[n_chords] = face.first[s]
+            face.second[n_chords] = face.second[s]
+            face.residual[n_chords] = face.residual[s]
+            face.slope[n_chords] = face.slope[s]
+            face.strand[n_chords] = s
+            face.strands[n_chords] = 1
+            face.local[neuron] = n_chords
+            n_chords += 1
+    kept = 0
+    for k in range(n_strands):
+        chord = face.local[face.strand_neuron[face.closing[k]]]
+        if chord >= 0:
+            face.closing[kept] = chord
+            kept += 1
+    return n_chords
+
+
+@njit
+def _widest_slope(f: int, mesh: Mesh, values: Values, neuron: int) -> float:
+    """Lower bound on a neuron's gradient from its extreme values on the face's old vertices."""
+    low = high = mesh.face_vertices[mesh.face_offsets[f]]
+    for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
+        v = mesh.face_vertices[c]
+        if values.z[v, neuron] < values.z[low, neuron]:
+            low = v
+        if values.z[v, neuron] > values.z[high, neuron]:
+            high = v
+    rise = values.z[high, neuron] - values.z[low, neuron] - values.error[low] - values.error[high]
+    return max(rise, 0.0) / (length_bound(mesh.xy, low, high, values.blur) * SLACK)
+
+
+@njit
+def chords_of_face(
+    f: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children, pending: WordArray, face: Face
+) -> tuple[int, int]:
+    """Fill `face`; returns (ring length, chords), chords -1 if the signs contradict each other."""
+    counts = np.zeros(3, dtype=np.int64)
+    n_old = len(mesh.xy)
+    ring = _walk_ring(f, mesh, values, cuts, pending, face, counts)
+    n_strands = counts[0]
+    n_chords = -1
+    if counts[2] == 0 and counts[1] == n_strands:
+        n_chords = _join_strands(face, n_strands)
+    for s in range(n_strands):
+        face.local[face.strand_neuron[s]] = -1
+    ends = np.empty((2, 2), dtype=np.float64)
+    for c in range(n_chords):
+        slope = face.slope[c]
+        if slope == 0.0:
+            slope = _widest_slope(f, mesh, values, face.strand_neuron[face.strand[c]])
+        face.distance[c] = face.residual[c] / slope * SLACK if slope > 0.0 else np.inf
+        for side in range(2):
+            v = face.ring_vertex[face.first[c] if side == 0 else face.second[c]]
+            for axis in range(2):
+                ends[side, axis] = mesh.xy[v, axis] if v < n_old else out.xy[v - n_old, axis]
+        face.length[c] = length_bound(ends, 0, 1, values.blur)
+    return ring, n_chords
+
+
+@njit
+def find_pairs(face: Face, n_chords: int, pairs: Pairs) -> int:
+    """Find the pairs of chords whose ends interleave; returns their number, writing while there is room.
+
+    A list of open chords is kept in the order of their first ends.  When chord i closes, the
+    chords behind it in the list opened inside it and close outside: they cross it.
+    """
+    tail = -1
+    opened = 0
+    n_pairs = 0
+    for k in range(n_chords):
+        i = face.closing[k]
+        while opened < n_chords and face.first[opened] < face.second[i]:
+            face.before[opened] = tail
+            face.after[opened] = -1
+            if tail >= 0:
+                face.after[tail] = opened
+            tail = opened
+            opened += 1
+        j = tail
+        while j != i:
+            # Chords that share an end with i do not cross it.
+            if face.first[j] > face.first[i] and face.second[j] > face.second[i]:
+                if n_pairs < len(pairs.i):
+                    pairs.i[n_pairs] = i
+                    pairs.j[n_pairs] = j
+                n_pairs += 1
+            j = face.before[j]
+        before, after = face.before[i], face.after[i]
+        if before >= 0:
+            face.after[before] = after
+        if after >= 0:
+            face.before[after] = before
+        else:
+            tail = before
+    return n_pairs
+
+
+@njit
+def _value(z: FloatArray, out: Children, vertex: int, neuron: int) -> float:
+    """A neuron's value at a ring vertex: stored, or interpolated along the edge of a new vertex."""
+    n_old = len(z)
+    if vertex < n_old:
+        return z[vertex, neuron]
+    k = vertex - n_old
+    return out.weights[k, 0] * z[out.sources[k, 0], neuron] + out.weights[k, 1] * z[out.sources[k, 1], neuron]
+
+
+@njit
+def pair_keys(f: int, mesh: Mesh, values: Values, face: Face, out: Children, pairs: Pairs, n_pairs: int) -> float:
+    """Fill t, key, radius and residual of both items of each pair; returns the face's value error."""
+    error = 0.0
+    for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
+        error = max(error, values.error[mesh.face_vertices[c]])
+    for x in range(n_pairs):
+        for side in range(2):
+            along = pairs.i[x] if side == 0 else pairs.j[x]
+            other = pairs.j[x] if side == 0 else pairs.i[x]
+            neuron = face.strand_neuron[face.strand[other]]
+            za = _value(values.z, out, face.ring_vertex[face.first[along]], neuron)
+            zb = _value(values.z, out, face.ring_vertex[face.second[along]], neuron)
+            t, radius, residual, _ = crossing_between(
+                za, zb, error, face.distance[along], face.length[along], values.steepness
+            )
+            pairs.t[2 * x + side] = t
+            pairs.key[2 * x + side] = t
+            pairs.radius[2 * x + side] = radius
+            pairs.residual[2 * x + side] = residual
+    return error
+
+
+@njit
+def list_items(pairs: Pairs, n_chords: int, n_pairs: int) -> None:
+    """Fill `offsets` and, unsorted, `order`."""
+    for c in range(n_chords + 1):
+        pairs.offsets[c] = 0
+    for x in range(n_pairs):
+        pairs.offsets[pairs.i[x] + 1] += 1
+        pairs.offsets[pairs.j[x] + 1] += 1
+    for c in range(n_chords):
+        pairs.offsets[c + 1] += pairs.offsets[c]
+    for x in range(n_pairs - 1, -1, -1):
+        # Fill each list from its start; offsets are shifted back below.
+        pairs.order[pairs.offsets[pairs.i[x]]] = 2 * x
+        pairs.offsets[pairs.i[x]] += 1
+        pairs.order[pairs.offsets[pairs.j[x]]] = 2 * x + 1
+        pairs.offsets[pairs.j[x]] += 1
+    for c in range(n_chords, 0, -1):
+        pairs.offsets[c] = pairs.offsets[c - 1]
+    pairs.offsets[0] = 0
+
+
+@njit
+def sort_items(face: Face, pairs: Pairs, n_chords: int) -> bool:
+    """Sort each chord's items by key; tell whether every order is certain."""
+    certain = True
+    for c in range(n_chords):
+        if not sort_certain(
+            pairs.order, pairs.key, pairs.radius, pairs.offsets[c], pairs.offsets[c + 1], face.length[c]
+        ):
+            certain = False
+    return certain

@@ -1,0 +1,301 @@
+"""`PlanarComplex`: the exact partition of a two-dimensional domain, as flat arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from geomrelu.affine import AffineMaps, affine_maps
+from geomrelu.arrays import FloatArray, IntArray, WordArray, frozen, row_ids
+from geomrelu.domain import Domain
+from geomrelu.errors import ShapeError
+from geomrelu.network import Network
+from geomrelu.patterns import Patterns
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from scipy.sparse import csr_array
+
+    from geomrelu.analysis.linear_regions import LinearRegions
+    from geomrelu.analysis.location import PointLocator
+
+__all__ = ["PlanarComplex"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PlanarComplex:
+    """The partition of a domain into a network's activation regions.
+
+    Made by `geomrelu.partition`.  All arrays are read-only.  The combinatorial structure is
+    that of the real-arithmetic network with the given weights; coordinates, areas and maps
+    are float64 approximations of it.
+
+    Attributes
+    ----------
+    vertices : (V, 2) float64
+    edges : (E, 2) int64
+        End points.
+    edge_faces : (E, 2) int64
+        Faces on the left and right of an edge, -1 outside the domain.
+    edge_neuron : (E,) int64
+        The neuron (flat, layer-major) whose zero set the edge lies on, -1 on the domain's border.
+    vertex_lines : (V, 2) int64
+        Two lines that cross at a vertex: a neuron, or -1 - k for the domain's k-th side.
+    face_offsets, face_vertices, face_edges : (F + 1,), (C,), (C,) int64
+        Counter-clockwise rings: face f has the vertices ``face_vertices[face_offsets[f] :
+        face_offsets[f + 1]]``, collinear ones included; ``face_edges[k]`` leaves ``face_vertices[k]``.
+    words : (F, words) uint64
+        Bit-packed activation patterns; see `patterns`.
+    network : Network
+    domain : Box or Polygon
+    report : dict
+        How the partition was made: regions after each layer, seconds, how signs were decided.
+    """
+
+    vertices: FloatArray
+    edges: IntArray
+    edge_faces: IntArray
+    edge_neuron: IntArray
+    vertex_lines: IntArray
+    face_offsets: IntArray
+    face_vertices: IntArray
+    face_edges: IntArray
+    words: WordArray
+    network: Network
+    domain: Domain
+    report: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, frozen(value))
+
+    # ------------------------------------------------------------------ counts
+
+    @property
+    def n_regions(self) -> int:
+        """Number of activation regions (faces)."""
+        return len(self.face_offsets) - 1
+
+    @property
+    def n_vertices(self) -> int:
+        """Number of vertices."""
+        return len(self.vertices)
+
+    @property
+    def n_edges(self) -> int:
+        """Number of edges."""
+        return len(self.edges)
+
+    @property
+    def n_linear_regions(self) -> int:
+        """Number of linear regions: connected faces with equal map, joined; exact."""
+        return self._linear_regions.n_linear_regions
+
+    @property
+    def linear_region_labels(self) -> IntArray:
+        """Linear region of each face, (F,) int64; exact."""
+        return self._linear_regions.labels
+
+    @property
+    def n_affine_pieces(self) -> int:
+        """Number of distinct affine maps, connected or not; exact."""
+        return self._linear_regions.n_affine_pieces
+
+    @cached_property
+    def _linear_regions(self) -> LinearRegions:
+        from geomrelu.analysis.linear_regions import linear_regions
+
+        return linear_regions(self)
+
+    # ------------------------------------------------------------------ what lies on a face
+
+    @cached_property
+    def patterns(self) -> Patterns:
+        """Activation patterns, bit-packed; ``.unpack()`` gives bool (F, n_neurons)."""
+        return Patterns(self.words, self.network.widths)
+
+    @cached_property
+    def affine_maps(self) -> AffineMaps:
+        """Output maps x -> A x + b of the faces: ``A`` (F, out, 2), ``b`` (F, out), float64."""
+        maps = affine_maps(self.network, self.patterns)
+        return AffineMaps(frozen(maps.A), frozen(maps.b))
+
+    @cached_property
+    def areas(self) -> FloatArray:
+        """Areas of the faces, (F,), in the domain's coordinates squared.
+
+        Computed from the float vertices, relative to each face's first corner, so that a
+        small face far from the origin loses no more digits than its vertices did.
+        """
+        return frozen(self._moments[0])
+
+    @cached_property
+    def centroids(self) -> FloatArray:
+        """Centroids of the faces, (F, 2); of a face of no float area, the mean of its corners."""
+        return frozen(self._moments[1])
+
+    @cached_property
+    def _moments(self) -> tuple[FloatArray, FloatArray]:
+        face = row_ids(self.face_offsets)
+        origin = self.vertices[self.face_vertices[self.face_offsets[:-1]]]
+        at = self.vertices[self.face_vertices] - origin[face]
+        to = at[self.ring_next]
+        doubled = at[:, 0] * to[:, 1] - at[:, 1] * to[:, 0]
+        starts = self.face_offsets[:-1]
+        areas = np.add.reduceat(doubled, starts) / 2
+        weighted = np.add.reduceat((at + to) * doubled[:, None], starts, axis=0)
+        means = np.add.reduceat(at, starts, axis=0) / np.diff(self.face_offsets)[:, None]
+        flat = ~(areas > 0)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            centroids = weighted / (6 * areas[:, None])
+        # In a sliver the quotient is rounding noise; the centroid lies within the corners' range.
+        low, high = np.minimum.reduceat(at, starts, axis=0), np.maximum.reduceat(at, starts, axis=0)
+        off = flat | ~((low <= centroids) & (centroids <= high)).all(axis=1)
+        centroids[off] = means[off]
+        return np.maximum(areas, 0.0), centroids + origin
+
+    @cached_property
+    def ring_next(self) -> IntArray:
+        """For each entry of the rings, the index of the entry that follows it in its face, (C,)."""
+        following = np.arange(1, len(self.face_vertices) + 1, dtype=np.int64)
+        following[self.face_offsets[1:] - 1] = self.face_offsets[:-1]
+        return frozen(following)
+
+    @cached_property
+    def edges_inner(self) -> IntArray:
+        """Numbers of the edges between two faces."""
+        return frozen(np.flatnonzero((self.edge_faces >= 0).all(axis=1)))
+
+    @cached_property
+    def polygons(self) -> npt.NDArray[np.object_]:
+        """Shapely polygons of the faces, (F,) object array."""
+        import shapely
+
+        sizes = np.diff(self.face_offsets)
+        ring_offsets = np.concatenate([[0], np.cumsum(sizes + 1)])
+        closed = np.insert(self.face_vertices, self.face_offsets[1:], self.face_vertices[self.face_offsets[:-1]])
+        polygons: npt.NDArray[np.object_] = shapely.from_ragged_array(
+            shapely.GeometryType.POLYGON,
+            self.vertices[closed],
+            (ring_offsets, np.arange(len(sizes) + 1)),
+        )
+        return polygons
+
+    def ring(self, face: int) -> IntArray:
+        """Vertices of one face, counter-clockwise."""
+        return self.face_vertices[self.face_offsets[face] : self.face_offsets[face + 1]]
+
+    # ------------------------------------------------------------------ questions
+
+    @cached_property
+    def _locator(self) -> PointLocator:
+        from geomrelu.analysis.location import PointLocator
+
+        return PointLocator(self)
+
+    def locate(self, points: npt.ArrayLike) -> IntArray:
+        """Region of each point, -1 outside the domain, (N,) int64; exact.
+
+        A point on a border belongs to the region whose pattern it has (zero counts as
+        inactive), or else to the touching region with the lowest number.
+
+        Parameters
+        ----------
+        points : (N, 2) array_like
+        """
+        return self._locator(_points(points))
+
+    def __call__(self, points: npt.ArrayLike) -> FloatArray:
+        """Output at points (N, 2) by the regions' maps, (N, out) float64; NaN outside the domain."""
+        x = _points(points)
+        regions = self.locate(x)
+        maps = self.affine_maps
+        values = np.einsum("noi,ni->no", maps.A[regions], x) + maps.b[regions]
+        values[regions < 0] = np.nan
+        return np.asarray(values)
+
+    def dual_graph(self, format: str = "scipy") -> Any:
+        """Which regions share an edge.
+
+        Parameters
+        ----------
+        format : {"scipy", "networkx"}
+            A symmetric scipy.sparse csr_array (F, F) of ones, or a networkx.Graph whose
+            edges carry ``neuron``.
+
+        Raises
+        ------
+        MissingDependencyError
+            If networkx is asked for and not installed.
+        """
+        from geomrelu.analysis.dual_graph import dual_graph, networkx_graph
+
+        if format == "networkx":
+            return networkx_graph(self)
+        if format != "scipy":
+            raise ValueError(f"dual_graph: got format {format!r}; expected 'scipy' or 'networkx'")
+        graph: csr_array = dual_graph(self)
+        return graph
+
+    def check(self) -> None:
+        """Check the complex's invariants.
+
+        Raises
+        ------
+        InvariantError
+            Naming the first invariant that is broken, where, and what was got and expected.
+        """
+        from geomrelu.planar.check import check_complex
+
+        check_complex(self)
+
+    # ------------------------------------------------------------------ output
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the partition, network and domain included, to an ``.npz`` file; see `geomrelu.load`."""
+        from geomrelu.io import save
+
+        save(self, path)
+
+    def to_geojson(self, path: str | PathLike[str]) -> None:
+        """Write the regions as a GeoJSON feature collection with pattern, area and map."""
+        from geomrelu.io import to_geojson
+
+        to_geojson(self, path)
+
+    def to_svg(self, path: str | PathLike[str], **options: Any) -> None:
+        """Write the regions as an SVG picture; options as in `geomrelu.io.to_svg`."""
+        from geomrelu.io import to_svg
+
+        to_svg(self, path, **options)
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the regions; options as in `geomrelu.plot.plot_partition`."""
+        from geomrelu.plot import plot_partition
+
+        return plot_partition(self, ax, **options)
+
+    def plot_surface(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw an output over the domain in 3-D; options as in `geomrelu.plot.plot_surface`."""
+        from geomrelu.plot import plot_surface
+
+        return plot_surface(self, ax, **options)
+
+    def __repr__(self) -> str:
+        return (
+            f"PlanarComplex({self.n_regions} regions, {self.n_vertices} vertices, {self.n_edges} edges; "
+            f"{self.network!r} on {self.domain!r})"
+        )
+
+
+def _points(points: npt.ArrayLike) -> FloatArray:
+    x = np.asarray(points, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1] != 2:
+        raise ShapeError(f"points: got shape {x.shape}, expected (N, 2)")
+    return x

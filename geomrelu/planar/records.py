@@ -1,0 +1,147 @@
+"""The planar engine's arrays, and how one layer of neurons cuts a complex.
+
+Inside one *parent* face all neurons of the layer are affine, so the zero set of each neuron
+that has both signs on the face is one *chord*, and the face is cut into the arrangement of
+its chords:
+
+1. `crossings.sign_masks`: two bits per vertex and neuron, positive and negative; neither
+   means zero.  A value below its error bound is in doubt, listed, and decided elsewhere.
+2. `crossings.edge_crossings`: where each neuron crosses each edge, sorted along the edge.
+   Every edge is cut once, so both its faces share the new vertices.
+3. `chords.chords_of_face`: each chord joins two positions on the face's ring.  Two chords
+   cross if and only if their ends interleave on the ring: no arithmetic (`chords.find_pairs`).
+4. `chords.pair_keys`: the order of the crossings along each chord, the only geometry inside.
+5. `arrange.cut_faces`: half-edges ("darts") are linked by the cyclic order of directions
+   around each vertex, again the order of chord ends on the ring; following the links traces
+   the children.  Crossing a chord flips its neurons' bits.
+
+So the topology is a function of signs and orders only: if those are right, it is right.  Work
+is proportional to what is there: a face's chords, their crossings and the new faces.
+
+Error bounds are derived in `bounds`.  Each vertex stands for a *represented point*, the exact
+convex combination of older points that its stored weights name.  Two crossings whose
+intervals of uncertainty overlap are in doubt; their edge or face is listed and decided by
+exact integers (`settle`), and the loops go on with exact ranks in place of fractions.
+
+Kernels know no network and trust their inputs.  New vertices are numbered after the old ones.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from geomrelu.arrays import FloatArray, IntArray, WordArray
+
+__all__ = ["Children", "Cuts", "Face", "Links", "Mesh", "Pairs", "Values"]
+
+
+class Mesh(NamedTuple):
+    """The complex before a layer cuts it."""
+
+    xy: FloatArray  # (V, 2)
+    edges: IntArray  # (E, 2)
+    edge_faces: IntArray  # (E, 2) left, right
+    edge_distance: FloatArray  # (E,) bound on the distance of represented points from the true line
+    face_offsets: IntArray  # (F + 1,)
+    face_vertices: IntArray  # (C,)
+    face_edges: IntArray  # (C,)
+
+
+class Values(NamedTuple):
+    """A layer's preactivations at the vertices, and what is known of their errors."""
+
+    z: FloatArray  # (V, units)
+    error: FloatArray  # (V,) bound on the error of every entry of a row at the represented point
+    positive: WordArray  # (V, words)
+    negative: WordArray  # (V, words)
+    steepness: float  # bound on the gradient's norm of every neuron of the layer
+    blur: float  # bound on the distance of a stored coordinate pair from its represented point
+
+
+class Cuts(NamedTuple):
+    """Crossings of edges, in CSR form, sorted along each edge; ties share a group (a vertex)."""
+
+    offsets: IntArray  # (E + 1,) into the next five
+    neuron: IntArray
+    group: IntArray  # index of the new vertex on its edge
+    t: FloatArray
+    residual: FloatArray  # bound on |neuron's value| at the represented point
+    radius: FloatArray  # bound on the distance from the represented to the true point
+    slope: FloatArray  # lower bound on the gradient's norm of the neuron beside the edge
+    vertex_offsets: IntArray  # (E + 1,) number of new vertices on the edges before
+
+
+class Children(NamedTuple):
+    """Growing output of `cut_faces`."""
+
+    xy: FloatArray  # new vertices, the ones on edges first
+    lines: IntArray  # (., 2) layer's neuron numbers, or as given for vertices on edges
+    parents: IntArray  # (.,) parent face in which the two lines cross
+    sources: IntArray  # (., 4) old vertices
+    weights: FloatArray  # (., 4) of the represented point
+    radius: FloatArray
+    residual: FloatArray  # bound on the values that are stored as zero there
+    edges: IntArray
+    edge_faces: IntArray
+    edge_neuron: IntArray  # layer's neuron number, for chord pieces
+    edge_distance: FloatArray
+    face_offsets: IntArray
+    face_parent: IntArray
+    face_words: WordArray
+    face_vertices: IntArray
+    face_edges: IntArray
+    used: IntArray  # (3,) vertices, edges, faces written so far
+
+
+class Face(NamedTuple):
+    """Scratch space for one face: its ring, strands (neurons with both signs) and chords."""
+
+    local: IntArray  # (neurons,) strand of a neuron, -1 where none
+    ring_vertex: IntArray
+    ring_edge: IntArray
+    ring_forward: IntArray
+    strand_neuron: IntArray
+    strand_right: IntArray  # 1 where the neuron is positive right of the chord
+    strand_next: IntArray  # next strand of the same chord, -1 at the end
+    first: IntArray  # per chord: ring position of its first end
+    second: IntArray
+    strand: IntArray  # per chord: its first strand
+    strands: IntArray  # per chord: how many
+    residual: FloatArray
+    slope: FloatArray
+    distance: FloatArray
+    length: FloatArray
+    closing: IntArray  # chords in the order of their second ends
+    before: IntArray  # linked list of open chords
+    after: IntArray
+
+
+class Pairs(NamedTuple):
+    """Scratch space for the crossings of chords in one face.
+
+    Pair x of chords i < j has two items: 2 x, j's place along i; 2 x + 1, i's place along j.
+    """
+
+    i: IntArray
+    j: IntArray
+    t: FloatArray  # per item: fraction of the way along the chord
+    key: FloatArray  # per item: t, or an exact rank that is equal for ties
+    radius: FloatArray
+    residual: FloatArray
+    order: IntArray  # items of chord 0 in order, of chord 1, ...
+    vertex: IntArray  # per pair: local vertex
+    offsets: IntArray  # (chords + 1,) into order
+
+
+class Links(NamedTuple):
+    """Scratch space for tracing the children of one face."""
+
+    segment: IntArray  # per chord: its first segment
+    node_offsets: IntArray  # (local vertices + 1,) into the next two
+    node_chord: IntArray
+    node_at: IntArray  # the vertex is the end of this segment of the chord (counted from 0)
+    next: IntArray  # per dart
+    face: IntArray  # per dart
+    end_offsets: IntArray  # (ring + 1,) into the next: chords that end at a ring position
+    end_chord: IntArray
+    start: IntArray  # per child: a dart

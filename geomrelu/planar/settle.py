@@ -1,0 +1,205 @@
+"""Decisions that the floating-point bounds leave in doubt, by exact integers.
+
+Three questions come here: the sign of a neuron at a vertex, the order of crossings along an
+edge, and the order of crossings along the chords of a face.  A vertex is defined by two lines
+that cross in a face of an earlier layer (`History`), so its exact position is at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from geomrelu.arrays import FloatArray, IntArray, WordArray
+from geomrelu.domain import Domain
+from geomrelu.exact import ExactForms, Line, Point, border_line, crossing, dyadic_point, sign_at, travel
+from geomrelu.network import Network
+from geomrelu.planar.chords import (
+    chords_of_face,
+    face_masks,
+    find_pairs,
+    list_items,
+    new_face,
+    new_pairs,
+    pair_keys,
+    ring_length,
+)
+from geomrelu.planar.records import Children, Cuts, Face, Mesh, Pairs, Values
+
+__all__ = ["History", "Judge"]
+
+
+@dataclass
+class History:
+    """How the vertices came to be.
+
+    Attributes
+    ----------
+    lines : (V, 2) int64
+        The two lines that define a vertex: neuron >= 0, or -1 - k for the domain's side k.
+    parents : (V,) int64
+        The face in which they cross, numbered as before the layer that made the vertex.
+    layers : (V,) int64
+        That layer; -1 for the domain's corners.
+    words : list of (F_l, words) uint64
+        The faces' patterns before each layer cut them.
+    """
+
+    lines: IntArray
+    parents: IntArray
+    layers: IntArray
+    words: list[WordArray] = field(default_factory=list)
+
+
+class Judge:
+    """Exact decisions for one network on one domain."""
+
+    def __init__(self, network: Network, domain: Domain, history: History) -> None:
+        self.forms = ExactForms(network)
+        self.history = history
+        corners = domain.vertices
+        self.corners = [dyadic_point(x, y) for x, y in corners.tolist()]
+        self.sides = [border_line(corners[k], corners[(k + 1) % len(corners)]) for k in range(len(corners))]
+        self.firsts = np.concatenate([[0], np.cumsum(network.widths)]).astype(np.int64)
+        self._points: dict[int, Point] = {}
+
+    def line(self, line: int, words: WordArray) -> Line:
+        """A border side or a neuron's form under a pattern."""
+        if line < 0:
+            return self.sides[-1 - line]
+        layer = int(np.searchsorted(self.firsts, line, side="right")) - 1
+        return self.forms.line(layer, int(line - self.firsts[layer]), words)
+
+    def point(self, vertex: int) -> Point:
+        """A vertex's exact position."""
+        found = self._points.get(vertex)
+        if found is None:
+            layer = int(self.history.layers[vertex])
+            if layer < 0:
+                found = self.corners[vertex]
+            else:
+                words = self.history.words[layer][self.history.parents[vertex]]
+                p, q = self.history.lines[vertex].tolist()
+                found = crossing(self.line(p, words), self.line(q, words))
+            self._points[vertex] = found
+        return found
+
+    def signs(self, doubts: IntArray, layer: int, vertex_words: Callable[[int], WordArray]) -> IntArray:
+        """Signs -1, 0, 1 of the (vertex, neuron) pairs in `doubts`, (N,)."""
+        result = np.empty(len(doubts), dtype=np.int64)
+        last, forms = -1, None
+        for k, (vertex, neuron) in enumerate(doubts.tolist()):
+            if vertex != last:
+                words = vertex_words(vertex)
+                # With several neurons in doubt at one vertex all forms pay, and are kept.
+                several = k + 2 < len(doubts) and int(doubts[k + 2, 0]) == vertex
+                forms = self.forms.forms(layer, words) if several else None
+                last = vertex
+            line = tuple(forms[neuron]) if forms is not None else self.forms.line(layer, neuron, words)
+            result[k] = sign_at(line, self.point(vertex))
+        return result
+
+    def order_edge(
+        self, edge: int, edge_line: int, words: WordArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts
+    ) -> int:
+        """Put an edge's crossings into exact order, ties in one group; returns the number of groups."""
+        start, stop = int(cuts.offsets[edge]), int(cuts.offsets[edge + 1])
+        u, v = mesh.edges[edge].tolist()
+        own = self.line(edge_line, words)
+        forward = travel(own, self.point(v)) > travel(own, self.point(u))
+
+        def place(item: int) -> Fraction:
+            other = self.forms.line(layer, int(cuts.neuron[start + item]), words)
+            along = travel(own, crossing(own, other))
+            return along if forward else -along
+
+        length = float(np.hypot(*(mesh.xy[v] - mesh.xy[u]))) + 2 * values.blur
+        ranks = exact_ranks(cuts.t[start:stop] * length, cuts.radius[start:stop], length, place)
+        order = np.argsort(ranks, kind="stable")
+        for column in (cuts.neuron, cuts.t, cuts.residual, cuts.radius, cuts.slope):
+            column[start:stop] = column[start:stop][order]
+        cuts.group[start:stop] = ranks[order].astype(np.int64)
+        return int(ranks.max()) + 1
+
+    def order_face(
+        self, f: int, words: WordArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children
+    ) -> FloatArray:
+        """Exact ranks of all items of a face, (items,)."""
+        face, pairs, n_chords, n_pairs = _chords_and_pairs(f, mesh, values, cuts, out)
+        lines: dict[int, Line] = {}
+
+        def chord_line(chord: int) -> Line:
+            if chord not in lines:
+                lines[chord] = self.forms.line(layer, int(face.strand_neuron[face.strand[chord]]), words)
+            return lines[chord]
+
+        ranks = np.zeros(2 * n_pairs)
+        for c in range(n_chords):
+            items = pairs.order[pairs.offsets[c] : pairs.offsets[c + 1]]
+            if len(items) < 2:
+                continue
+            others = np.where(items % 2 == 0, pairs.j[items // 2], pairs.i[items // 2])
+            own = chord_line(c)
+            positive_right = bool(face.strand_right[face.strand[c]])
+
+            def place(item: int, own: Line = own, right: bool = positive_right, o: IntArray = others) -> Fraction:
+                along = travel(own, crossing(own, chord_line(int(o[item]))))
+                return along if right else -along
+
+            length = float(face.length[c])
+            ranks[items] = exact_ranks(pairs.key[items] * length, pairs.radius[items], length, place)
+        return ranks
+
+
+def exact_ranks(
+    at: FloatArray, radius: FloatArray, length: float, place: Callable[[int], Fraction]
+) -> FloatArray:  # fmt: skip
+    """Ranks 0, 1, ... of crossings along a line, equal for ties.
+
+    Crossings whose intervals ``at +- radius`` are linked by overlap are sorted by their exact
+    place; the order between such clusters is certain already.
+    """
+    known = np.nan_to_num(at, nan=0.0)
+    reach_of = np.where(np.isfinite(at), radius, np.inf) + 2.0**-49 * length
+    order = np.argsort(known - reach_of, kind="stable")
+    ranks = np.empty(len(at))
+    rank, k = 0, 0
+    while k < len(order):
+        cluster = [int(order[k])]
+        reach = known[order[k]] + reach_of[order[k]]
+        k += 1
+        while k < len(order) and not known[order[k]] - reach_of[order[k]] > reach:
+            reach = max(reach, known[order[k]] + reach_of[order[k]])
+            cluster.append(int(order[k]))
+            k += 1
+        if len(cluster) > 1:
+            placed = sorted((place(item), item) for item in cluster)
+            for m, (where, item) in enumerate(placed):
+                rank += m > 0 and where != placed[m - 1][0]
+                ranks[item] = rank
+        else:
+            ranks[cluster[0]] = rank
+        rank += 1
+    return ranks
+
+
+def _chords_and_pairs(
+    f: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children
+) -> tuple[Face, Pairs, int, int]:  # fmt: skip
+    n_words = values.positive.shape[1]
+    pending = np.zeros(n_words, dtype=np.uint64)
+    active = np.zeros(n_words, dtype=np.uint64)
+    n_pending = face_masks(f, mesh, values, pending, active)
+    ring = ring_length(f, mesh, cuts)
+    face = new_face(64 * n_words, ring, n_pending)
+    _, n_chords = chords_of_face(f, mesh, values, cuts, out, pending, face)
+    pairs = new_pairs(n_chords, 0)
+    n_pairs = find_pairs(face, n_chords, pairs)
+    pairs = new_pairs(n_chords, n_pairs)
+    find_pairs(face, n_chords, pairs)
+    pair_keys(f, mesh, values, face, out, pairs, n_pairs)
+    list_items(pairs, n_chords, n_pairs)
+    return face, pairs, n_chords, n_pairs
