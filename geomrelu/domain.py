@@ -7,6 +7,7 @@ area above zero) is decided in exact rational arithmetic.
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -123,16 +124,18 @@ class Polygon:
     def area(self) -> float:
         """Area, the exact value rounded to float64."""
         ring = _exact_points(self.vertices)
-        return float(sum(_turn(ring[0], p, q) for p, q in zip(ring[1:-1], ring[2:], strict=True)) / 2)
+        return float(sum(_turn(ring[0], p, q) for p, q in pairwise(ring[1:])) / 2)
 
     def contains(self, points: npt.ArrayLike) -> BoolArray:
         """Whether each point (N, 2) lies in the polygon, its border included; exact."""
         x = np.asarray(points, dtype=np.float64)
         inside = np.ones(len(x), dtype=bool)
         for p, q in zip(self.vertices, np.roll(self.vertices, -1, axis=0), strict=True):
-            left = (q[0] - p[0]) * (x[:, 1] - p[1])
-            right = (q[1] - p[1]) * (x[:, 0] - p[0])
-            value = left - right
+            # What overflows, or is not finite, comes out as doubtful.
+            with np.errstate(over="ignore", invalid="ignore"):
+                left = (q[0] - p[0]) * (x[:, 1] - p[1])
+                right = (q[1] - p[1]) * (x[:, 0] - p[0])
+                value = left - right
             # Shewchuk's bound for the orientation determinant, with room for underflow.
             doubtful = ~(np.abs(value) > 4e-16 * (np.abs(left) + np.abs(right)) + 1e-300)
             inside &= doubtful | (value > 0)
@@ -208,7 +211,7 @@ def _convex_ring(corners: FloatArray) -> FloatArray:
     keep = [k for k in range(n) if turns[k] != 0]
     ring = [points[k] for k in keep]
     # Left turns only, and all others seen counter-clockwise from the first corner: the ring goes round once.
-    if any(_turn(ring[0], p, q) <= 0 for p, q in zip(ring[1:-1], ring[2:], strict=True)):
+    if any(_turn(ring[0], p, q) <= 0 for p, q in pairwise(ring[1:])):
         raise DomainError("Polygon: the ring crosses itself; expected the corners of a convex polygon in order")
     return np.ascontiguousarray(corners[keep])
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ class Network:
     def _set_layers(self, layers: list[Layer]) -> None:
         if not layers:
             raise ShapeError("network: got no layers; expected at least the output layer (a weight matrix and a bias)")
-        for k, (before, after) in enumerate(zip(layers[:-1], layers[1:], strict=True)):
+        for k, (before, after) in enumerate(pairwise(layers)):
             if after.n_inputs != before.n_units:
                 raise ShapeError(
                     f"network: layer {k + 1} takes {after.n_inputs} inputs but layer {k} has {before.n_units} units; "

@@ -1,0 +1,1 @@
+"""Slow, independent implementations that the engines are held to."""

@@ -1,0 +1,109 @@
+"""The package's layout: a module imports only from above it, and importing the package stays light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "geomrelu"
+
+# From the foundations to the entry points.  A name stands for the module or for all that is in the package.
+ORDER = [
+    "_version",
+    "errors",
+    "arrays",
+    "patterns",
+    "network",
+    "domain",
+    "importers",
+    "affine",
+    "exact",
+    "sampling",
+    "planar",
+    "linear",
+    "polyhedral",
+    "analysis",
+    "crosscheck",
+    "experiments",
+    "io",
+    "plot",
+    "cli",
+    "__init__",
+]
+# Conveniences: methods of a result that hand over to the module that does the work, imported in the method.
+DELEGATES = {"planar.complex": {"analysis", "io", "plot"}}
+HEAVY = ("torch", "shapely", "matplotlib", "sklearn", "pandas", "networkx", "onnx", "skops", "safetensors")
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def imports(tree: ast.AST) -> list[tuple[str, bool]]:
+    """Names of imported modules, and whether the import stands inside a function."""
+    found: list[tuple[str, bool]] = []
+
+    def walk(node: ast.AST, inside: bool) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            return
+        if isinstance(node, ast.Import):
+            found.extend((alias.name, inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            if node.module == "geomrelu":
+                found.extend((f"geomrelu.{alias.name}", inside) for alias in node.names)
+            else:
+                found.append((node.module or "", inside))
+        for child in ast.iter_child_nodes(node):
+            walk(child, inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+    walk(tree, False)
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_modules_import_only_from_above(path: Path) -> None:
+    own = dotted(path)
+    top = own.split(".")[0]
+    assert top in ORDER, f"give {top} a place in the table"
+    for name, inside in imports(ast.parse(path.read_text())):
+        if not name.startswith("geomrelu."):
+            continue
+        target = name.split(".")[1]
+        if target.startswith("__") and target != "__init__":
+            continue
+        if target == top or (inside and target in DELEGATES.get(own, set())):
+            continue
+        assert ORDER.index(target) < ORDER.index(top), f"{own} imports {name}, which stands below it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
+    for name, inside in imports(ast.parse(path.read_text())):
+        assert inside or name.split(".")[0] not in HEAVY, f"{dotted(path)} imports {name} at its top"
+
+
+def test_compiled_loops_know_no_network() -> None:
+    compiled = {
+        f"geomrelu.planar.{path.stem}"
+        for path in (PACKAGE / "planar").glob("*.py")
+        if any(isinstance(node, ast.Name) and node.id == "njit" for node in ast.walk(ast.parse(path.read_text())))
+    }
+    assert compiled
+    allowed = {"geomrelu.arrays", "geomrelu.errors", "geomrelu.planar.records", *compiled}
+    for module in compiled:
+        path = PACKAGE / "planar" / f"{module.rsplit('.', 1)[1]}.py"
+        names = {name for name, _ in imports(ast.parse(path.read_text())) if name.startswith("geomrelu")}
+        assert names <= allowed, f"{module} imports {sorted(names - allowed)}"
+
+
+def test_importing_the_package_is_light() -> None:
+    code = f"import sys, geomrelu; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
+    assert done.stdout.strip() == "[]"
