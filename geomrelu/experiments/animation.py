@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from geomrelu.arrays import FloatArray
 from geomrelu.domain import Box
 from geomrelu.experiments.cells import Cells, cells_of, centre_values, corner_values, positive_part, zero_segments
@@ -26,7 +29,7 @@ from geomrelu.experiments.drawing import (
 )
 from geomrelu.experiments.regression import map_rows
 from geomrelu.experiments.training import Progress, Snapshot, TrainingHistory
-from geomrelu.files import atomic_path
+from geomrelu.files import atomic_path, check_output_path
 
 if TYPE_CHECKING:
     from matplotlib.colors import Normalize
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["animate", "plot_snapshot"]
 
-_LAST_FRAME_REPEATS = 4
+_LAST_FRAME = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,7 @@ class _Frame:
 def animate(
     history: TrainingHistory,
     path: str | os.PathLike[str],
-    frames_per_second: float = 2.0,
+    seconds: float = 0.6,
     dpi: int = 90,
     progress: Progress | None = None,
 ) -> Path:
@@ -70,8 +73,8 @@ def animate(
         From `train`; one frame for each of its snapshots.
     path : path-like
         Where the GIF shall be; written whole or not at all.
-    frames_per_second : float
-        The last frame stays four times as long.
+    seconds : float
+        How long a frame stays; the last one stays four times as long.
     dpi : int
         Pixels per inch of a 10 x 4.9 inch picture.
     progress : callable, optional
@@ -82,21 +85,23 @@ def animate(
     OutputPathError
         If the file cannot be written.
     """
-    from matplotlib.animation import PillowWriter
+    from PIL import Image
 
+    target = check_output_path(path)
     frames = [_Frame.of(snapshot) for snapshot in history.snapshots]
     norm = value_norm(*(frame.heights for frame in frames))
     figure = new_figure(10.0, 4.9)
-    target = Path(path)
-    writer = PillowWriter(fps=frames_per_second)
-    with atomic_path(target) as temporary, writer.saving(figure, str(temporary), dpi):
-        for k, frame in enumerate(frames):
-            if progress is not None:
-                progress(f"animation of seed {history.seed}: epoch {frame.snapshot.epoch}", k / len(frames))
-            figure.clear()
-            _draw_frame(figure, frame, norm)
-            for _ in range(_LAST_FRAME_REPEATS if frame is frames[-1] else 1):
-                writer.grab_frame()
+    figure.set_layout_engine("none")  # the same places in every frame, and half the time
+    images = []
+    for k, frame in enumerate(frames):
+        if progress is not None:
+            progress(f"animation of seed {history.seed}: epoch {frame.snapshot.epoch}", k / len(frames))
+        figure.clear()
+        _draw_frame(figure, frame, norm)
+        images.append(Image.fromarray(_pixels(figure, dpi)).quantize(128))
+    durations = [round(1000 * seconds)] * (len(frames) - 1) + [round(_LAST_FRAME * 1000 * seconds)]
+    with atomic_path(target) as temporary:
+        images[0].save(temporary, save_all=True, append_images=images[1:], duration=durations, loop=0)
     return target
 
 
@@ -104,8 +109,22 @@ def plot_snapshot(snapshot: Snapshot) -> Figure:
     """One frame of the animation as a figure of its own."""
     frame = _Frame.of(snapshot)
     figure = new_figure(10.0, 4.9)
+    figure.set_layout_engine("none")
     _draw_frame(figure, frame, value_norm(frame.heights))
     return figure
+
+
+def _pixels(figure: Figure, dpi: int) -> npt.NDArray[np.uint8]:
+    """The figure as an (H, W, 3) picture.
+
+    By hand, since matplotlib's own writer gives all frames the same duration.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
 
 
 def _draw_frame(figure: Figure, frame: _Frame, norm: Normalize) -> None:
@@ -113,17 +132,18 @@ def _draw_frame(figure: Figure, frame: _Frame, norm: Normalize) -> None:
     figure.suptitle(
         f"Epoch {snapshot.epoch}: {len(cells)} regions, loss {snapshot.loss:.3f}, accuracy {snapshot.accuracy:.0%}"
     )
-    ax = flat_axes(figure, 121, "Decision regions")
+    left, right = figure.add_gridspec(1, 2, left=0.07, right=0.96, bottom=0.18, top=0.86, wspace=0.1)
+    ax = flat_axes(figure, left, "Decision regions")
     draw_cells(ax, cells, NEGATIVE, edge="face", edge_width=0.2)
     draw_cells(ax, positive_part(cells, heights).without_empty(), POSITIVE, edge="face", edge_width=0.2)
     draw_cells(ax, cells, "none", edge_width=line_width(len(cells), 0.9))
     draw_segments(ax, zero_segments(cells, heights), "black", 2.2)
     _label_decisions(ax)
     scatter_targets(ax, *parity_data(2), labels=True)
-    space = space_axes(figure, 122, "Surface", "$f$")
+    space = space_axes(figure, right, "Surface", "$f$")
     space.set_zlim(norm.vmin, norm.vmax)
     draw_surface(space, cells, heights, relief(frame.maps, centre_values(cells, heights), norm))
-    figure.legend(loc="outside lower center", ncols=5, frameon=False)
+    figure.legend(loc="lower center", ncols=5, frameon=False)
 
 
 def _label_decisions(ax: Any) -> None:

@@ -33,7 +33,11 @@ DIRECTIONS = ("1->2", "2->1")
 WAYS = ("sampled", "corners", "exact")
 
 #: What `find_pair` finds at the study's widths: (similar pair, dissimilar pair).
-DEFAULT_SEEDS: dict[int, tuple[tuple[int, int], tuple[int, int]]] = {}
+DEFAULT_SEEDS: dict[int, tuple[tuple[int, int], tuple[int, int]]] = {
+    2: ((2, 6), (3, 7)),
+    20: ((1, 5), (4, 5)),
+    100: ((5, 7), (3, 4)),
+}
 
 
 @dataclass(frozen=True, eq=False)
