@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,12 +92,12 @@ def animate(
     norm = value_norm(*(frame.heights for frame in frames))
     figure = new_figure(10.0, 4.9)
     figure.set_layout_engine("none")  # the same places in every frame, and half the time
+    stage = _Stage.on(figure, norm)
     images = []
     for k, frame in enumerate(frames):
         if progress is not None:
             progress(f"animation of seed {history.seed}: epoch {frame.snapshot.epoch}", k / len(frames))
-        figure.clear()
-        _draw_frame(figure, frame, norm)
+        stage.show(frame)
         images.append(Image.fromarray(_pixels(figure, dpi)).quantize(128))
     durations = [round(1000 * seconds)] * (len(frames) - 1) + [round(_LAST_FRAME * 1000 * seconds)]
     with atomic_path(target) as temporary:
@@ -110,7 +110,7 @@ def plot_snapshot(snapshot: Snapshot) -> Figure:
     frame = _Frame.of(snapshot)
     figure = new_figure(10.0, 4.9)
     figure.set_layout_engine("none")
-    _draw_frame(figure, frame, value_norm(frame.heights))
+    _Stage.on(figure, value_norm(frame.heights)).show(frame)
     return figure
 
 
@@ -122,32 +122,48 @@ def _pixels(figure: Figure, dpi: int) -> npt.NDArray[np.uint8]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
 
 
-def _draw_frame(figure: Figure, frame: _Frame, norm: Normalize) -> None:
-    snapshot, cells, heights = frame.snapshot, frame.cells, frame.heights
-    figure.suptitle(
-        f"Epoch {snapshot.epoch}: {len(cells)} regions, loss {snapshot.loss:.3f}, accuracy {snapshot.accuracy:.0%}"
-    )
-    left, right = figure.add_gridspec(1, 2, left=0.07, right=0.96, bottom=0.18, top=0.86, wspace=0.1)
-    ax = flat_axes(figure, left, "Decision regions")
-    draw_cells(ax, cells, NEGATIVE, edge="face", edge_width=0.2)
-    draw_cells(ax, positive_part(cells, heights).without_empty(), POSITIVE, edge="face", edge_width=0.2)
-    draw_cells(ax, cells, "none", edge_width=line_width(len(cells), 0.9))
-    draw_segments(ax, zero_segments(cells, heights), "black", 2.2)
-    _label_decisions(ax)
-    scatter_targets(ax, *parity_data(2), labels=True)
-    space = space_axes(figure, right, "Surface", "$f$")
-    space.set_zlim(norm.vmin, norm.vmax)
-    draw_surface(space, cells, heights, relief(frame.maps, centre_values(cells, heights), norm))
-    figure.legend(loc="lower center", ncols=5, frameon=False)
+@dataclass
+class _Stage:
+    """The axes of an animation, set up once, and what the present frame has put there."""
 
+    figure: Figure
+    flat: Any
+    space: Any
+    norm: Normalize
+    drawn: list[Any] = field(default_factory=list)
 
-def _label_decisions(ax: Any) -> None:
-    """Entries for the legend: empty artists with the colours of the decisions."""
-    for colour, label in ((POSITIVE, "$f > 0$"), (NEGATIVE, "$f < 0$")):
-        ax.scatter([], [], marker="s", s=80, color=colour, label=label)
-    ax.plot([], [], color="black", lw=2.2, label="$f = 0$")
+    @classmethod
+    def on(cls, figure: Figure, norm: Normalize) -> _Stage:
+        grid = figure.add_gridspec(1, 2, left=0.07, right=0.96, bottom=0.18, top=0.86, wspace=0.1)
+        flat = flat_axes(figure, grid[0], "Decision regions")
+        for colour, label in ((POSITIVE, "f > 0"), (NEGATIVE, "f < 0")):
+            flat.scatter([], [], marker="s", s=80, color=colour, label=label)
+        flat.plot([], [], color="black", lw=2.2, label="f = 0")
+        scatter_targets(flat, *parity_data(2), labels=True)
+        space = space_axes(figure, grid[1], "Surface", "f")
+        space.set_zlim(norm.vmin, norm.vmax)
+        figure.legend(loc="lower center", ncols=5, frameon=False)
+        return cls(figure, flat, space, norm)
+
+    def show(self, frame: _Frame) -> None:
+        """Replace the present frame by another."""
+        for artist in self.drawn:
+            artist.remove()
+        snapshot, cells, heights = frame.snapshot, frame.cells, frame.heights
+        self.figure.suptitle(
+            f"Epoch {snapshot.epoch}: {len(cells)} regions, loss {snapshot.loss:.3f}, accuracy {snapshot.accuracy:.0%}"
+        )
+        positive = positive_part(cells, heights).without_empty()
+        colours = relief(frame.maps, centre_values(cells, heights), self.norm)
+        self.drawn = [
+            draw_cells(self.flat, cells, NEGATIVE, edge="face", edge_width=0.2),
+            draw_cells(self.flat, positive, POSITIVE, edge="face", edge_width=0.2),
+            draw_cells(self.flat, cells, "none", edge_width=line_width(len(cells), 0.9)),
+            draw_segments(self.flat, zero_segments(cells, heights), "black", 2.2),
+            draw_surface(self.space, cells, heights, colours),
+        ]

@@ -57,7 +57,7 @@ def parity_data(d: int) -> tuple[FloatArray, FloatArray]:
     numbers = np.arange(2**dimension)[:, None]
     bits = (numbers >> np.arange(dimension - 1, -1, -1)) & 1
     targets = np.where(bits.sum(axis=1) % 2 == 1, 1.0, -1.0)
-    return 2.0 * bits - 1.0, targets
+    return np.asarray(2.0 * bits - 1.0, dtype=np.float64), np.asarray(targets, dtype=np.float64)
 
 
 def plot_parity_2d() -> Figure:

@@ -76,7 +76,7 @@ def save_figure(figure: Figure, path: Path, dpi: int = 130) -> Path:
 def flat_axes(figure: Figure, position: Any, title: str, margin: float = 0.0) -> Any:
     """Axes over [-1, 1]^2 with equal aspect, named coordinates and a title."""
     ax = figure.add_subplot(position)
-    ax.set(xlim=(-1 - margin, 1 + margin), ylim=(-1 - margin, 1 + margin), xlabel="$x_1$", ylabel="$x_2$", title=title)
+    ax.set(xlim=(-1 - margin, 1 + margin), ylim=(-1 - margin, 1 + margin), xlabel="x₁", ylabel="x₂", title=title)
     ax.set_aspect("equal")
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
@@ -87,7 +87,7 @@ def space_axes(figure: Figure, position: Any, title: str, zlabel: str) -> Any:
     """3-D axes over [-1, 1]^2 in orthographic projection."""
     at = position if isinstance(position, tuple) else (position,)
     ax: Any = figure.add_subplot(*at, projection="3d", proj_type="ortho")
-    ax.set(xlabel="$x_1$", ylabel="$x_2$", title=title, xlim=(-1, 1), ylim=(-1, 1))
+    ax.set(xlabel="x₁", ylabel="x₂", title=title, xlim=(-1, 1), ylim=(-1, 1))
     ax.set_zlabel(zlabel)
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
@@ -120,8 +120,8 @@ def relief(maps: FloatArray, values: FloatArray, norm: Normalize) -> Any:
     return colours
 
 
-def draw_cells(ax: Axes, cells: Cells, colours: Any, edge: str = "white", edge_width: float | None = None) -> None:
-    """Cells as flat polygons, in one colour or one each."""
+def draw_cells(ax: Axes, cells: Cells, colours: Any, edge: str = "white", edge_width: float | None = None) -> Any:
+    """Cells as flat polygons, in one colour or one each; returns the collection, as the others here do."""
     from matplotlib.collections import PolyCollection
 
     width = line_width(len(cells), 0.8) if edge_width is None else edge_width
@@ -133,22 +133,22 @@ def draw_cells(ax: Axes, cells: Cells, colours: Any, edge: str = "white", edge_w
         rasterized=len(cells) > RASTER_ABOVE,
         zorder=1,
     )
-    ax.add_collection(collection)
+    return ax.add_collection(collection)
 
 
 def draw_segments(
     ax: Axes, segments: FloatArray, colour: str, width: float, style: Any = "-", label: str | None = None
-) -> None:
+) -> Any:
     """Straight segments (S, 2 ends, 2)."""
     from matplotlib.collections import LineCollection
 
     lines = LineCollection(
-        segments, colors=colour, linewidths=width, linestyles=style, label=label, zorder=3, capstyle="round"
+        list(segments), colors=colour, linewidths=width, linestyles=style, label=label, zorder=3, capstyle="round"
     )
-    ax.add_collection(lines)
+    return ax.add_collection(lines)
 
 
-def draw_surface(ax: Any, cells: Cells, heights: FloatArray, colours: Any) -> None:
+def draw_surface(ax: Any, cells: Cells, heights: FloatArray, colours: Any) -> Any:
     """Cells lifted to their corners' heights (C,), in one colour each."""
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
@@ -160,10 +160,10 @@ def draw_surface(ax: Any, cells: Cells, heights: FloatArray, colours: Any) -> No
         linewidths=line_width(len(cells), 0.6),
     )
     collection.set_rasterized(len(cells) > RASTER_ABOVE)
-    ax.add_collection3d(collection, autolim=False)
+    return ax.add_collection3d(collection, autolim=False)
 
 
-def draw_wireframe(ax: Any, segments: FloatArray, norm: Normalize, n_cells: int) -> None:
+def draw_wireframe(ax: Any, segments: FloatArray, norm: Normalize, n_cells: int) -> Any:
     """Lifted borders (S, 2 ends, 3), in the colour of their heights."""
     from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
@@ -171,7 +171,7 @@ def draw_wireframe(ax: Any, segments: FloatArray, norm: Normalize, n_cells: int)
     lines = Line3DCollection(segments, cmap=COLOURMAP, norm=norm, linewidths=width)
     lines.set_array(segments[:, :, 2].mean(axis=1))
     lines.set_rasterized(n_cells > RASTER_ABOVE)
-    ax.add_collection3d(lines, autolim=False)
+    return ax.add_collection3d(lines, autolim=False)
 
 
 def line_width(n_cells: int, widest: float) -> float:

@@ -55,8 +55,8 @@ def plot_hand_made() -> Figure:
     cells, maps = cells_of(p), map_rows(p.affine_maps.A, p.affine_maps.b)
     heights = corner_values(cells, maps)
     figure = new_figure(11.0, 5.2)
-    left, right = figure.add_gridspec(1, 2, width_ratios=(1.0, 1.1))
-    ax = flat_axes(figure, left, f"The {p.n_regions} regions and their affine maps")
+    grid = figure.add_gridspec(1, 2, width_ratios=(1.0, 1.1))
+    ax = flat_axes(figure, grid[0], f"The {p.n_regions} regions and their affine maps")
     colours = [_REGION_COLOURS[i % len(_REGION_COLOURS)] for i in range(len(cells))]
     draw_cells(ax, cells, colours=colours, edge="none")
     draw_segments(ax, neuron_segments(p), BLUE, 2.0, label="nonlinearity: a neuron is 0")
@@ -64,7 +64,7 @@ def plot_hand_made() -> Figure:
     write_maps(ax, cells, p.centroids, maps)
     scatter_targets(ax, *parity_data(2), labels=True, size=90)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    space = space_axes(figure, right, "$f(x) = 2\\,\\mathrm{relu}(x_1+x_2+1) - 4\\,\\mathrm{relu}(x_1+x_2) - 1$", "$f$")
+    space = space_axes(figure, grid[1], "$f(x) = 2\\,\\mathrm{relu}(x_1+x_2+1) - 4\\,\\mathrm{relu}(x_1+x_2) - 1$", "$f$")
     draw_surface(space, cells, heights, relief(maps, centre_values(cells, heights), value_norm(heights)))
     space.set_zlim(float(heights.min()), float(heights.max()))
     return figure
