@@ -111,7 +111,7 @@ def _matmul(where: str, input: Any, other: Any) -> Flow:
 def _addmm(where: str, input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Flow:
     if beta != 1 or alpha != 1:
         raise UnsupportedLayerError(f"{where}: got beta={beta}, alpha={alpha}; expected 1 and 1")
-    return _add(where, _matmul(where, mat1, mat2), input)
+    return _only_flow(_add(where, _matmul(where, mat1, mat2), input), where)
 
 
 def _relu(where: str, input: Any, inplace: bool = False) -> Flow:

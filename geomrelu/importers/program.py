@@ -158,8 +158,8 @@ def _refusal(kind: str, where: str) -> NotPiecewiseLinearError | UnsupportedLaye
 
 # Reading a size does not keep a tensor's values alive, so it does not forbid writing over them.
 _SIZE_READS = frozenset({"size", "sym_size", "getattr", "dim", "_assert"})
-_SHAPE_CHANGES = ("view", "reshape", "flatten", "squeeze", "unsqueeze")
-_ALIASES = frozenset((*_SHAPE_CHANGES, "contiguous", "detach", "alias", "identity", "dropout", "to", "float", "double"))
+# Operations whose result shares no memory with their input; any other may be a view of it.
+_FRESH = frozenset({"linear", "matmul", "mm", "addmm", "relu", "add", "sub", "rsub", "mul", "div", "neg", "clone"})
 _IN_PLACE_OPERATORS = {"iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div"}
 
 
@@ -194,6 +194,6 @@ def _refuse_unsafe_writes(program: Program) -> None:
                     "write h = relu(h) instead of relu_(h), and set no entries"
                 )
             producer = by_name.get(target.name)
-            if producer is None or not (producer.kind in _ALIASES or _writes(producer)):
+            if producer is None or (producer.kind in _FRESH and not _writes(producer)):
                 break
             target = producer.args[0] if producer.args else None

@@ -24,6 +24,7 @@ from geomrelu.planar.chords import (
     ring_length,
     sort_items,
 )
+from geomrelu.planar.crossings import sort_by_key
 from geomrelu.planar.records import Children, Cuts, Face, Links, Mesh, Pairs, Values
 
 __all__ = ["CONTRADICTION", "DOUBTFUL", "cut_faces"]
@@ -146,7 +147,8 @@ def _link_inner(face: Face, links: Links, ring: int, n_vertices: int) -> None:
             links.next[fj + 3] = fi + 2
             continue
         # Directions: (ring position they lead to, dart that leaves, dart that arrives from there).
-        target = np.empty(2 * n, dtype=np.int64)
+        target = np.empty(2 * n, dtype=np.float64)
+        order = np.empty(2 * n, dtype=np.int64)
         leave = np.empty(2 * n, dtype=np.int64)
         arrive = np.empty(2 * n, dtype=np.int64)
         for k in range(n):
@@ -154,9 +156,11 @@ def _link_inner(face: Face, links: Links, ring: int, n_vertices: int) -> None:
             dart = ring + 2 * (links.segment[c] + links.node_at[start + k])
             target[2 * k], leave[2 * k], arrive[2 * k] = face.first[c], dart + 1, dart
             target[2 * k + 1], leave[2 * k + 1], arrive[2 * k + 1] = face.second[c], dart + 2, dart + 3
-        order = np.argsort(target)
         for k in range(2 * n):
-            links.next[arrive[order[k]]] = leave[order[k - 1]]
+            order[k] = k
+        sort_by_key(order, target, 0, 2 * n)
+        for k in range(2 * n):
+            links.next[arrive[order[k]]] = leave[order[k - 1 if k > 0 else 2 * n - 1]]
 
 
 @njit
@@ -238,7 +242,8 @@ def _trace(face: Face, links: Links, ring: int, n_chords: int, n_segments: int, 
                 other = ring + ((dart - ring) ^ 1)
                 links.start[n_children] = other
                 _mark(links, other, n_children)
-                words[n_children] = words[child]
+                for w in range(words.shape[1]):
+                    words[n_children, w] = words[child, w]
                 s = face.strand[_chord_of(links, (dart - ring) >> 1, n_chords)]
                 while s >= 0:
                     j = face.strand_neuron[s]
@@ -497,7 +502,8 @@ def _arrange(
     error = pair_keys(f, mesh, values, face, out, pairs, n_pairs)
     list_items(pairs, n_chords, n_pairs)
     if len(ranks):
-        pairs.key[: len(ranks)] = ranks
+        for x in range(len(ranks)):
+            pairs.key[x] = ranks[x]
     if not sort_items(face, pairs, n_chords) and len(ranks) == 0:
         return DOUBTFUL
     n_vertices = _number_vertices(pairs, n_chords, n_pairs)

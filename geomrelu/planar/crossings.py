@@ -19,6 +19,7 @@ __all__ = [
     "popcount",
     "rectified_rows",
     "sign_masks",
+    "sort_by_key",
     "sort_certain",
     "split_edges",
 ]
@@ -161,9 +162,13 @@ def length_bound(xy: FloatArray, a: int, b: int, blur: float) -> float:
 
 
 @njit
-def sort_certain(order: IntArray, key: FloatArray, radius: FloatArray, start: int, stop: int, length: float) -> bool:
-    """Sort ``order[start:stop]``, indices into `key`, by key; tell whether the order is certain."""
-    if stop - start <= 24:
+def sort_by_key(order: IntArray, key: FloatArray, start: int, stop: int) -> None:
+    """Sort ``order[start:stop]``, indices into `key`, by key: insertion for few, a heap for many.
+
+    Written out because the compiled library sort takes longer to compile than all else here.
+    """
+    n = stop - start
+    if n <= 24:
         for k in range(start + 1, stop):
             item = order[k]
             m = k
@@ -171,9 +176,35 @@ def sort_certain(order: IntArray, key: FloatArray, radius: FloatArray, start: in
                 order[m] = order[m - 1]
                 m -= 1
             order[m] = item
-    else:
-        chosen = order[start:stop].copy()
-        order[start:stop] = chosen[np.argsort(key[chosen])]
+        return
+    build = n // 2
+    end = n
+    while end > 1:
+        if build > 0:
+            build -= 1
+            item = order[start + build]
+            hole = build
+        else:
+            end -= 1
+            item = order[start + end]
+            order[start + end] = order[start]
+            hole = 0
+        child = 2 * hole + 1
+        while child < end:
+            if child + 1 < end and key[order[start + child]] < key[order[start + child + 1]]:
+                child += 1
+            if not key[order[start + child]] > key[item]:
+                break
+            order[start + hole] = order[start + child]
+            hole = child
+            child = 2 * hole + 1
+        order[start + hole] = item
+
+
+@njit
+def sort_certain(order: IntArray, key: FloatArray, radius: FloatArray, start: int, stop: int, length: float) -> bool:
+    """Sort ``order[start:stop]``, indices into `key`, by key; tell whether the order is certain."""
+    sort_by_key(order, key, start, stop)
     reach = -np.inf
     for k in range(start, stop):
         at = key[order[k]] * length

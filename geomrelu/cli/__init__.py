@@ -1,0 +1,9 @@
+"""The command line: ``geomrelu count | plot | check | partition | xor``.
+
+Results go to stdout (with ``--json``: one JSON object), progress and errors to stderr.
+Exit status: 0, 1 for a failed check, 2 for bad input, 130 when interrupted.
+"""
+
+from geomrelu.cli.commands import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,351 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from geomrelu._version import __version__
+from geomrelu.cli.terminal import FAILED, guarded, print_json, print_table, shown_progress
+from geomrelu.errors import DomainError, InputError, InvariantError, OutputPathError
+
+if TYPE_CHECKING:
+    from geomrelu.domain import Domain
+    from geomrelu.network import Network
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="geomrelu",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="The exact geometry of ReLU networks: linear regions, their polygons, patterns and affine maps.",
+    epilog="MODEL is a .npz file of W0, b0, W1, b1, ... (ReLU between), a torch.export .pt2 file, a state dict "
+    "(.safetensors, .pt, .pth), or a scikit-learn MLP (.skops; .joblib or .pkl with --allow-joblib). "
+    "Exit status: 0, 1 for a failed check, 2 for bad input.",
+)
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file; see geomrelu --help for the formats.")]
+BoxOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option("--box", metavar="LOW HIGH", help="The square [LOW, HIGH]^2; without any domain, -1 1."),
+]
+LowOption = Annotated[
+    tuple[float, float] | None, typer.Option("--low", metavar="X Y", help="Lower left corner of a rectangle.")
+]
+HighOption = Annotated[
+    tuple[float, float] | None, typer.Option("--high", metavar="X Y", help="Upper right corner of a rectangle.")
+]
+PolygonOption = Annotated[
+    str | None, typer.Option("--polygon", metavar="'X,Y X,Y ...'", help="Corners of a convex polygon.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+JoblibOption = Annotated[
+    bool, typer.Option("--allow-joblib", help="Open .joblib and .pkl files. They run code: only for files you trust.")
+]
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="geomrelu")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"geomrelu {__version__} (Python {platform.python_version()})")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@guarded
+def count(
+    model: Model,
+    box: BoxOption = None,
+    low: LowOption = None,
+    high: HighOption = None,
+    polygon: PolygonOption = None,
+    json: JsonOption = False,
+    allow_joblib: JoblibOption = False,
+) -> None:
+    """Count regions, linear regions, affine pieces, vertices and edges.
+
+    Examples:
+
+    geomrelu count model.npz --box -1 1
+
+    geomrelu count model.pt2 --low 0 -1 --high 2 1 --json
+    """
+    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    counts = {
+        "regions": p.n_regions,
+        "linear_regions": p.n_linear_regions,
+        "affine_pieces": p.n_affine_pieces,
+        "vertices": p.n_vertices,
+        "edges": p.n_edges,
+    }
+    if json:
+        print_json({**facts, **counts})
+    else:
+        print_table(_title(model, p), {name.replace("_", " "): value for name, value in counts.items()})
+
+
+@app.command()
+@guarded
+def plot(
+    model: Model,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Figure to write: .svg, .png or .pdf.")],
+    box: BoxOption = None,
+    low: LowOption = None,
+    high: HighOption = None,
+    polygon: PolygonOption = None,
+    color: Annotated[str, typer.Option("--color", help="Fill by pattern, value, class, gradient or area.")] = "pattern",
+    dpi: Annotated[int, typer.Option("--dpi", min=10, max=2400, help="Resolution of a .png.")] = 200,
+    json: JsonOption = False,
+    allow_joblib: JoblibOption = False,
+) -> None:
+    """Draw the partition, every region filled, as a figure.
+
+    Examples:
+
+    geomrelu plot model.npz -o regions.svg
+
+    geomrelu plot model.pt2 -o classes.png --color class --box -2 2
+    """
+    from geomrelu.files import atomic_path
+
+    suffix = _checked_output(out, (".svg", ".png", ".pdf"))
+    colors = ("pattern", "value", "class", "gradient", "area")
+    if color not in colors:
+        raise InputError(f"--color: got {color!r}; expected one of {', '.join(colors)}")
+    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+    axes = figure.add_subplot()
+    p.plot(axes, color=color)
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, format=suffix[1:], dpi=dpi)
+    _report_written(out, p, facts, json)
+
+
+@app.command()
+@guarded
+def check(
+    model: Model,
+    n: Annotated[int, typer.Option("--n", min=2, max=20_000, help="Grid points along each axis.")] = 101,
+    box: BoxOption = None,
+    low: LowOption = None,
+    high: HighOption = None,
+    polygon: PolygonOption = None,
+    json: JsonOption = False,
+    allow_joblib: JoblibOption = False,
+) -> None:
+    """Check the exact partition: its invariants, and every sample of a grid against it.
+
+    Exit status 1 if anything disagrees.
+
+    Examples:
+
+    geomrelu check model.npz
+
+    geomrelu check model.pt2 --n 401 --json
+    """
+    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    from geomrelu.crosscheck import crosscheck
+
+    broken = None
+    try:
+        p.check()
+    except InvariantError as error:
+        broken = str(error)
+    report = crosscheck(p, n=n)
+    if json:
+        print_json(
+            {**facts, "ok": report.ok and broken is None, "invariants": broken or "ok", "crosscheck": report.to_dict()}
+        )
+    else:
+        typer.echo(_title(model, p))
+        typer.echo(f"invariants: {broken or 'ok'}")
+        typer.echo(str(report))
+    if broken is not None or not report.ok:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+@guarded
+def partition(
+    model: Model,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="File to write: .npz or .geojson.")],
+    box: BoxOption = None,
+    low: LowOption = None,
+    high: HighOption = None,
+    polygon: PolygonOption = None,
+    json: JsonOption = False,
+    allow_joblib: JoblibOption = False,
+) -> None:
+    """Write the partition: .npz (all of it; open with gr.load) or .geojson (regions with their maps).
+
+    Examples:
+
+    geomrelu partition model.npz -o regions.npz
+
+    geomrelu partition model.safetensors -o regions.geojson --polygon "0,0 1,0 0,1"
+    """
+    suffix = _checked_output(out, (".npz", ".geojson"))
+    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    if suffix == ".npz":
+        p.save(out)
+    else:
+        p.to_geojson(out)
+    _report_written(out, p, facts, json)
+
+
+@app.command()
+@guarded
+def xor(
+    width: Annotated[int | None, typer.Option("--width", min=1, help="Hidden neurons of both networks [20].")] = None,
+    seed_a: Annotated[int | None, typer.Option("--seed-a", min=0, help="Seed of the first network.")] = None,
+    seed_b: Annotated[int | None, typer.Option("--seed-b", min=0, help="Seed of the second network.")] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for figures and report.")] = Path("xor"),
+    all_widths: Annotated[
+        bool, typer.Option("--all", help="Widths 2, 20 and 100, similar and dissimilar pairs, one report.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run the XOR study: two trained networks, their exact and sampled regions, and the regression between them.
+
+    Examples:
+
+    geomrelu xor --width 20 --out study
+
+    geomrelu xor --width 100 --seed-a 1 --seed-b 4
+
+    geomrelu xor --all --out all-widths
+    """
+    if all_widths and not (width is seed_a is seed_b is None):
+        raise InputError("xor: --all runs widths 2, 20 and 100 with their own seeds; leave --width and seeds out")
+    _make_directory(out)
+    from geomrelu.experiments import xor as study
+
+    with shown_progress() as progress:
+        if all_widths:
+            result = study.run_all(out, progress=progress)
+        else:
+            result = study.run_study(width or 20, seed_a=seed_a, seed_b=seed_b, out=out, progress=progress)
+    if json:
+        print_json(result.to_dict())
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(result.markdown()))
+    typer.echo(f"report and figures: {out}")
+
+
+# ---- shared
+
+
+def _domain(
+    box: tuple[float, float] | None,
+    low: tuple[float, float] | None,
+    high: tuple[float, float] | None,
+    polygon: str | None,
+) -> Domain:
+    from geomrelu.domain import Box, Polygon
+
+    given = [name for name, value in (("--box", box), ("--low/--high", low or high), ("--polygon", polygon)) if value]
+    if len(given) > 1:
+        raise DomainError(f"domain: got {' and '.join(given)}; expected one of them")
+    if polygon is not None:
+        return Polygon(_corners(polygon))
+    if low is not None or high is not None:
+        if low is None or high is None:
+            raise DomainError(
+                f"domain: got {'--low' if high is None else '--high'} alone; expected both --low and --high"
+            )
+        return Box(low, high)
+    return Box(*(box or (-1.0, 1.0)))
+
+
+def _corners(text: str) -> list[tuple[float, float]]:
+    corners = [_corner(word) for word in text.replace(";", " ").split()]
+    if not corners:
+        raise DomainError("--polygon: got no corners; expected at least three, such as '0,0 1,0 0,1'")
+    return corners
+
+
+def _corner(word: str) -> tuple[float, float]:
+    try:
+        x, y = word.split(",")
+        return float(x), float(y)
+    except ValueError:
+        raise DomainError(f"--polygon: got {word!r}; expected corners such as '0,0 1,0 0,1'") from None
+
+
+def _partition(model: Path, domain: Domain, allow_joblib: bool) -> tuple[PlanarComplex, dict[str, Any]]:
+    """The partition, and facts about model and domain for JSON."""
+    import geomrelu as gr
+    from geomrelu.importers.files import read_model
+
+    network = read_model(model, allow_joblib=allow_joblib)
+    with shown_progress() as progress:
+        p = gr.partition(network, domain, progress=progress)
+    return p, {"model": str(model), "network": _network_facts(network), "domain": domain.vertices.tolist()}
+
+
+def _network_facts(network: Network) -> dict[str, Any]:
+    return {
+        "inputs": network.n_inputs,
+        "widths": list(network.widths),
+        "outputs": network.n_outputs,
+        "neurons": network.n_neurons,
+    }
+
+
+def _title(model: Path, p: PlanarComplex) -> str:
+    return f"{model}: {p.network!r} on {p.domain!r}"
+
+
+def _checked_output(out: Path, suffixes: tuple[str, ...]) -> str:
+    """The suffix, if a file of that kind can be written there: asked before the work starts."""
+    from geomrelu.files import check_output_path
+
+    suffix = out.suffix.lower()
+    if suffix not in suffixes:
+        raise OutputPathError(f"cannot write {out}: unknown suffix {suffix!r}; expected {' or '.join(suffixes)}")
+    check_output_path(out)
+    return suffix
+
+
+def _make_directory(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputPathError(
+            f"cannot make the directory {out}: {error.strerror or error}; choose another with --out"
+        ) from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise OutputPathError(f"cannot write in {out}: no permission; choose another directory with --out")
+
+
+def _report_written(out: Path, p: PlanarComplex, facts: dict[str, Any], json: bool) -> None:
+    if json:
+        print_json({**facts, "regions": p.n_regions, "out": str(out)})
+    else:
+        typer.echo(f"wrote {out}: {p.n_regions:,} regions")
