@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -54,7 +55,8 @@ def test_training_solves_xor_and_records():
     mse = np.mean((history.network(points)[:, 0] - targets) ** 2)
     assert history.loss == pytest.approx(mse, rel=1e-4, abs=1e-9)
     with torch.no_grad():
-        np.testing.assert_allclose(history.model(torch.tensor(points, dtype=torch.float32)).numpy(), history.network(points), atol=1e-5)
+        outputs = history.model(torch.tensor(points, dtype=torch.float32)).numpy()
+    np.testing.assert_allclose(outputs, history.network(points), atol=1e-5)
 
 
 def test_training_first_epochs_are_plain_gradient_descent():
@@ -63,7 +65,8 @@ def test_training_first_epochs_are_plain_gradient_descent():
     points, targets = xor.parity_data(2)
     hidden = np.maximum(points @ before.layers[0].weight.T + before.layers[0].bias, 0)
     residual = 2 * (before(points)[:, 0] - targets) / 4
-    np.testing.assert_allclose(after.layers[1].weight[0], before.layers[1].weight[0] - 0.1 * residual @ hidden, atol=1e-6)
+    expected = before.layers[1].weight[0] - 0.1 * residual @ hidden
+    np.testing.assert_allclose(after.layers[1].weight[0], expected, atol=1e-6)
 
 
 def test_training_without_seed_says_which_it_took():
@@ -81,7 +84,15 @@ def test_training_bound():
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"width": 0}, {"width": 2.5}, {"seed": -1}, {"seed": 2**64}, {"max_attempts": 0}, {"record_every": 0}, {"seed": "a"}],
+    [
+        {"width": 0},
+        {"width": 2.5},
+        {"seed": -1},
+        {"seed": 2**64},
+        {"seed": "a"},
+        {"max_attempts": 0},
+        {"record_every": 0},
+    ],
 )
 def test_training_rejects(arguments):
     with pytest.raises(InputError, match="train: got"):
@@ -118,12 +129,13 @@ def test_latex_numbers_give_the_network_back(widths):
     rng = np.random.default_rng(3)
     weights = [
         (rng.normal(size=(b, a)) * 10.0 ** rng.integers(-7, 3, size=(b, a))).astype(np.float32)
-        for a, b in zip(widths[:-1], widths[1:], strict=True)
+        for a, b in pairwise(widths)
     ]
     network = Network(weights, [rng.normal(size=b).astype(np.float32) for b in widths[1:]])
     u = rng.uniform(0, 1, size=(50, widths[0]))
     x = 2 * u - 1
-    np.testing.assert_allclose(evaluate_latex(xor.network_latex(network, digits=None), x), network(x), rtol=1e-13, atol=1e-12)
+    plain = xor.network_latex(network, digits=None)
+    np.testing.assert_allclose(evaluate_latex(plain, x), network(x), rtol=1e-13, atol=1e-12)
     unit = xor.network_latex(network, "unit", digits=None)
     np.testing.assert_allclose(evaluate_latex(unit, u), network(x), rtol=1e-9, atol=1e-11)
     for k, layer in enumerate(network.layers, start=1):
@@ -170,7 +182,7 @@ def test_cells_areas_and_following():
 
 
 def test_positive_part_against_shapely():
-    from shapely import MultiPoint, Polygon, box
+    from shapely import MultiPoint, Polygon
 
     rng = np.random.default_rng(0)
     rings, halves, maps = [], [], []
@@ -190,12 +202,12 @@ def test_positive_part_against_shapely():
         normal = np.array([a, b]) / np.hypot(a, b)
         along = np.array([-normal[1], normal[0]])
         foot = -c * normal / np.hypot(a, b)
-        half = Polygon([foot - 99 * along, foot - 99 * along + 99 * normal, foot + 99 * along + 99 * normal, foot + 99 * along])
+        ends = np.array([foot - 99 * along, foot + 99 * along])
+        half = Polygon([*ends, ends[1] + 199 * normal, ends[0] + 199 * normal])
         halves.append(hull.intersection(half).area)
     cells = Cells(np.concatenate(rings), np.concatenate([[0], np.cumsum([len(r) for r in rings])]))
     part = positive_part(cells, corner_values(cells, np.array(maps)))
     np.testing.assert_allclose(part.areas(), halves, atol=1e-9)
-    assert box(0, 0, 1, 1).area == 1.0
     assert (np.diff(part.without_empty().offsets) > 0).all()
 
 

@@ -58,8 +58,9 @@ def new_figure(width: float, height: float) -> Figure:
     """An empty figure, sizes in inches, with a canvas that needs no screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.06))
     FigureCanvasAgg(figure)
     return figure
 
@@ -76,7 +77,8 @@ def save_figure(figure: Figure, path: Path, dpi: int = 130) -> Path:
 def flat_axes(figure: Figure, position: Any, title: str, margin: float = 0.0) -> Any:
     """Axes over [-1, 1]^2 with equal aspect, named coordinates and a title."""
     ax = figure.add_subplot(position)
-    ax.set(xlim=(-1 - margin, 1 + margin), ylim=(-1 - margin, 1 + margin), xlabel="x₁", ylabel="x₂", title=title)
+    ax.set(xlim=(-1 - margin, 1 + margin), ylim=(-1 - margin, 1 + margin), xlabel="x₁", ylabel="x₂")
+    ax.set_title(title, pad=9)
     ax.set_aspect("equal")
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
@@ -113,10 +115,10 @@ def relief(maps: FloatArray, values: FloatArray, norm: Normalize) -> Any:
 
     colours = colormaps[COLOURMAP](norm(values))
     # Light that is no multiple of (1, 1) or (1, -1): the slopes of XOR lie along those.
-    light = np.array([-0.75, -0.3, 0.9])
+    light = np.array([-0.8, -0.25, 0.6])
     normals = np.column_stack([-maps[:, 0], -maps[:, 1], np.ones(len(maps))])
     cosine = normals @ light / (np.linalg.norm(normals, axis=1) * np.linalg.norm(light))
-    colours[:, :3] *= (0.72 + 0.28 * np.clip(cosine, 0, 1))[:, None]
+    colours[:, :3] *= (0.6 + 0.4 * np.clip(cosine, 0, 1))[:, None]
     return colours
 
 

@@ -64,7 +64,7 @@ def plot_hand_made() -> Figure:
     write_maps(ax, cells, p.centroids, maps)
     scatter_targets(ax, *parity_data(2), labels=True, size=90)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    space = space_axes(figure, grid[1], "$f(x) = 2\\,\\mathrm{relu}(x_1+x_2+1) - 4\\,\\mathrm{relu}(x_1+x_2) - 1$", "$f$")
+    space = space_axes(figure, grid[1], "f(x) = 2 relu(x₁ + x₂ + 1) − 4 relu(x₁ + x₂) − 1", "f")
     draw_surface(space, cells, heights, relief(maps, centre_values(cells, heights), value_norm(heights)))
     space.set_zlim(float(heights.min()), float(heights.max()))
     return figure

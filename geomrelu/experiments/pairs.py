@@ -187,7 +187,7 @@ def compare(first: TrainingHistory, second: TrainingHistory, kind: str = "given"
     --------
     >>> h = train(3, seed=0)
     >>> pair = compare(h, h)
-    >>> round(pair.regressions["1->2", "exact"].score, 12), pair.agreement
+    >>> round(pair.regressions["1->2", "exact"].score, 9), round(pair.agreement, 9)
     (1.0, 1.0)
     """
     import geomrelu as gr
@@ -210,7 +210,7 @@ def decision_agreement(a: Network, b: Network) -> float:
     --------
     >>> f = Network([[[1.0, 0.0]], [[1.0]]], [[0.0], [0.0]])
     >>> g = Network([[[0.0, 1.0]], [[1.0]]], [[0.0], [0.0]])
-    >>> decision_agreement(f, f), decision_agreement(f, g)
+    >>> round(decision_agreement(f, f), 9), round(decision_agreement(f, g), 9)
     (1.0, 0.5)
     """
     import geomrelu as gr
