@@ -246,9 +246,17 @@ def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
             check_output_path(path)  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_directories_without_permission(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+def test_places_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system says is believed; the superuser, who may write anywhere, is told so here."""
+    (tmp_path / "a.txt").write_text("")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     with pytest.raises(OutputPathError, match="no permission"):
         check_output_path(tmp_path / "a.txt")
-    tmp_path.chmod(0o700)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) == tmp_path)
+    with pytest.raises(OutputPathError, match="write-protected"):
+        check_output_path(tmp_path / "a.txt")
+    monkeypatch.undo()
+    np.savez(tmp_path / "m.npz", W0=np.ones((1, 2)), b0=np.ones(1))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(FileFormatError, match="no permission to read"):
+        read_model(tmp_path / "m.npz")

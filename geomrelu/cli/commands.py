@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from geomrelu._version import __version__
-from geomrelu.cli.terminal import FAILED, guarded, print_json, print_table, shown_progress
+from geomrelu.cli.terminal import FAILED, guarded, print_json, print_table, print_tables, shown_progress
 from geomrelu.errors import DomainError, InputError, InvariantError, OutputPathError
 
 if TYPE_CHECKING:
@@ -251,10 +251,7 @@ def xor(
     if json:
         print_json(result.to_dict())
         return
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    Console().print(Markdown(result.markdown()))
+    print_tables(result.markdown())
     typer.echo(f"report and figures: {out}")
 
 

@@ -18,7 +18,7 @@ from geomrelu.errors import GeomReluError, InvariantError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["guarded", "print_json", "print_table", "shown_progress"]
+__all__ = ["guarded", "print_json", "print_table", "print_tables", "shown_progress"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -90,6 +90,26 @@ def print_table(title: str, rows: Mapping[str, Any]) -> None:
     for name, value in rows.items():
         table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
     Console().print(table)
+
+
+def print_tables(markdown: str) -> None:
+    """The tables of a Markdown report with their headings; formulas and pictures are for its file."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    kept: list[str] = []
+    heading = ""
+    for line in markdown.splitlines():
+        if line.startswith("#"):
+            heading = line
+        elif line.startswith("|"):
+            if heading:
+                kept += ["", heading, ""]
+                heading = ""
+            kept.append(line)
+    console = Console()
+    # A file or a pipe has no width: a report's tables need more than the 80 columns that are assumed.
+    Console(width=None if console.is_terminal else 160).print(Markdown("\n".join(kept)))
 
 
 @contextmanager

@@ -166,7 +166,7 @@ _IN_PLACE_OPERATORS = {"iadd": "add", "isub": "sub", "imul": "mul", "itruediv": 
 def _writes(operation: Operation) -> bool:
     kind = operation.kind
     return bool(
-        (kind.endswith("_") and not kind.endswith("__"))
+        (kind.endswith("_") and not kind.endswith("__") and kind not in ("detach_", "requires_grad_"))
         or kind in _IN_PLACE_OPERATORS
         or kind == "setitem"
         or operation.kwargs.get("inplace") is True

@@ -1,0 +1,61 @@
+# Every target does its own set-up: Python 3.10 or newer and make are all it needs.
+#
+#   make demo    the XOR study at width 20: figures and report in demo/, its table on the screen
+#   make test    all tests, doctests and README examples
+#   make lint    ruff and mypy
+#   make bench   the engine beside regioncam and one forward pass (minutes; make bench-quick: seconds)
+#
+# Another interpreter: make test PYTHON=python3.12.  One file: make test ARGS=tests/test_io.py
+
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+BENCH_STAMP := .venv/.installed-bench
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-interpreted lint bench bench-quick figures clean
+
+help:
+	@sed -n '/^#   make/s/^#   //p' Makefile
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else f"geomrelu needs Python 3.10 or newer, got {sys.version.split()[0]}; name another one: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[files,networkx,dev]'
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/geomrelu xor --width 20 --out demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+# The same kernels, interpreted: what only the compiler lets pass (overflow, an index out of range) shows here.
+test-interpreted: $(STAMP)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(INTERPRETED) $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(BENCH_STAMP)
+	$(BIN)/python benchmarks/engine.py $(ARGS)
+
+bench-quick: $(BENCH_STAMP)
+	$(BIN)/python benchmarks/engine.py --quick $(ARGS)
+
+figures: $(STAMP)
+	$(BIN)/python examples/readme_figure.py
+
+clean:
+	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find geomrelu tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,169 @@
+"""Training as an animation: exact decision regions and the surface at each snapshot."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from geomrelu.arrays import FloatArray
+from geomrelu.domain import Box
+from geomrelu.experiments.cells import Cells, cells_of, centre_values, corner_values, positive_part, zero_segments
+from geomrelu.experiments.data import parity_data, scatter_targets
+from geomrelu.experiments.drawing import (
+    NEGATIVE,
+    POSITIVE,
+    draw_cells,
+    draw_segments,
+    draw_surface,
+    flat_axes,
+    line_width,
+    new_figure,
+    relief,
+    space_axes,
+    value_norm,
+)
+from geomrelu.experiments.regression import map_rows
+from geomrelu.experiments.training import Progress, Snapshot, TrainingHistory
+from geomrelu.files import atomic_path, check_output_path
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+__all__ = ["animate", "plot_snapshot"]
+
+_LAST_FRAME = 4
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """A snapshot's regions, ready to draw: cells, their maps (F, 3) and corner heights (C,)."""
+
+    snapshot: Snapshot
+    cells: Cells
+    maps: FloatArray
+    heights: FloatArray
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> _Frame:
+        import geomrelu as gr
+
+        p = gr.partition(snapshot.network, Box(-1, 1))
+        cells, maps = cells_of(p), map_rows(p.affine_maps.A, p.affine_maps.b)
+        return cls(snapshot, cells, maps, corner_values(cells, maps))
+
+
+def animate(
+    history: TrainingHistory,
+    path: str | os.PathLike[str],
+    seconds: float = 0.6,
+    dpi: int = 90,
+    progress: Progress | None = None,
+) -> Path:
+    """Write a training's snapshots as a GIF: exact decision regions, and the surface.
+
+    Parameters
+    ----------
+    history : TrainingHistory
+        From `train`; one frame for each of its snapshots.
+    path : path-like
+        Where the GIF shall be; written whole or not at all.
+    seconds : float
+        How long a frame stays; the last one stays four times as long.
+    dpi : int
+        Pixels per inch of a 10 x 4.9 inch picture.
+    progress : callable, optional
+        Called with a message and the share of the frames that is done.
+
+    Raises
+    ------
+    OutputPathError
+        If the file cannot be written.
+    """
+    from PIL import Image
+
+    target = check_output_path(path)
+    frames = [_Frame.of(snapshot) for snapshot in history.snapshots]
+    norm = value_norm(*(frame.heights for frame in frames))
+    figure = new_figure(10.0, 4.9)
+    figure.set_layout_engine("none")  # the same places in every frame, and half the time
+    stage = _Stage.on(figure, norm)
+    images = []
+    for k, frame in enumerate(frames):
+        if progress is not None:
+            progress(f"animation of seed {history.seed}: epoch {frame.snapshot.epoch}", k / len(frames))
+        stage.show(frame)
+        images.append(Image.fromarray(_pixels(figure, dpi)).quantize(128))
+    durations = [round(1000 * seconds)] * (len(frames) - 1) + [round(_LAST_FRAME * 1000 * seconds)]
+    with atomic_path(target) as temporary:
+        images[0].save(temporary, save_all=True, append_images=images[1:], duration=durations, loop=0)
+    return target
+
+
+def plot_snapshot(snapshot: Snapshot) -> Figure:
+    """One frame of the animation as a figure of its own."""
+    frame = _Frame.of(snapshot)
+    figure = new_figure(10.0, 4.9)
+    figure.set_layout_engine("none")
+    _Stage.on(figure, value_norm(frame.heights)).show(frame)
+    return figure
+
+
+def _pixels(figure: Figure, dpi: int) -> npt.NDArray[np.uint8]:
+    """The figure as an (H, W, 3) picture.
+
+    By hand, since matplotlib's own writer gives all frames the same duration.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(dpi)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+
+
+@dataclass
+class _Stage:
+    """The axes of an animation, set up once, and what the present frame has put there."""
+
+    figure: Figure
+    flat: Any
+    space: Any
+    norm: Normalize
+    drawn: list[Any] = field(default_factory=list)
+
+    @classmethod
+    def on(cls, figure: Figure, norm: Normalize) -> _Stage:
+        grid = figure.add_gridspec(1, 2, left=0.07, right=0.96, bottom=0.18, top=0.86, wspace=0.1)
+        flat = flat_axes(figure, grid[0], "Decision regions")
+        for colour, label in ((POSITIVE, "f > 0"), (NEGATIVE, "f < 0")):
+            flat.scatter([], [], marker="s", s=80, color=colour, label=label)
+        flat.plot([], [], color="black", lw=2.2, label="f = 0")
+        scatter_targets(flat, *parity_data(2), labels=True)
+        space = space_axes(figure, grid[1], "Surface", "f")
+        space.set_zlim(norm.vmin, norm.vmax)
+        figure.legend(loc="lower center", ncols=5, frameon=False)
+        return cls(figure, flat, space, norm)
+
+    def show(self, frame: _Frame) -> None:
+        """Replace the present frame by another."""
+        for artist in self.drawn:
+            artist.remove()
+        snapshot, cells, heights = frame.snapshot, frame.cells, frame.heights
+        self.figure.suptitle(
+            f"Epoch {snapshot.epoch}: {len(cells)} regions, loss {snapshot.loss:.3f}, accuracy {snapshot.accuracy:.0%}"
+        )
+        positive = positive_part(cells, heights).without_empty()
+        colours = relief(frame.maps, centre_values(cells, heights), self.norm)
+        self.drawn = [
+            draw_cells(self.flat, cells, NEGATIVE, edge="face", edge_width=0.2),
+            draw_cells(self.flat, positive, POSITIVE, edge="face", edge_width=0.2),
+            draw_cells(self.flat, cells, "none", edge_width=line_width(len(cells), 0.9)),
+            draw_segments(self.flat, zero_segments(cells, heights), "black", 2.2),
+            draw_surface(self.space, cells, heights, colours),
+        ]

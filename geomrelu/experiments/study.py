@@ -1,0 +1,244 @@
+"""The XOR study in one go: train, partition, sample, regress, draw, and report."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geomrelu.errors import InputError, OutputPathError
+from geomrelu.experiments import figures
+from geomrelu.experiments.animation import animate
+from geomrelu.experiments.data import plot_parity_2d, plot_parity_3d
+from geomrelu.experiments.drawing import save_figure
+from geomrelu.experiments.handmade import hand_made_network, plot_hand_made
+from geomrelu.experiments.latex import network_latex
+from geomrelu.experiments.pairs import DEFAULT_SEEDS, Pair, compare, find_pair
+from geomrelu.experiments.report import FigureFile, StudyResult, network_stem
+from geomrelu.experiments.training import Progress, TrainingHistory, train
+from geomrelu.files import atomic_path
+from geomrelu.network import Network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["STUDY_WIDTHS", "StudyResult", "run_all", "run_study"]
+
+STUDY_WIDTHS = (2, 20, 100)
+
+_TASK_PICTURES: tuple[tuple[str, Callable[[], Figure], str], ...] = (
+    ("task-2d", plot_parity_2d, "The XOR task: four points, circles for target +1, squares for −1"),
+    ("task-3d", plot_parity_3d, "The XOR task with the target as height, and the parity of three coordinates"),
+    ("hand-made", plot_hand_made, "The hand-made network: three regions, their maps, neuron and zero lines, surface"),
+)
+_PAIR_PICTURES: tuple[tuple[str, Callable[[Pair], Figure], str], ...] = (
+    ("regions", figures.plot_regions, "Exact regions of both networks, and their common refinement by decision"),
+    ("parameters-2d", figures.plot_parameters_2d, "Gradients of the maps, with each regression's predictions"),
+    ("parameters-3d", figures.plot_parameters_3d, "Gradients and intercepts, with each regression's predictions"),
+    ("surfaces", figures.plot_surfaces, "Surfaces of network 1, 1 → 2, 2 → 1 and network 2"),
+    ("wireframes", figures.plot_wireframes, "Wireframes of network 1, 1 → 2, 2 → 1 and network 2"),
+)
+
+
+def run_study(
+    width: int,
+    seed_a: int | None = None,
+    seed_b: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> StudyResult:
+    """The whole study at one width.
+
+    Parameters
+    ----------
+    width : int
+        Hidden neurons.
+    seed_a, seed_b : int, optional
+        Seeds of the two networks.  Without them a similar and a dissimilar pair are taken:
+        known ones at the widths 2, 20 and 100, else those that `find_pair` finds.
+    out : path-like, optional
+        Directory for ``report.md``, ``report.json``, ``figures/`` and ``latex/``; made if it
+        is missing.  None writes nothing and draws nothing.
+    progress : callable, optional
+        Called with a message and the share of the work that is done.
+
+    Returns
+    -------
+    StudyResult
+        With ``.pairs``, ``.to_dict()``, ``.markdown()`` and ``.table()``.
+
+    Raises
+    ------
+    InputError
+        If only one seed is given, or an argument cannot be used.
+    TrainingError
+        If a network cannot be trained.
+    OutputPathError
+        If the directory cannot be written to.
+
+    Examples
+    --------
+    >>> result = run_study(2, seed_a=0, seed_b=1)
+    >>> [network["exact_regions"] for network in result.to_dict()["pairs"][0]["networks"]]
+    [3, 3]
+    """
+    if (seed_a is None) != (seed_b is None):
+        given, missing = ("seed_a", "seed_b") if seed_b is None else ("seed_b", "seed_a")
+        raise InputError(f"run_study: got {given} without {missing}; give both seeds, or neither for the default pairs")
+    if seed_a is not None and seed_b is not None:
+        return _run([width], {width: [("given", seed_a, seed_b)]}, out, progress)
+    return _run([width], {}, out, progress)
+
+
+def run_all(out: str | os.PathLike[str] | None = None, progress: Progress | None = None) -> StudyResult:
+    """The study at widths 2, 20 and 100, a similar and a dissimilar pair each, in one report.
+
+    Parameters and errors as in `run_study`.
+    """
+    return _run(STUDY_WIDTHS, {}, out, progress)
+
+
+@dataclass
+class _Steps:
+    """Reports the share of a known number of equal steps."""
+
+    progress: Progress | None
+    total: int
+    done: int = 0
+
+    def __call__(self, message: str) -> None:
+        """Begin a step."""
+        if self.progress is not None:
+            self.progress(message, min(self.done / self.total, 1.0))
+        self.done += 1
+
+    def within(self, message: str, _share: float) -> None:
+        """News from inside a step, whose own share of the work is not counted."""
+        if self.progress is not None:
+            self.progress(message, min(self.done / self.total, 1.0))
+
+    def finish(self) -> None:
+        """All done."""
+        if self.progress is not None:
+            self.progress("done", 1.0)
+
+
+def _run(
+    widths: Sequence[int],
+    given: dict[int, list[tuple[str, int, int]]],
+    out: str | os.PathLike[str] | None,
+    progress: Progress | None,
+) -> StudyResult:
+    # Before any work: a directory that cannot be written to should not cost a minute of training.
+    folder = None if out is None else _output_folder(out)
+    pairs_per_width = [len(given.get(width, (1, 2))) for width in widths]
+    steps_per_pair = 3 if folder is None else 3 + len(_PAIR_PICTURES) + 2
+    steps = _Steps(progress, sum(pairs_per_width) * steps_per_pair + (0 if folder is None else len(_TASK_PICTURES)))
+    writer = None if folder is None else _Writer(folder, steps)
+    if writer is not None:
+        writer.task()
+    pairs: list[Pair] = []
+    trained: dict[tuple[int, int], TrainingHistory] = {}
+    for width in widths:
+        for kind, a, b in given.get(width) or _default_pairs(width, steps.within):
+            for seed in (a, b):
+                steps(f"width {width}: training from seed {seed}")
+                if (width, seed) not in trained:
+                    trained[width, seed] = train(width, seed, progress=steps.within)
+            steps(f"width {width}: regions and regressions of seeds {a} and {b}")
+            pairs.append(compare(trained[width, a], trained[width, b], kind))
+            if writer is not None:
+                writer.pair(pairs[-1])
+    result = StudyResult(tuple(pairs), tuple(writer.files) if writer else (), folder)
+    if writer is not None:
+        writer.report(result)
+    steps.finish()
+    return result
+
+
+def _default_pairs(width: int, progress: Progress) -> list[tuple[str, int, int]]:
+    known = DEFAULT_SEEDS.get(width)
+    similar = known[0] if known else find_pair(width, similar=True, progress=progress)
+    dissimilar = known[1] if known else find_pair(width, similar=False, progress=progress)
+    return [("similar", *similar), ("dissimilar", *dissimilar)]
+
+
+def _output_folder(out: str | os.PathLike[str]) -> Path:
+    """The output directory with its two subdirectories, made if missing and tried."""
+    folder = Path(out)
+    try:
+        for part in (folder, folder / "figures", folder / "latex"):
+            part.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputPathError(f"output directory {folder}: {error.filename} is a file; choose another path") from error
+    except OSError as error:
+        raise OutputPathError(
+            f"output directory {folder}: cannot be made ({error.strerror or error}); choose a path that can be written"
+        ) from error
+    for part in (folder, folder / "figures", folder / "latex"):
+        if not os.access(part, os.W_OK | os.X_OK):
+            raise OutputPathError(f"output directory {part}: no permission to write there; choose another path")
+    return folder
+
+
+@dataclass
+class _Writer:
+    """Draws and writes what a study leaves behind, and remembers it for the report."""
+
+    folder: Path
+    steps: _Steps
+    files: list[FigureFile] = field(default_factory=list)
+
+    def task(self) -> None:
+        """Pictures of the task and of the hand-made network, and its structure."""
+        for name, plot, alt in _TASK_PICTURES:
+            self.steps(f"drawing {name}")
+            self._picture(name, plot(), alt, None)
+        self._latex("hand-made", hand_made_network())
+
+    def pair(self, pair: Pair) -> None:
+        """Pictures, animations and structures of a pair."""
+        index = len({file.pair for file in self.files if file.pair is not None})
+        stem = f"width-{pair.width}-{pair.kind}"
+        for name, plot, alt in _PAIR_PICTURES:
+            self.steps(f"width {pair.width}, {pair.kind} pair: drawing {name}")
+            self._picture(f"{stem}-{name}", plot(pair), f"{alt} (width {pair.width}, {pair.kind} pair)", index)
+        for regions in (pair.first, pair.second):
+            history = regions.history
+            self.steps(f"width {pair.width}: animation of seed {history.seed}")
+            self._animation(history, index)
+            self._latex(network_stem(history), history.network)
+
+    def report(self, result: StudyResult) -> None:
+        """``report.json`` and, last of all, ``report.md``."""
+        for name, text in (
+            ("report.json", json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n"),
+            ("report.md", result.markdown()),
+        ):
+            self._text(self.folder / name, text)
+
+    def _picture(self, name: str, figure: Figure, alt: str, pair: int | None) -> None:
+        save_figure(figure, self.folder / "figures" / f"{name}.png")
+        self.files.append(FigureFile(f"figures/{name}.png", alt, pair))
+
+    def _animation(self, history: TrainingHistory, pair: int) -> None:
+        name = f"figures/{network_stem(history)}-training.gif"
+        # Two pairs may share a network: one animation for both.
+        if name not in {file.path for file in self.files}:
+            animate(history, self.folder / name, progress=self.steps.within)
+        alt = f"Training from seed {history.seed} (width {history.width}): decision regions and surface, epoch by epoch"
+        self.files.append(FigureFile(name, alt, pair))
+
+    def _latex(self, stem: str, network: Network) -> None:
+        blocks = [
+            f"% [-1, 1] coordinates; display maths, amsmath\n{network_latex(network, 'pm1')}\n",
+            f"% [0, 1] coordinates\n{network_latex(network, 'unit')}\n",
+        ]
+        self._text(self.folder / "latex" / f"{stem}.tex", "\n".join(blocks))
+
+    def _text(self, path: Path, text: str) -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")

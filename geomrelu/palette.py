@@ -1,0 +1,127 @@
+"""Colours of regions, as sRGB arrays: what `plot` and `io` paint with.  numpy only, deterministic.
+
+Colours are made in OKLab (Ottosson 2020), a perceptual space: lightness, which every kind
+of colour vision sees, tells neighbouring regions apart, and hue tells what regions have
+in common.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from geomrelu.arrays import FloatArray, IntArray
+from geomrelu.patterns import Patterns
+
+if TYPE_CHECKING:
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["CLASS_COLORS", "class_colors", "gradient_colors", "hex_colors", "pattern_colors", "region_classes"]
+
+# Lightness by number of active neurons, modulo 4: neighbours differ in one neuron (where zero sets
+# coincide, in a few), so their lightness always differs by a visible step.
+_LIGHTNESS = np.array([0.91, 0.76, 0.845, 0.69])
+_CHROMA = 0.09
+_CHUNK = 1 << 16
+
+# Okabe and Ito's colour-blind-safe palette, lightened so that lines and text stay legible on it.
+CLASS_COLORS: tuple[str, ...] = (
+    "#8fc3e8", "#f3c06b", "#7fcdb5", "#e5a3c6", "#f2a07b", "#cfe0f2", "#f6ef9c", "#bdbdbd",
+)  # fmt: skip
+
+
+def pattern_colors(patterns: Patterns) -> FloatArray:
+    """One colour per activation pattern, sRGB in [0, 1], shape (F, 3).
+
+    Every neuron has a fixed direction in the plane of hues and a pattern's hue is the sum over its
+    active neurons, so regions with similar patterns look alike; lightness alternates with the
+    number of active neurons, so neighbours differ.
+
+    Examples
+    --------
+    >>> pattern_colors(Patterns.pack([[True, False], [True, True]], widths=[2])).shape
+    (2, 3)
+    """
+    directions = np.random.default_rng(7).standard_normal((max(patterns.n_neurons, 1), 2))
+    hue = np.zeros((len(patterns), 2))
+    for start in range(0, len(patterns), _CHUNK):
+        bits = patterns[start : start + _CHUNK].unpack()
+        hue[start : start + _CHUNK] = bits.astype(np.float32) @ directions[: bits.shape[1]]
+    if len(hue):
+        hue -= hue.mean(axis=0)
+    length = np.hypot(hue[:, 0], hue[:, 1])
+    scale = _CHROMA / max(float(np.sqrt(np.mean(length**2))), 1e-12) if len(hue) else 0.0
+    # Far outliers are drawn in to the rim of the hue disc.
+    hue *= (scale / np.maximum(1.0, length * scale / _CHROMA))[:, None]
+    return _srgb(_LIGHTNESS[patterns.n_active() % 4], hue[:, 0], hue[:, 1])
+
+
+def gradient_colors(gradients: FloatArray) -> FloatArray:
+    """Colour of each gradient (F, 2): hue is its direction, paleness its smallness; sRGB (F, 3).
+
+    Chroma grows with the rank of the length, so that one steep region does not wash out the
+    rest.  A zero gradient is light grey.
+    """
+    length = np.hypot(gradients[:, 0], gradients[:, 1])
+    levels, rank = np.unique(length, return_inverse=True)
+    strength = np.where(length > 0, (rank + 1) / max(len(levels), 1), 0.0)
+    angle = np.arctan2(gradients[:, 1], gradients[:, 0])
+    chroma = 0.13 * strength
+    return _srgb(0.93 - 0.23 * strength, chroma * np.cos(angle), chroma * np.sin(angle))
+
+
+def class_colors(classes: IntArray) -> FloatArray:
+    """Colour of each class number (F,), from a colour-blind-safe palette that repeats; sRGB (F, 3)."""
+    table = np.array([[int(c[k : k + 2], 16) / 255 for k in (1, 3, 5)] for c in CLASS_COLORS])
+    return np.asarray(table[classes % len(table)])
+
+
+def region_classes(p: PlanarComplex) -> IntArray:
+    """Class at each region's centroid, (F,): the largest output, or, of one output, 1 where it is positive."""
+    values = outputs_at_centroids(p)
+    if values.shape[1] == 1:
+        return (values[:, 0] > 0).astype(np.int64)
+    return np.asarray(np.argmax(values, axis=1), dtype=np.int64)
+
+
+def outputs_at_centroids(p: PlanarComplex) -> FloatArray:
+    """Outputs at the regions' centroids, which are their means over the regions, (F, out)."""
+    maps = p.affine_maps
+    return np.asarray(np.einsum("foi,fi->fo", maps.A, p.centroids) + maps.b)
+
+
+def hex_colors(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
+    """``#rrggbb`` of sRGB colours in [0, 1], (F, 3 or 4) -> (F,).
+
+    Examples
+    --------
+    >>> hex_colors(np.array([[1.0, 0.5, 0.0]])).tolist()
+    ['#ff8000']
+    """
+    levels = np.rint(np.clip(rgb[:, :3], 0.0, 1.0) * 255).astype(np.int64)
+    codes, inverse = np.unique((levels[:, 0] << 16) | (levels[:, 1] << 8) | levels[:, 2], return_inverse=True)
+    return np.array([f"#{code:06x}" for code in codes], dtype="U7")[inverse]
+
+
+def _srgb(lightness: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    """OKLab to sRGB in [0, 1], (F, 3); colours outside the gamut are clipped."""
+    lms = np.stack(
+        [
+            lightness + 0.3963377774 * a + 0.2158037573 * b,
+            lightness - 0.1055613458 * a - 0.0638541728 * b,
+            lightness - 0.0894841775 * a - 1.2914855480 * b,
+        ],
+        axis=1,
+    )
+    to_rgb = np.array(
+        [
+            [4.0767416621, -3.3077115913, 0.2309699292],
+            [-1.2684380046, 2.6097574011, -0.3413193965],
+            [-0.0041960863, -0.7034186147, 1.7076147010],
+        ]
+    )
+    linear = np.clip(lms**3 @ to_rgb.T, 0.0, 1.0)
+    curved = 1.055 * np.power(linear, 1 / 2.4) - 0.055
+    return np.asarray(np.where(linear <= 0.0031308, 12.92 * linear, curved))
