@@ -91,12 +91,12 @@ class Patterns:
 
     def n_active(self) -> IntArray:
         """Number of active neurons in each pattern, shape (F,)."""
-        return np.bitwise_count(self.words).sum(axis=1, dtype=np.int64)
+        return np.asarray(np.bitwise_count(self.words).sum(axis=1, dtype=np.int64))
 
     def hamming(self, i: npt.ArrayLike, j: npt.ArrayLike) -> IntArray:
         """Number of neurons in which patterns i and j differ, elementwise."""
         differing = self.words[np.asarray(i)] ^ self.words[np.asarray(j)]
-        return np.bitwise_count(differing).sum(axis=-1, dtype=np.int64)
+        return np.asarray(np.bitwise_count(differing).sum(axis=-1, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.words)

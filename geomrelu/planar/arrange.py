@@ -93,7 +93,7 @@ def _number_vertices(pairs: Pairs, n_chords: int, n_pairs: int) -> int:
 def _root_before(vertex: IntArray, x: int) -> int:
     """Number of x's set; all smaller entries are numbered (>= 0) or encoded (-1 - number)."""
     y = vertex[x]
-    return vertex[y] if vertex[y] >= 0 else -1 - vertex[y]
+    return int(vertex[y] if vertex[y] >= 0 else -1 - vertex[y])
 
 
 @njit
@@ -206,7 +206,7 @@ def _link_ring(face: Face, links: Links, ring: int, n_chords: int) -> None:
 @njit
 def _ahead(face: Face, chord: int, position: int, ring: int) -> int:
     other = face.second[chord] if face.first[chord] == position else face.first[chord]
-    return other - position if other > position else other - position + ring
+    return int(other - position if other > position else other - position + ring)
 
 
 @njit
@@ -342,7 +342,7 @@ def _chord_neuron(face: Face, chord: int) -> int:
     while s >= 0:
         neuron = min(neuron, face.strand_neuron[s])
         s = face.strand_next[s]
-    return neuron
+    return int(neuron)
 
 
 @njit
@@ -425,7 +425,7 @@ def _keep_face(f: int, mesh: Mesh, cuts: Cuts, active: WordArray, out: Children)
 def _room(out: Children, ring: int, chords: int, pairs: int) -> bool:
     """Whether a face of this size fits into what is left of the output."""
     corners = out.face_offsets[out.used[2]] + ring + 2 * (chords + 2 * pairs)
-    return (
+    return bool(
         out.used[0] + pairs <= len(out.xy)
         and out.used[1] + chords + 2 * pairs <= len(out.edges)
         and out.used[2] + 1 + chords + pairs <= len(out.face_parent)

@@ -116,7 +116,7 @@ def _operator_norm(layer: Layer) -> float:
     gram = scaled @ scaled.T if wide else scaled.T @ scaled
     square = gram @ gram
     fourth = square @ square
-    return float(np.linalg.norm(fourth)) ** 0.125 * largest * SLACK
+    return float(np.linalg.norm(fourth) ** 0.125 * largest * SLACK)
 
 
 def entry_error(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> FloatArray:

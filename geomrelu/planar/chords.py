@@ -96,7 +96,7 @@ def ring_length(f: int, mesh: Mesh, cuts: Cuts) -> int:
     for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
         e = mesh.face_edges[c]
         length += cuts.vertex_offsets[e + 1] - cuts.vertex_offsets[e]
-    return length
+    return int(length)
 
 
 @njit
@@ -215,7 +215,7 @@ def _widest_slope(f: int, mesh: Mesh, values: Values, neuron: int) -> float:
         if values.z[v, neuron] > values.z[high, neuron]:
             high = v
     rise = values.z[high, neuron] - values.z[low, neuron] - values.error[low] - values.error[high]
-    return max(rise, 0.0) / (length_bound(mesh.xy, low, high, values.blur) * SLACK)
+    return float(max(rise, 0.0) / (length_bound(mesh.xy, low, high, values.blur) * SLACK))
 
 
 @njit
@@ -289,9 +289,9 @@ def _value(z: FloatArray, out: Children, vertex: int, neuron: int) -> float:
     """A neuron's value at a ring vertex: stored, or interpolated along the edge of a new vertex."""
     n_old = len(z)
     if vertex < n_old:
-        return z[vertex, neuron]
+        return float(z[vertex, neuron])
     k = vertex - n_old
-    return out.weights[k, 0] * z[out.sources[k, 0], neuron] + out.weights[k, 1] * z[out.sources[k, 1], neuron]
+    return float(out.weights[k, 0] * z[out.sources[k, 0], neuron] + out.weights[k, 1] * z[out.sources[k, 1], neuron])
 
 
 @njit

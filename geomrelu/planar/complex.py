@@ -276,7 +276,7 @@ class PlanarComplex:
 
         return plot_partition(self, ax, **options)
 
-    def plot_surface(self, ax: Axes | None = None, **options: Any) -> Axes:
+    def plot_surface(self, ax: Any = None, **options: Any) -> Any:
         """Draw an output over the domain in 3-D; options as in `geomrelu.plot.plot_surface`."""
         from geomrelu.plot import plot_surface
 

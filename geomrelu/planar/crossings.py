@@ -41,7 +41,7 @@ def popcount(word: np.uint64) -> int:
     word = word + (word >> np.uint64(8))
     word = word + (word >> np.uint64(16))
     word = word + (word >> np.uint64(32))
-    return np.int64(word & np.uint64(127))
+    return int(word & np.uint64(127))
 
 
 @njit
@@ -158,7 +158,7 @@ def crossing_between(
 @njit
 def length_bound(xy: FloatArray, a: int, b: int, blur: float) -> float:
     """Upper bound on the distance of two represented points."""
-    return np.hypot(xy[b, 0] - xy[a, 0], xy[b, 1] - xy[a, 1]) * SLACK + 2.0 * blur
+    return float(np.hypot(xy[b, 0] - xy[a, 0], xy[b, 1] - xy[a, 1]) * SLACK + 2.0 * blur)
 
 
 @njit
