@@ -155,10 +155,13 @@ def draw_surface(ax: Any, cells: Cells, heights: FloatArray, colours: Any) -> An
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
     lifted = np.column_stack([cells.points, heights])
+    # Rings of one length, the last corner repeated: matplotlib would fill up with uninitialised numbers.
+    places = cells.offsets[:-1, None] + np.arange(np.diff(cells.offsets).max())
+    rings: Any = lifted[np.minimum(places, cells.offsets[1:, None] - 1)]
     collection = Poly3DCollection(
-        np.split(lifted, cells.offsets[1:-1]),
+        rings,
         facecolors=colours,
-        edgecolors=(1, 1, 1, 0.6),
+        edgecolors=(1, 1, 1, 0.6 if len(cells) < 500 else 0.35),
         linewidths=line_width(len(cells), 0.6),
     )
     collection.set_rasterized(len(cells) > RASTER_ABOVE)
