@@ -96,7 +96,7 @@ def test_every_region_is_checked_even_unsampled(sound: P) -> None:
     far = int(np.argmax(np.abs(sound.centroids - sound.centroids[0]).sum(axis=1)))
     bits = sound.patterns.unpack().copy()
     bits[far, 3] ^= True
-    broken = dataclasses.replace(sound, words=Patterns.pack(bits, sound.patterns.widths).words)
+    broken = dataclasses.replace(sound, patterns=Patterns.pack(bits, sound.patterns.widths))
     report = crosscheck(broken, points=sound.centroids[[0]])
     assert not report.ok
     assert {(f.kind, f.subject, f.region) for f in report.failures} >= {("pattern", "region", far)}
@@ -106,7 +106,7 @@ def test_a_region_cut_in_two_is_caught() -> None:
     # Cut along y = 0 by a neuron that is zero on all of it: every vertex lies on its lines.
     zero = gr.Network([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 0.0]], [[1.0, 1.0]]])
     p = gr.partition(zero, SQUARE)
-    broken = dataclasses.replace(p, words=p.words & np.array([1, 0], dtype=np.uint64))
+    broken = dataclasses.replace(p, patterns=Patterns(p.patterns.words & np.array([1, 0], dtype=np.uint64), p.patterns.widths))
     report = crosscheck(broken, n=11)
     twins = [f for f in report.failures if f.expected == "a pattern of its own"]
     assert twins
@@ -119,7 +119,7 @@ def test_a_region_cut_in_two_is_caught() -> None:
 def flipped_bit(p: P, neuron: int) -> P:
     bits = p.patterns.unpack().copy()
     bits[p.n_regions // 2, neuron] ^= True
-    return dataclasses.replace(p, words=Patterns.pack(bits, p.patterns.widths).words)
+    return dataclasses.replace(p, patterns=Patterns.pack(bits, p.patterns.widths))
 
 
 def wrong_map(p: P, what: str, error: float) -> P:
@@ -152,13 +152,13 @@ def moved_corner(p: P) -> P:
 def swapped_patterns(p: P) -> P:
     order = np.arange(p.n_regions)
     order[[0, -1]] = order[[-1, 0]]
-    return dataclasses.replace(p, words=p.words[order])
+    return dataclasses.replace(p, patterns=p.patterns[order])
 
 
 def one_pattern_twice(p: P) -> P:
-    words = p.words.copy()
+    words = p.patterns.words.copy()
     words[1] = words[0]
-    return dataclasses.replace(p, words=words)
+    return dataclasses.replace(p, patterns=Patterns(words, p.patterns.widths))
 
 
 def not_a_number(p: P) -> P:
@@ -225,8 +225,8 @@ def test_a_hole_is_a_location_failure(sound: P) -> None:
 
 def test_many_failures_are_all_counted_and_the_first_kept(sound: P) -> None:
     bits = ~sound.patterns.unpack()
-    words = Patterns.pack(bits, sound.patterns.widths).words
-    report = crosscheck(dataclasses.replace(sound, words=words), n=51)
+    patterns = Patterns.pack(bits, sound.patterns.widths)
+    report = crosscheck(dataclasses.replace(sound, patterns=patterns), n=51)
     assert report.n_failures["pattern"] > 2000
     assert sum(f.kind == "pattern" for f in report.failures) == 100
     assert report.n_failed > 2000

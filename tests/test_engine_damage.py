@@ -31,19 +31,19 @@ def inner_edge(p: P) -> int:
 def flipped_bit(p: P, neuron: int) -> dict[str, Any]:
     bits = p.patterns.unpack().copy()
     bits[p.n_regions // 2, neuron] ^= True
-    return {"words": Patterns.pack(bits, p.patterns.widths).words}
+    return {"patterns": Patterns.pack(bits, p.patterns.widths)}
 
 
 def copied_pattern(p: P) -> dict[str, Any]:
     words = p.patterns.words.copy()
     words[1] = words[0]
-    return {"words": words}
+    return {"patterns": Patterns(words, p.patterns.widths)}
 
 
 def swapped_patterns(p: P) -> dict[str, Any]:
     order = np.arange(p.n_regions)
     order[[0, -1]] = order[[-1, 0]]
-    return {"words": p.words[order]}
+    return {"patterns": p.patterns[order]}
 
 
 def shifted_vertex(p: P, shift: float) -> dict[str, Any]:
@@ -160,4 +160,4 @@ def test_every_single_flipped_bit_is_caught() -> None:
             changed = bits.copy()
             changed[region, neuron] ^= True
             with pytest.raises(InvariantError):
-                damaged(p, words=Patterns.pack(changed, p.patterns.widths).words).check()
+                damaged(p, patterns=Patterns.pack(changed, p.patterns.widths)).check()
