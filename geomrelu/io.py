@@ -70,7 +70,7 @@ def save(p: PlanarComplex, path: PathLike) -> None:
         "version": np.array(_VERSION),
         "vertices": p.vertices,
         "face_offsets": _narrow(p.face_offsets),
-        "pattern_words": p.words,
+        "pattern_words": p.patterns.words,
         "report": np.array(json.dumps(dict(p.report), default=_plain)),
         "n_neurons": np.array([layer.n_neurons for layer in p.network.layers]),
     }
@@ -108,7 +108,8 @@ def load(path: PathLike) -> PlanarComplex:
     except (KeyError, ValueError, TypeError, IndexError) as error:
         detail = f"it has no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
         raise FileFormatError(f"{path}: damaged partition file: {detail}; save the partition again") from error
-    return PlanarComplex(**arrays, words=content["pattern_words"], network=network, domain=domain, report=report)
+    patterns = Patterns(content["pattern_words"], network.widths)
+    return PlanarComplex(**arrays, patterns=patterns, network=network, domain=domain, report=report)
 
 
 def to_geojson(p: PlanarComplex, path: PathLike, *, pattern: PatternText = "bits") -> None:
