@@ -9,6 +9,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+INTERPRETED ?= tests/test_engine_*.py tests/test_io.py
 
 BIN := .venv/bin
 STAMP := .venv/.installed

@@ -53,7 +53,9 @@ def real_array(values: Any, what: str) -> FloatArray:
         result = np.array(given, dtype=np.float64, order="C")
     if not np.isfinite(result).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(result))[0])
-        raise WeightError(f"{what}: entry {where} is {result[where]}; expected finite numbers only, so mend or retrain the model")
+        raise WeightError(
+            f"{what}: entry {where} is {result[where]}; expected finite numbers only, so mend or retrain the model"
+        )
     if given.dtype != np.float64 and not np.array_equal(result.astype(given.dtype), given):
         raise WeightError(f"{what}: dtype {given.dtype} holds values that float64 cannot; round them first")
     return result

@@ -104,11 +104,11 @@ def load(path: PathLike) -> PlanarComplex:
         network = _network(content)
         domain = _domain(content)
         arrays = _complex_arrays(content, network, domain)
-        patterns = Patterns(content["pattern_words"], network.widths)
         report = json.loads(str(content["report"][()]))
     except (KeyError, ValueError, TypeError, IndexError) as error:
         detail = f"it has no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
         raise FileFormatError(f"{path}: damaged partition file: {detail}; save the partition again") from error
+    patterns = Patterns(content["pattern_words"], network.widths)
     return PlanarComplex(**arrays, patterns=patterns, network=network, domain=domain, report=report)
 
 

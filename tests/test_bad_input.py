@@ -356,7 +356,10 @@ def test_bad_input_in_a_process_of_its_own(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == "error: weight 0: entry (0, 0) is inf; expected finite numbers only, so mend or retrain the model\n"
+    assert (
+        done.stderr
+        == "error: weight 0: entry (0, 0) is inf; expected finite numbers only, so mend or retrain the model\n"
+    )
 
 
 def test_output_errors_are_os_errors_too() -> None:

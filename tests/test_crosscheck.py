@@ -106,7 +106,9 @@ def test_a_region_cut_in_two_is_caught() -> None:
     # Cut along y = 0 by a neuron that is zero on all of it: every vertex lies on its lines.
     zero = gr.Network([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 0.0]], [[1.0, 1.0]]])
     p = gr.partition(zero, SQUARE)
-    broken = dataclasses.replace(p, patterns=Patterns(p.patterns.words & np.array([1, 0], dtype=np.uint64), p.patterns.widths))
+    broken = dataclasses.replace(
+        p, patterns=Patterns(p.patterns.words & np.array([1, 0], dtype=np.uint64), p.patterns.widths)
+    )
     report = crosscheck(broken, n=11)
     twins = [f for f in report.failures if f.expected == "a pattern of its own"]
     assert twins

@@ -54,7 +54,7 @@ def linear_regions(p: PlanarComplex) -> LinearRegions:
     a, b = left[joined], right[joined]
     graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(p.n_regions, p.n_regions))
     n, labels = connected_components(graph.tocsr(), directed=False)
-    return LinearRegions(_by_first(labels), int(n), _by_first(map_labels), n_maps)
+    return LinearRegions(_by_first(labels.astype(np.int64)), int(n), _by_first(map_labels), n_maps)
 
 
 def _by_first(labels: IntArray) -> IntArray:

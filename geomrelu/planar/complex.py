@@ -258,11 +258,11 @@ class PlanarComplex:
 
         save(self, path)
 
-    def to_geojson(self, path: str | PathLike[str]) -> None:
-        """Write the regions as a GeoJSON feature collection with pattern, area and map."""
+    def to_geojson(self, path: str | PathLike[str], **options: Any) -> None:
+        """Write the regions as GeoJSON with pattern, area and map; options as in `geomrelu.io.to_geojson`."""
         from geomrelu.io import to_geojson
 
-        to_geojson(self, path)
+        to_geojson(self, path, **options)
 
     def to_svg(self, path: str | PathLike[str], **options: Any) -> None:
         """Write the regions as an SVG picture; options as in `geomrelu.io.to_svg`."""
