@@ -7,6 +7,7 @@ A ragged list of rows is stored as ``offsets`` (rows + 1,) and ``values``: row i
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from geomrelu.errors import ShapeError, WeightError
 
-__all__ = ["BoolArray", "FloatArray", "IntArray", "WordArray", "frozen", "njit", "real_array", "row_ids"]
+__all__ = ["BoolArray", "FloatArray", "IntArray", "WordArray", "frozen", "inner", "njit", "real_array", "row_ids"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -27,11 +28,31 @@ _A = TypeVar("_A", bound=npt.NDArray[Any])
 
 
 def njit(function: _F) -> _F:
-    """Compile with numba, cached on disk, releasing the GIL.
+    """Compile a kernel that Python calls: cached on disk, releasing the GIL.
 
     No fast-math: the error bounds rest on IEEE 754 arithmetic.
     """
-    return cast(_F, numba.njit(cache=True, nogil=True)(function))
+    compiled = numba.njit(cache=True, nogil=True)(function)
+    _watch_neighbours(compiled, Path(function.__code__.co_filename).parent)
+    return cast(_F, compiled)
+
+
+def inner(function: _F) -> _F:
+    """Compile a function that only kernels call: no wrapper for Python, most of the compilation's cost."""
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(_F, numba.njit(nogil=True, **options)(function))
+
+
+def _watch_neighbours(compiled: Any, folder: Path) -> None:
+    """Let a cached kernel depend on all modules beside its own.
+
+    numba's cache looks at the kernel's own file only, so it would keep a kernel whose inner
+    functions, in another file, have changed.
+    """
+    cache_file: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if hasattr(cache_file, "_source_stamp"):
+        stats = [path.stat() for path in sorted(folder.glob("*.py"))]
+        cache_file._source_stamp = (max(s.st_mtime for s in stats), sum(s.st_size for s in stats))
 
 
 def real_array(values: Any, what: str) -> FloatArray:

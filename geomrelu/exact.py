@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.network import Network
-from geomrelu.patterns import Patterns, word_starts
+from geomrelu.patterns import Patterns, layer_bits, word_starts
 
 __all__ = [
     "ExactForms",
@@ -123,8 +123,7 @@ class ExactForms:
             forms = weight
         else:
             before = self.network.layers[layer - 1]
-            own = np.ascontiguousarray(words[self.starts[layer - 1] : self.starts[layer]].astype("<u8"))
-            bits = np.unpackbits(own.view(np.uint8), count=before.n_neurons, bitorder="little").astype(bool)
+            bits = layer_bits(words, self.starts[layer - 1], before.n_neurons)
             kept = np.concatenate([np.flatnonzero(bits), np.arange(before.n_neurons, before.n_units)])
             if len(kept) == 0:
                 forms = np.zeros((len(weight), 3), dtype=object)

@@ -15,12 +15,18 @@ import numpy.typing as npt
 from geomrelu.arrays import BoolArray, IntArray, WordArray, frozen
 from geomrelu.errors import ShapeError
 
-__all__ = ["Patterns", "word_starts"]
+__all__ = ["Patterns", "layer_bits", "word_starts"]
 
 
 def word_starts(widths: Sequence[int]) -> tuple[int, ...]:
     """First word of each layer, with the total number of words appended."""
     return tuple(int(s) for s in np.concatenate([[0], np.cumsum([(w + 63) // 64 for w in widths])]))
+
+
+def layer_bits(words: WordArray, start: int, width: int) -> BoolArray:
+    """One layer's bits of a single packed pattern: `width` of them from word `start` on."""
+    own = np.ascontiguousarray(words[start : start + (width + 63) // 64].astype("<u8"))
+    return np.unpackbits(own.view(np.uint8), count=width, bitorder="little").astype(bool)
 
 
 class Patterns:

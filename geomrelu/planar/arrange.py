@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray, IntArray, WordArray, njit
+from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, njit
 from geomrelu.planar.chords import (
     chords_of_face,
     face_masks,
@@ -36,7 +36,7 @@ CONTRADICTION = 2
 _ONE = np.uint64(1)
 
 
-@njit
+@inner
 def _new_links(ring: int, chords: int, pairs: int) -> Links:
     darts = ring + 2 * (chords + 2 * pairs)
     return Links(
@@ -52,7 +52,7 @@ def _new_links(ring: int, chords: int, pairs: int) -> Links:
     )
 
 
-@njit
+@inner
 def _root(parent: IntArray, x: int) -> int:
     while parent[x] != x:
         parent[x] = parent[parent[x]]
@@ -60,7 +60,7 @@ def _root(parent: IntArray, x: int) -> int:
     return x
 
 
-@njit
+@inner
 def _number_vertices(pairs: Pairs, n_chords: int, n_pairs: int) -> int:
     """Local vertex of each pair: one a pair, but one for all that tie; returns their number."""
     for x in range(n_pairs):
@@ -89,14 +89,14 @@ def _number_vertices(pairs: Pairs, n_chords: int, n_pairs: int) -> int:
     return n_vertices
 
 
-@njit
+@inner
 def _root_before(vertex: IntArray, x: int) -> int:
     """Number of x's set; all smaller entries are numbered (>= 0) or encoded (-1 - number)."""
     y = vertex[x]
     return int(vertex[y] if vertex[y] >= 0 else -1 - vertex[y])
 
 
-@njit
+@inner
 def _segments_and_nodes(pairs: Pairs, links: Links, n_chords: int, n_vertices: int) -> int:
     """Number the chords' segments, list which chords meet at each local vertex; returns the segments' number."""
     for v in range(n_vertices + 1):
@@ -130,7 +130,7 @@ def _segments_and_nodes(pairs: Pairs, links: Links, n_chords: int, n_vertices: i
     return int(links.segment[n_chords])
 
 
-@njit
+@inner
 def _link_inner(face: Face, links: Links, ring: int, n_vertices: int) -> None:
     """Link the darts around each local vertex."""
     for v in range(n_vertices):
@@ -163,7 +163,7 @@ def _link_inner(face: Face, links: Links, ring: int, n_vertices: int) -> None:
             links.next[arrive[order[k]]] = leave[order[k - 1 if k > 0 else 2 * n - 1]]
 
 
-@njit
+@inner
 def _link_ring(face: Face, links: Links, ring: int, n_chords: int) -> None:
     """Link the darts at each ring position."""
     for k in range(ring + 1):
@@ -203,13 +203,13 @@ def _link_ring(face: Face, links: Links, ring: int, n_chords: int) -> None:
         links.next[position - 1 if position > 0 else ring - 1] = out
 
 
-@njit
+@inner
 def _ahead(face: Face, chord: int, position: int, ring: int) -> int:
     other = face.second[chord] if face.first[chord] == position else face.first[chord]
     return int(other - position if other > position else other - position + ring)
 
 
-@njit
+@inner
 def _chord_of(links: Links, segment: int, n_chords: int) -> int:
     low, high = 0, n_chords
     while high - low > 1:
@@ -221,7 +221,7 @@ def _chord_of(links: Links, segment: int, n_chords: int) -> int:
     return low
 
 
-@njit
+@inner
 def _trace(face: Face, links: Links, ring: int, n_chords: int, n_segments: int, words: WordArray, limit: int) -> int:
     """Children of the face and their pattern words (limit, words); -1 if there are more than `limit`.
 
@@ -257,7 +257,7 @@ def _trace(face: Face, links: Links, ring: int, n_chords: int, n_segments: int, 
     return n_children
 
 
-@njit
+@inner
 def _mark(links: Links, start: int, child: int) -> None:
     dart = start
     while True:
@@ -267,7 +267,7 @@ def _mark(links: Links, start: int, child: int) -> None:
             break
 
 
-@njit
+@inner
 def _first_word(face: Face, n_chords: int, pending: WordArray, active: WordArray, word: WordArray) -> None:
     """Pattern of the child at dart 0, which lies right of the chords that start at position 0, left of the others."""
     for w in range(len(word)):
@@ -281,7 +281,7 @@ def _first_word(face: Face, n_chords: int, pending: WordArray, active: WordArray
             s = face.strand_next[s]
 
 
-@njit
+@inner
 def _write_vertices(
     f: int, error: float, values: Values, face: Face, pairs: Pairs, links: Links, n_pairs: int, n_vertices: int,
     out: Children,
@@ -317,7 +317,7 @@ def _write_vertices(
     out.used[0] += n_vertices
 
 
-@njit
+@inner
 def _blend(values: Values, out: Children, at: int, a: int, b: int, t: float) -> None:
     """Represent vertex `at` as (1 - t) a + t b for ring vertices a and b, in terms of old vertices."""
     n_old = len(values.z)
@@ -334,7 +334,7 @@ def _blend(values: Values, out: Children, at: int, a: int, b: int, t: float) -> 
                 out.weights[at, 2 * end + m] = share * out.weights[k, m]
 
 
-@njit
+@inner
 def _chord_neuron(face: Face, chord: int) -> int:
     """The neuron that names a chord: the first of those whose zero sets coincide."""
     s = face.strand[chord]
@@ -345,7 +345,7 @@ def _chord_neuron(face: Face, chord: int) -> int:
     return int(neuron)
 
 
-@njit
+@inner
 def _write_edges(
     mesh: Mesh, face: Face, pairs: Pairs, links: Links, n_chords: int, first_vertex: int, out: Children
 ) -> None:
@@ -370,7 +370,7 @@ def _write_edges(
         at += 1
 
 
-@njit
+@inner
 def _write_children(
     f: int, face: Face, links: Links, ring: int, n_children: int, n_segments: int, words: WordArray, out: Children
 ) -> None:
@@ -402,7 +402,7 @@ def _write_children(
     out.used[2] += n_children
 
 
-@njit
+@inner
 def _keep_face(f: int, mesh: Mesh, cuts: Cuts, active: WordArray, out: Children) -> None:
     """Copy a face that no neuron cuts."""
     number = out.used[2]
@@ -421,7 +421,7 @@ def _keep_face(f: int, mesh: Mesh, cuts: Cuts, active: WordArray, out: Children)
     out.used[2] += 1
 
 
-@njit
+@inner
 def _room(out: Children, ring: int, chords: int, pairs: int) -> bool:
     """Whether a face of this size fits into what is left of the output."""
     corners = out.face_offsets[out.used[2]] + ring + 2 * (chords + 2 * pairs)
@@ -494,7 +494,7 @@ def cut_faces(
     return end
 
 
-@njit
+@inner
 def _arrange(
     f: int, mesh: Mesh, values: Values, face: Face, pairs: Pairs, links: Links, ring: int, n_chords: int,
     n_pairs: int, pending: WordArray, active: WordArray, ranks: FloatArray, words: WordArray, out: Children,
@@ -523,7 +523,7 @@ def _arrange(
     return 0
 
 
-@njit
+@inner
 def _write_places(mesh: Mesh, first: int, out: Children) -> None:
     """Coordinates of the vertices from `first` on."""
     for at in range(first, out.used[0]):

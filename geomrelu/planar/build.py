@@ -91,6 +91,7 @@ class _Builder:
             "layers": [],
             "seconds": dict.fromkeys(["products and signs", "crossings", "faces", "exact decisions"], 0.0),
             "signs": 0,
+            "signs_ball": 0,
             "signs_exact": 0,
             "signs_zero": 0,
             "edges_exact": 0,
@@ -206,7 +207,9 @@ class _Builder:
             np.bitwise_or.at(masks, (vertices[wanted], neurons[wanted] // 64), bits[wanted])
         # The value may contradict the sign: then it, too, is an error of the row.
         np.add.at(extra, vertices, np.abs(values.z[vertices, neurons]) + values.error[vertices])
-        self.report["signs_exact"] += len(doubts)
+        self.report["signs_ball"] += len(doubts) - self.judge.exact_signs
+        self.report["signs_exact"] += self.judge.exact_signs
+        self.judge.exact_signs = 0
         self.report["signs_zero"] += int((signs == 0).sum())
         self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
         return extra
@@ -340,7 +343,8 @@ class _Builder:
             x, y, w = self.judge.point(vertex)
             mesh.xy[vertex] = float(Fraction(x, w)), float(Fraction(y, w))
         self.report["vertices_exact"] = len(misplaced)
-        self.report["generic"] = self.report["signs_zero"] == 0 and self.report["faces_exact"] == 0
+        self.report["ties"] += self.judge.face_ties
+        self.report["generic"] = self.report["signs_zero"] == 0 and self.report["ties"] == 0
         return PlanarComplex(
             vertices=mesh.xy,
             edges=mesh.edges,

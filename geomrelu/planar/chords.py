@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray, IntArray, WordArray, njit
+from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, njit
 from geomrelu.planar.crossings import (
     ONE,
     SLACK,
     ZERO,
     crossing_between,
+    distance_bound,
     length_bound,
     lowest_bit,
     popcount,
@@ -24,13 +25,14 @@ __all__ = [
     "list_items",
     "new_face",
     "new_pairs",
+    "order_questions",
     "pair_keys",
     "ring_length",
     "sort_items",
 ]
 
 
-@njit
+@inner
 def new_face(n_neurons: int, ring: int, strands: int) -> Face:
     """Scratch space for faces of at most the given sizes."""
     ints = np.empty((12, max(ring, strands)), dtype=np.int64)
@@ -54,10 +56,11 @@ def new_face(n_neurons: int, ring: int, strands: int) -> Face:
         ints[7],
         ints[8],
         ints[9],
+        np.zeros(3, dtype=np.int64),
     )
 
 
-@njit
+@inner
 def new_pairs(chords: int, pairs: int) -> Pairs:
     """Scratch space for at most the given numbers of chords and pairs."""
     return Pairs(
@@ -73,7 +76,7 @@ def new_pairs(chords: int, pairs: int) -> Pairs:
     )
 
 
-@njit
+@inner
 def face_masks(f: int, mesh: Mesh, values: Values, pending: WordArray, active: WordArray) -> int:
     """Neurons with both signs on the face, and neurons positive somewhere on it; returns how many have both."""
     n_pending = 0
@@ -89,7 +92,7 @@ def face_masks(f: int, mesh: Mesh, values: Values, pending: WordArray, active: W
     return n_pending
 
 
-@njit
+@inner
 def ring_length(f: int, mesh: Mesh, cuts: Cuts) -> int:
     """Number of ring vertices of a face, new ones included."""
     length = mesh.face_offsets[f + 1] - mesh.face_offsets[f]
@@ -99,7 +102,7 @@ def ring_length(f: int, mesh: Mesh, cuts: Cuts) -> int:
     return int(length)
 
 
-@njit
+@inner
 def _meet(
     face: Face, counts: IntArray, neuron: int, position: int, residual: float, slope: float, after: np.uint64
 ) -> None:
@@ -126,7 +129,7 @@ def _meet(
         counts[1] += 1
 
 
-@njit
+@inner
 def _walk_ring(f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArray, face: Face, counts: IntArray) -> int:
     """Fill the ring, new vertices included, and find the strands' ends; returns the ring's length."""
     n_old = len(mesh.xy)
@@ -165,7 +168,7 @@ def _walk_ring(f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArra
     return at
 
 
-@njit
+@inner
 def _join_strands(face: Face, n_strands: int) -> int:
     """Neurons whose zero sets coincide in the face share one chord; returns the number of chords.
 
@@ -204,7 +207,7 @@ def _join_strands(face: Face, n_strands: int) -> int:
     return n_chords
 
 
-@njit
+@inner
 def _widest_slope(f: int, mesh: Mesh, values: Values, neuron: int) -> float:
     """Lower bound on a neuron's gradient from its extreme values on the face's old vertices."""
     low = high = mesh.face_vertices[mesh.face_offsets[f]]
@@ -218,12 +221,13 @@ def _widest_slope(f: int, mesh: Mesh, values: Values, neuron: int) -> float:
     return float(max(rise, 0.0) / (length_bound(mesh.xy, low, high, values.blur) * SLACK))
 
 
-@njit
+@inner
 def chords_of_face(
     f: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children, pending: WordArray, face: Face
 ) -> tuple[int, int]:
     """Fill `face`; returns (ring length, chords), chords -1 if the signs contradict each other."""
-    counts = np.zeros(3, dtype=np.int64)
+    counts = face.counts
+    counts[0] = counts[1] = counts[2] = 0
     n_old = len(mesh.xy)
     ring = _walk_ring(f, mesh, values, cuts, pending, face, counts)
     n_strands = counts[0]
@@ -232,21 +236,19 @@ def chords_of_face(
         n_chords = _join_strands(face, n_strands)
     for s in range(n_strands):
         face.local[face.strand_neuron[s]] = -1
-    ends = np.empty((2, 2), dtype=np.float64)
     for c in range(n_chords):
         slope = face.slope[c]
         if slope == 0.0:
             slope = _widest_slope(f, mesh, values, face.strand_neuron[face.strand[c]])
         face.distance[c] = face.residual[c] / slope * SLACK if slope > 0.0 else np.inf
-        for side in range(2):
-            v = face.ring_vertex[face.first[c] if side == 0 else face.second[c]]
-            for axis in range(2):
-                ends[side, axis] = mesh.xy[v, axis] if v < n_old else out.xy[v - n_old, axis]
-        face.length[c] = length_bound(ends, 0, 1, values.blur)
+        a, b = face.ring_vertex[face.first[c]], face.ring_vertex[face.second[c]]
+        ax, ay = (mesh.xy[a, 0], mesh.xy[a, 1]) if a < n_old else (out.xy[a - n_old, 0], out.xy[a - n_old, 1])
+        bx, by = (mesh.xy[b, 0], mesh.xy[b, 1]) if b < n_old else (out.xy[b - n_old, 0], out.xy[b - n_old, 1])
+        face.length[c] = distance_bound(ax, ay, bx, by, values.blur)
     return ring, n_chords
 
 
-@njit
+@inner
 def find_pairs(face: Face, n_chords: int, pairs: Pairs) -> int:
     """Find the pairs of chords whose ends interleave; returns their number, writing while there is room.
 
@@ -284,7 +286,7 @@ def find_pairs(face: Face, n_chords: int, pairs: Pairs) -> int:
     return n_pairs
 
 
-@njit
+@inner
 def _value(z: FloatArray, out: Children, vertex: int, neuron: int) -> float:
     """A neuron's value at a ring vertex: stored, or interpolated along the edge of a new vertex."""
     n_old = len(z)
@@ -294,7 +296,7 @@ def _value(z: FloatArray, out: Children, vertex: int, neuron: int) -> float:
     return float(out.weights[k, 0] * z[out.sources[k, 0], neuron] + out.weights[k, 1] * z[out.sources[k, 1], neuron])
 
 
-@njit
+@inner
 def pair_keys(f: int, mesh: Mesh, values: Values, face: Face, out: Children, pairs: Pairs, n_pairs: int) -> float:
     """Fill t, key, radius and residual of both items of each pair; returns the face's value error."""
     error = 0.0
@@ -317,7 +319,7 @@ def pair_keys(f: int, mesh: Mesh, values: Values, face: Face, out: Children, pai
     return error
 
 
-@njit
+@inner
 def list_items(pairs: Pairs, n_chords: int, n_pairs: int) -> None:
     """Fill `offsets` and, unsorted, `order`."""
     for c in range(n_chords + 1):
@@ -338,7 +340,7 @@ def list_items(pairs: Pairs, n_chords: int, n_pairs: int) -> None:
     pairs.offsets[0] = 0
 
 
-@njit
+@inner
 def sort_items(face: Face, pairs: Pairs, n_chords: int) -> bool:
     """Sort each chord's items by key; tell whether every order is certain."""
     certain = True
@@ -348,3 +350,22 @@ def sort_items(face: Face, pairs: Pairs, n_chords: int) -> bool:
         ):
             certain = False
     return certain
+
+
+@njit
+def order_questions(
+    f: int, n_neurons: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children
+) -> tuple[Face, Pairs]:
+    """Chords and pairs of one face whose order is in doubt; `Pairs.offsets` tells how many chords there are."""
+    n_words = values.positive.shape[1]
+    pending = np.empty(n_words, dtype=np.uint64)
+    active = np.empty(n_words, dtype=np.uint64)
+    n_pending = face_masks(f, mesh, values, pending, active)
+    face = new_face(n_neurons, ring_length(f, mesh, cuts), n_pending)
+    _, n_chords = chords_of_face(f, mesh, values, cuts, out, pending, face)
+    n_pairs = find_pairs(face, n_chords, new_pairs(n_chords, 0))
+    pairs = new_pairs(n_chords, n_pairs)
+    find_pairs(face, n_chords, pairs)
+    pair_keys(f, mesh, values, face, out, pairs, n_pairs)
+    list_items(pairs, n_chords, n_pairs)
+    return face, pairs

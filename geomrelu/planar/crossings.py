@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, njit
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, inner, njit
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "ZERO",
     "count_crossings",
     "crossing_between",
+    "distance_bound",
     "edge_crossings",
     "length_bound",
     "lowest_bit",
@@ -31,7 +32,7 @@ SLACK = 1.001
 _ULP = 2.0**-52
 
 
-@njit
+@inner
 def popcount(word: np.uint64) -> int:
     """Number of set bits."""
     # Adds without overflow, so that it runs interpreted as well.
@@ -44,7 +45,7 @@ def popcount(word: np.uint64) -> int:
     return int(word & np.uint64(127))
 
 
-@njit
+@inner
 def lowest_bit(word: np.uint64) -> int:
     """Index of the lowest set bit."""
     return popcount((word & (~word + np.uint64(1))) - np.uint64(1))
@@ -135,7 +136,7 @@ def rectified_rows(
         h_norm[row] = np.sqrt(square) * SLACK
 
 
-@njit
+@inner
 def crossing_between(
     za: float, zb: float, error: float, distance: float, length: float, steepness: float
 ) -> tuple[float, float, float, float]:
@@ -155,13 +156,19 @@ def crossing_between(
     return t, radius * SLACK, residual, fall / (length * SLACK)
 
 
-@njit
+@inner
+def distance_bound(ax: float, ay: float, bx: float, by: float, blur: float) -> float:
+    """Upper bound on the distance of two represented points: the 1-norm, in which nothing under- or overflows."""
+    return float((abs(bx - ax) + abs(by - ay)) * SLACK + 2.0 * blur)
+
+
+@inner
 def length_bound(xy: FloatArray, a: int, b: int, blur: float) -> float:
-    """Upper bound on the distance of two represented points."""
-    return float(np.hypot(xy[b, 0] - xy[a, 0], xy[b, 1] - xy[a, 1]) * SLACK + 2.0 * blur)
+    """Upper bound on the distance of two vertices' represented points."""
+    return distance_bound(xy[a, 0], xy[a, 1], xy[b, 0], xy[b, 1], blur)
 
 
-@njit
+@inner
 def sort_by_key(order: IntArray, key: FloatArray, start: int, stop: int) -> None:
     """Sort ``order[start:stop]``, indices into `key`, by key: insertion for few, a heap for many.
 
@@ -201,7 +208,7 @@ def sort_by_key(order: IntArray, key: FloatArray, start: int, stop: int) -> None
         order[start + hole] = item
 
 
-@njit
+@inner
 def sort_certain(order: IntArray, key: FloatArray, radius: FloatArray, start: int, stop: int, length: float) -> bool:
     """Sort ``order[start:stop]``, indices into `key`, by key; tell whether the order is certain."""
     sort_by_key(order, key, start, stop)

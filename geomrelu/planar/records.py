@@ -114,6 +114,7 @@ class Face(NamedTuple):
     closing: IntArray  # chords in the order of their second ends
     before: IntArray  # linked list of open chords
     after: IntArray
+    counts: IntArray  # (3,) strands, strands with both ends, third ends
 
 
 class Pairs(NamedTuple):

@@ -1,8 +1,9 @@
 """Decisions that the floating-point bounds leave in doubt, by exact integers.
 
 Three questions come here: the sign of a neuron at a vertex, the order of crossings along an
-edge, and the order of crossings along the chords of a face.  A vertex is defined by two lines
-that cross in a face of an earlier layer (`History`), so its exact position is at hand.
+edge, and the order of crossings along the chords of a face.  A sign is first tried in ball
+arithmetic (`balls`).  A vertex is defined by two lines that cross in a face of an earlier
+layer (`History`), so its exact position is at hand.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -17,17 +20,9 @@ from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.domain import Domain
 from geomrelu.exact import ExactForms, Line, Point, border_line, crossing, dyadic_point, sign_at, travel
 from geomrelu.network import Network
-from geomrelu.planar.chords import (
-    chords_of_face,
-    face_masks,
-    find_pairs,
-    list_items,
-    new_face,
-    new_pairs,
-    pair_keys,
-    ring_length,
-)
-from geomrelu.planar.records import Children, Cuts, Face, Mesh, Pairs, Values
+from geomrelu.planar.balls import BallForms, ball_crossing, ball_sign
+from geomrelu.planar.chords import order_questions
+from geomrelu.planar.records import Children, Cuts, Mesh, Values
 
 __all__ = ["History", "Judge"]
 
@@ -58,13 +53,26 @@ class Judge:
     """Exact decisions for one network on one domain."""
 
     def __init__(self, network: Network, domain: Domain, history: History) -> None:
-        self.forms = ExactForms(network)
+        self.network = network
         self.history = history
         corners = domain.vertices
         self.corners = [dyadic_point(x, y) for x, y in corners.tolist()]
         self.sides = [border_line(corners[k], corners[(k + 1) % len(corners)]) for k in range(len(corners))]
         self.firsts = np.concatenate([[0], np.cumsum(network.widths)]).astype(np.int64)
+        self.exact_signs = 0
+        self.face_ties = 0
         self._points: dict[int, Point] = {}
+        self._ball_points: dict[int, tuple[Any, Any, Any] | None] = {}
+
+    @cached_property
+    def forms(self) -> ExactForms:
+        """Exact forms, made when first needed."""
+        return ExactForms(self.network)
+
+    @cached_property
+    def balls(self) -> BallForms:
+        """Forms as balls, made when first needed."""
+        return BallForms(self.network)
 
     def line(self, line: int, words: WordArray) -> Line:
         """A border side or a neuron's form under a pattern."""
@@ -93,14 +101,39 @@ class Judge:
         last, forms = -1, None
         for k, (vertex, neuron) in enumerate(doubts.tolist()):
             if vertex != last:
-                words = vertex_words(vertex)
-                # With several neurons in doubt at one vertex all forms pay, and are kept.
-                several = k + 2 < len(doubts) and int(doubts[k + 2, 0]) == vertex
-                forms = self.forms.forms(layer, words) if several else None
+                words, forms = vertex_words(vertex), None
                 last = vertex
-            line = tuple(forms[neuron]) if forms is not None else self.forms.line(layer, neuron, words)
-            result[k] = sign_at(line, self.point(vertex))
+            result[k] = 0 if forms is not None else self._ball_sign(layer, neuron, words, vertex)
+            if result[k] == 0:
+                self.exact_signs += 1
+                # With several neurons in doubt at one vertex all forms pay, and are kept.
+                if forms is None and k + 2 < len(doubts) and int(doubts[k + 2, 0]) == vertex:
+                    forms = self.forms.forms(layer, words)
+                line = tuple(forms[neuron]) if forms is not None else self.forms.line(layer, neuron, words)
+                result[k] = sign_at(line, self.point(vertex))
         return result
+
+    def _ball_sign(self, layer: int, neuron: int, words: WordArray, vertex: int) -> int:
+        """A sign by ball arithmetic, 0 if in doubt."""
+        point = self._ball_point(vertex)
+        return 0 if point is None else ball_sign(self.balls.line(layer, neuron, words), point)
+
+    def _ball_point(self, vertex: int) -> tuple[Any, Any, Any] | None:
+        if vertex not in self._ball_points:
+            layer = int(self.history.layers[vertex])
+            if layer < 0:
+                self._ball_points[vertex] = self.balls.border(self.corners[vertex])
+            else:
+                words = self.history.words[layer][self.history.parents[vertex]]
+                p, q = (self._ball_line(line, words) for line in self.history.lines[vertex].tolist())
+                self._ball_points[vertex] = ball_crossing(p, q)
+        return self._ball_points[vertex]
+
+    def _ball_line(self, line: int, words: WordArray) -> tuple[Any, Any, Any]:
+        if line < 0:
+            return self.balls.border(self.sides[-1 - line])
+        layer = int(np.searchsorted(self.firsts, line, side="right")) - 1
+        return self.balls.line(layer, int(line - self.firsts[layer]), words)
 
     def order_edge(
         self, edge: int, edge_line: int, words: WordArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts
@@ -128,7 +161,8 @@ class Judge:
         self, f: int, words: WordArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children
     ) -> FloatArray:
         """Exact ranks of all items of a face, (items,)."""
-        face, pairs, n_chords, n_pairs = _chords_and_pairs(f, mesh, values, cuts, out)
+        face, pairs = order_questions(f, self.network.hidden[layer].n_neurons, mesh, values, cuts, out)
+        n_chords, n_pairs = len(pairs.offsets) - 1, len(pairs.i)
         lines: dict[int, Line] = {}
 
         def chord_line(chord: int) -> Line:
@@ -151,6 +185,7 @@ class Judge:
 
             length = float(face.length[c])
             ranks[items] = exact_ranks(pairs.key[items] * length, pairs.radius[items], length, place)
+            self.face_ties += len(items) - 1 - int(ranks[items].max())
         return ranks
 
 
@@ -184,22 +219,3 @@ def exact_ranks(
             ranks[cluster[0]] = rank
         rank += 1
     return ranks
-
-
-def _chords_and_pairs(
-    f: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children
-) -> tuple[Face, Pairs, int, int]:  # fmt: skip
-    n_words = values.positive.shape[1]
-    pending = np.zeros(n_words, dtype=np.uint64)
-    active = np.zeros(n_words, dtype=np.uint64)
-    n_pending = face_masks(f, mesh, values, pending, active)
-    ring = ring_length(f, mesh, cuts)
-    face = new_face(64 * n_words, ring, n_pending)
-    _, n_chords = chords_of_face(f, mesh, values, cuts, out, pending, face)
-    pairs = new_pairs(n_chords, 0)
-    n_pairs = find_pairs(face, n_chords, pairs)
-    pairs = new_pairs(n_chords, n_pairs)
-    find_pairs(face, n_chords, pairs)
-    pair_keys(f, mesh, values, face, out, pairs, n_pairs)
-    list_items(pairs, n_chords, n_pairs)
-    return face, pairs, n_chords, n_pairs
