@@ -41,7 +41,9 @@ _BLOCK_FACES = 16384
 _PLACE_ERROR = 2.0**-27
 
 
-def build_complex(network: Network, domain: Domain, progress: Progress | None = None) -> PlanarComplex:
+def build_complex(
+    network: Network, domain: Domain, progress: Progress | None = None, *, caution: float = 1.0, balls: bool = True
+) -> PlanarComplex:
     """The exact partition of a domain into the network's activation regions.
 
     Parameters
@@ -52,6 +54,11 @@ def build_complex(network: Network, domain: Domain, progress: Progress | None = 
         Two-dimensional.
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
+    caution : float
+        Factor on all error bounds.  More than 1 sends more decisions to the exact stages,
+        infinity all of them; the complex is the same.
+    balls : bool
+        Whether signs in doubt are tried in ball arithmetic before exact integers.
 
     Raises
     ------
@@ -66,10 +73,12 @@ def build_complex(network: Network, domain: Domain, progress: Progress | None = 
     if domain.dimension != 2:
         raise InputDimensionError(f"partition: the domain has dimension {domain.dimension}, expected 2")
     _tell_compilation()
-    builder = _Builder(network, domain, progress or (lambda message, fraction: None))
-    for index in range(len(network.hidden)):
-        builder.advance(index)
-    return builder.freeze()
+    builder = _Builder(network, domain, progress or (lambda message, fraction: None), caution, balls)
+    # Values may overflow and bounds be infinite: both only leave signs in doubt.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for index in range(len(network.hidden)):
+            builder.advance(index)
+        return builder.freeze()
 
 
 @dataclass
@@ -84,8 +93,8 @@ class _Faces:
 
 
 class _Builder:
-    def __init__(self, network: Network, domain: Domain, progress: Progress) -> None:
-        self.network, self.domain, self.progress = network, domain, progress
+    def __init__(self, network: Network, domain: Domain, progress: Progress, caution: float, balls: bool) -> None:
+        self.network, self.domain, self.progress, self.caution = network, domain, progress, caution
         self.bounds = layer_bounds(network)
         self.report: dict[str, Any] = {
             "layers": [],
@@ -120,7 +129,7 @@ class _Builder:
         self.rounding_share = 1.0
         lines = np.stack([-1 - np.roll(ids, 1), -1 - ids], axis=1)
         self.history = History(lines, np.zeros_like(ids), np.full_like(ids, -1))
-        self.judge = Judge(network, domain, self.history)
+        self.judge = Judge(network, domain, self.history, balls)
         self.z = corners
         self.z_neurons = 0
         self.z_row_error = np.zeros(n)
@@ -172,14 +181,13 @@ class _Builder:
                 self.z, self.z_neurons, self.z_row_error, self.z_extra, self.cut_sources, self.cut_weights,
                 self.cut_lines, self.cut_residual, first, rows, h_norm, h_error,
             )  # fmt: skip
-            with np.errstate(over="ignore", invalid="ignore"):
-                np.matmul(rows, weight, out=z[block])
-                z[block] += layer.bias
-                error[block] = entry_error(bounds, h_norm, h_error)
-                row_errors[block] = row_error(bounds, h_norm, h_error)
-                share = last_rounding(bounds, h_norm) / error[block]
-                self.rounding_share = max(self.rounding_share, float(np.nan_to_num(share, nan=1.0).max()))
-                limit = error[block] + bounds.steepness * self.faces.radius[block]
+            np.matmul(rows, weight, out=z[block])
+            z[block] += layer.bias
+            error[block] = self.caution * entry_error(bounds, h_norm, h_error)
+            row_errors[block] = self.caution * row_error(bounds, h_norm, h_error)
+            share = last_rounding(bounds, h_norm) / error[block]
+            self.rounding_share = max(self.rounding_share, float(np.nan_to_num(share, nan=1.0).max()))
+            limit = error[block] + bounds.steepness * self.faces.radius[block]
             found = _signs(z[block], limit, layer.n_neurons, positive[block], negative[block])
             found[:, 0] += first
             doubts.append(found)

@@ -52,13 +52,14 @@ class History:
 class Judge:
     """Exact decisions for one network on one domain."""
 
-    def __init__(self, network: Network, domain: Domain, history: History) -> None:
+    def __init__(self, network: Network, domain: Domain, history: History, balls: bool = True) -> None:
         self.network = network
         self.history = history
         corners = domain.vertices
         self.corners = [dyadic_point(x, y) for x, y in corners.tolist()]
         self.sides = [border_line(corners[k], corners[(k + 1) % len(corners)]) for k in range(len(corners))]
         self.firsts = np.concatenate([[0], np.cumsum(network.widths)]).astype(np.int64)
+        self.use_balls = balls
         self.exact_signs = 0
         self.face_ties = 0
         self._points: dict[int, Point] = {}
@@ -103,7 +104,7 @@ class Judge:
             if vertex != last:
                 words, forms = vertex_words(vertex), None
                 last = vertex
-            result[k] = 0 if forms is not None else self._ball_sign(layer, neuron, words, vertex)
+            result[k] = 0 if forms is not None or not self.use_balls else self._ball_sign(layer, neuron, words, vertex)
             if result[k] == 0:
                 self.exact_signs += 1
                 # With several neurons in doubt at one vertex all forms pay, and are kept.
