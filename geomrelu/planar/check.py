@@ -143,26 +143,26 @@ def _check_areas(p: PlanarComplex) -> None:
 
 def _check_inside(p: PlanarComplex) -> None:
     """At each face's centroid the network has the face's pattern, wherever that is certain, and its value."""
-    step = max(1, (1 << 21) // max(p.network.n_neurons, 1))
+    thin = _thin_faces(p)
+    step = max(1, (1 << 19) // max(p.network.n_neurons, 1))
     for first in range(0, p.n_regions, step):
         faces = np.arange(first, min(first + step, p.n_regions))
         points = p.centroids[faces]
         bits, certain = certain_bits(p.network, points)
         # A neuron within rounding of zero at the centroid says nothing: faces may be slivers.
         wrong = (bits != p.patterns[faces].unpack()) & certain
-        wrong &= ~_within_blur(p, faces)[:, None]
+        wrong &= ~thin[faces][:, None]
         if wrong.any():
             row, neuron = np.argwhere(wrong)[0]
             got = int(not bits[row, neuron])
             raise InvariantError("pattern", f"face {faces[row]}, neuron {neuron}", got, int(bits[row, neuron]))
 
 
-def _within_blur(p: PlanarComplex, faces: IntArray) -> BoolArray:
-    """Faces so thin that the rounding of their vertices may put the centroid outside."""
-    areas = p.areas[faces]
+def _thin_faces(p: PlanarComplex) -> BoolArray:
+    """Faces so thin that the rounding of their vertices may put the centroid outside, (F,)."""
     step = p.vertices[p.face_vertices[p.ring_next]] - p.vertices[p.face_vertices]
-    perimeters = np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), p.face_offsets[:-1])[faces]
-    return np.asarray(areas <= perimeters * 2.0**-40 * _scale(p))
+    perimeters = np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), p.face_offsets[:-1])
+    return np.asarray(p.areas <= perimeters * 2.0**-40 * _scale(p))
 
 
 def _check_continuity(p: PlanarComplex) -> None:
