@@ -20,7 +20,7 @@ if INTERPRETED:
 
 def structure(p: Any) -> dict[bytes, tuple[Any, ...]]:
     """What is combinatorial about each region: its pattern, its ring's length, its neighbours' patterns in order."""
-    keys = [k.tobytes() for k in p.patterns.keys()]
+    keys = [words.tobytes() for words in p.patterns.words]
     result = {}
     for f in range(p.n_regions):
         edges = p.face_edges[p.face_offsets[f] : p.face_offsets[f + 1]]
