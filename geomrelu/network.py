@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -202,7 +202,7 @@ class Network(ReadOnly):
 
 def _sequence(values: Any, what: str, expected: str) -> list[Any]:
     try:
-        return cast("list[Any]", list(values))
+        return list(values)
     except TypeError as error:
         raise InputError(
             f"network: got {what} of type {type(values).__name__}; expected a list of {expected}"

@@ -69,7 +69,10 @@ def build_complex(
             "fix the other inputs first (substitute their values into the first layer's bias)"
         )
     if domain.dimension != 2:
-        raise InputDimensionError(f"partition: the domain has dimension {domain.dimension}, expected 2")
+        raise InputDimensionError(
+            f"partition: the domain has dimension {domain.dimension}, expected 2; "
+            "pass a box or polygon in the plane, such as gr.Box([-1, -1], [1, 1])"
+        )
     _tell_compilation()
     builder = _Builder(network, domain, progress or (lambda message, fraction: None), caution, balls)
     # Values may overflow and bounds be infinite: both only leave signs in doubt.
@@ -424,6 +427,7 @@ def _tell_compilation() -> None:
     if _told or not hasattr(cut_faces, "signatures") or cut_faces.signatures:
         return
     _told = True
-    cache = Path(__file__).parent / "__pycache__"
-    if not any(cache.glob("arrange.cut_faces-*.nbc")):
+    # Where numba keeps it: beside the module, in NUMBA_CACHE_DIR, or in the user's cache folder.
+    cache = getattr(getattr(cut_faces, "stats", None), "cache_path", None)
+    if cache is None or not any(Path(cache).glob("arrange.cut_faces-*.nbc")):
         print("geomrelu: compiling the engine, once on this machine (about half a minute) ...", file=sys.stderr)

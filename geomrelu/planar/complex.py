@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.affine import AffineMaps, affine_maps
-from geomrelu.arrays import FloatArray, IntArray, frozen, row_ids
+from geomrelu.arrays import FloatArray, IntArray, ReadOnly, float_array, frozen, row_ids
 from geomrelu.domain import Domain
-from geomrelu.errors import ShapeError
+from geomrelu.errors import InputError, ShapeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 
@@ -28,7 +28,7 @@ __all__ = ["PlanarComplex"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PlanarComplex:
+class PlanarComplex(ReadOnly):
     """The partition of a domain into a network's activation regions.
 
     Made by `geomrelu.partition`.  All arrays are read-only.  The combinatorial structure is
@@ -74,6 +74,10 @@ class PlanarComplex:
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray):
                 object.__setattr__(self, name, frozen(value))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is derived lazily is derived again.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     # ------------------------------------------------------------------ counts
 
@@ -180,10 +184,19 @@ class PlanarComplex:
             self.vertices[closed],
             (ring_offsets, np.arange(len(sizes) + 1)),
         )
+        polygons.setflags(write=False)
         return polygons
 
     def ring(self, face: int) -> IntArray:
-        """Vertices of one face, counter-clockwise."""
+        """Vertices of one face, counter-clockwise.
+
+        Raises
+        ------
+        InputError
+            If there is no face of that number.
+        """
+        if not isinstance(face, int | np.integer) or isinstance(face, bool) or not 0 <= face < self.n_regions:
+            raise InputError(f"ring: got face {face!r}; expected a whole number from 0 to {self.n_regions - 1}")
         return self.face_vertices[self.face_offsets[face] : self.face_offsets[face + 1]]
 
     # ------------------------------------------------------------------ questions
@@ -228,13 +241,15 @@ class PlanarComplex:
         ------
         MissingDependencyError
             If networkx is asked for and not installed.
+        InputError
+            If there is no such format.
         """
         from geomrelu.analysis.dual_graph import dual_graph, networkx_graph
 
         if format == "networkx":
             return networkx_graph(self)
         if format != "scipy":
-            raise ValueError(f"dual_graph: got format {format!r}; expected 'scipy' or 'networkx'")
+            raise InputError(f"dual_graph: got format {format!r}; expected 'scipy' or 'networkx'")
         graph: csr_array = dual_graph(self)
         return graph
 
@@ -290,7 +305,7 @@ class PlanarComplex:
 
 
 def _points(points: npt.ArrayLike) -> FloatArray:
-    x = np.asarray(points, dtype=np.float64)
+    x = float_array(points, "points")
     if x.ndim != 2 or x.shape[1] != 2:
         raise ShapeError(f"points: got shape {x.shape}, expected (N, 2)")
     return x
