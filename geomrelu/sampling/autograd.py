@@ -409,6 +409,8 @@ def _check_module(model: torch.nn.Module, n_inputs: int) -> None:
         network = as_network(model)
     except UnsupportedLayerError:
         for name, tensor in model.named_parameters():
+            if torch.nn.parameter.is_lazy(tensor) or tensor.is_meta:
+                raise WeightError(f"{name}: holds no values yet; load the weights, or call the model once") from None
             if not torch.isfinite(tensor).all():
                 raise WeightError(
                     f"{name}: holds NaN or infinity; expected finite numbers only, so mend or retrain the model"
