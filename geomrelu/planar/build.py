@@ -56,7 +56,7 @@ def build_complex(
         Factor on all error bounds.  More than 1 sends more decisions to the exact stages,
         infinity all of them; the complex is the same.
     balls : bool
-        Whether signs in doubt are tried in ball arithmetic before exact integers.
+        Whether signs in doubt are tried with tighter bounds before exact integers.
 
     Raises
     ------
@@ -206,7 +206,7 @@ class _Builder:
         some_face[mesh.face_vertices] = np.repeat(
             np.arange(len(mesh.face_offsets) - 1), np.diff(mesh.face_offsets)
         )  # fmt: skip
-        signs = self.judge.signs(doubts, index, lambda vertex: self.faces.words[some_face[vertex]])
+        signs = self.judge.signs(doubts, index, some_face[doubts[:, 0]], self.faces.words)
         vertices, neurons = doubts.T
         bits = np.uint64(1) << (neurons % 64).astype(np.uint64)
         for masks, wanted in ((values.positive, signs > 0), (values.negative, signs < 0)):
