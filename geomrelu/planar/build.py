@@ -56,7 +56,7 @@ def build_complex(
         Factor on all error bounds.  More than 1 sends more decisions to the exact stages,
         infinity all of them; the complex is the same.
     balls : bool
-        Whether signs in doubt are tried in ball arithmetic before exact integers.
+        Whether signs in doubt are tried with tighter bounds before exact integers.
 
     Raises
     ------
@@ -209,7 +209,7 @@ class _Builder:
         some_face[mesh.face_vertices] = np.repeat(
             np.arange(len(mesh.face_offsets) - 1), np.diff(mesh.face_offsets)
         )  # fmt: skip
-        signs = self.judge.signs(doubts, index, lambda vertex: self.faces.words[some_face[vertex]])
+        signs = self.judge.signs(doubts, index, some_face[doubts[:, 0]], self.faces.words)
         vertices, neurons = doubts.T
         bits = np.uint64(1) << (neurons % 64).astype(np.uint64)
         for masks, wanted in ((values.positive, signs > 0), (values.negative, signs < 0)):
@@ -324,12 +324,13 @@ class _Builder:
         self.faces = _Faces(
             Mesh(
                 xy=np.concatenate([mesh.xy, out.xy[:n_vertices]]),
-                edges=out.edges[:n_edges].copy(),
-                edge_faces=out.edge_faces[:n_edges].copy(),
-                edge_distance=out.edge_distance[:n_edges].copy(),
-                face_offsets=out.face_offsets[: n_faces + 1].copy(),
-                face_vertices=out.face_vertices[:corners].copy(),
-                face_edges=out.face_edges[:corners].copy(),
+                # Views: the room that was not needed was never touched, so it costs no memory.
+                edges=out.edges[:n_edges],
+                edge_faces=out.edge_faces[:n_edges],
+                edge_distance=out.edge_distance[:n_edges],
+                face_offsets=out.face_offsets[: n_faces + 1],
+                face_vertices=out.face_vertices[:corners],
+                face_edges=out.face_edges[:corners],
             ),
             edge_line=edge_line,
             words=np.concatenate([self.faces.words[parents], out.face_words[:n_faces]], axis=1),
@@ -392,7 +393,7 @@ def _new_children(vertices: int, edges: int, faces: int, corners: int, n_words: 
         radius=np.empty(vertices),
         residual=np.empty(vertices),
         edges=np.empty((edges, 2), dtype=np.int64),
-        edge_faces=np.full((edges, 2), -1, dtype=np.int64),
+        edge_faces=np.empty((edges, 2), dtype=np.int64),
         edge_neuron=np.empty(edges, dtype=np.int64),
         edge_distance=np.empty(edges),
         face_offsets=np.zeros(faces + 1, dtype=np.int64),
