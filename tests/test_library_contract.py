@@ -322,7 +322,7 @@ def test_svg_of_extreme_domains_has_a_sane_size(domain: gr.Box, tmp_path: Path) 
     _, _, width, height = (int(v) for v in root.attrib["viewBox"].split())
     assert 1 / 20 <= height / width <= 20
     assert width / height == pytest.approx(int(root.attrib["width"]) / int(root.attrib["height"]), rel=0.05)
-    ring = [e.attrib["d"] for e in root.iter() if e.attrib.get("id") == "r0"][0]
+    ring = next(e.attrib["d"] for e in root.iter() if e.attrib.get("id") == "r0")
     x, y, *steps = (int(v) for v in ring[1:-1].replace("l", " ").split())
     corners = np.cumsum([[x, y], *np.reshape(steps, (-1, 2)).tolist()], axis=0)
     assert corners.min(axis=0).tolist() == [0, 0]
@@ -354,13 +354,24 @@ def test_plot_frames_the_domain_on_fresh_axes() -> None:
 
 @pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="nothing is compiled")
 def test_notice_looks_where_numba_keeps_its_cache(tmp_path: Path) -> None:
-    code = (
-        "from pathlib import Path; from geomrelu.planar import build; from geomrelu.planar.arrange import cut_faces\n"
-        "cache = Path(cut_faces.stats.cache_path); cache.mkdir(parents=True, exist_ok=True)\n"
-        "print(cache); (cache / 'arrange.cut_faces-1.nbc').touch(); build._tell_compilation()\n"
-        "(cache / 'arrange.cut_faces-1.nbc').unlink(); build._tell_compilation()"
-    )
+    code = """
+import sys
+from pathlib import Path
+from geomrelu.planar import build
+from geomrelu.planar.arrange import cut_faces
+cache = Path(cut_faces.stats.cache_path)
+cache.mkdir(parents=True, exist_ok=True)
+entry = cache / "arrange.cut_faces-1.nbc"
+print(cache)
+for exists in (True, False):
+    entry.touch() if exists else entry.unlink()
+    build._told = False
+    print(f"exists: {exists}", file=sys.stderr)
+    build._tell_compilation()
+"""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.startswith(str(tmp_path))
+    first, second, notice = done.stderr.splitlines()
+    assert (first, second) == ("exists: True", "exists: False")
+    assert "compiling" in notice
