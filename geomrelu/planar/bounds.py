@@ -58,7 +58,7 @@ from geomrelu.arrays import FloatArray
 from geomrelu.network import Layer, Network
 from geomrelu.planar.crossings import SLACK
 
-__all__ = ["LayerBounds", "blur", "entry_error", "last_rounding", "layer_bounds", "row_error"]
+__all__ = ["LayerBounds", "blur", "coordinate_bound", "entry_error", "last_rounding", "layer_bounds", "row_error"]
 
 _UNIT_ROUNDOFF = 2.0**-53
 _TINY = 1e-290
@@ -139,3 +139,14 @@ def last_rounding(bounds: LayerBounds, h_norm: FloatArray) -> FloatArray:
 def blur(corners: FloatArray, layer: int) -> float:
     """Bound on the distance of stored coordinates from represented points, before a layer's cut."""
     return 32.0 * (layer + 1) * _UNIT_ROUNDOFF * float(np.abs(corners).max()) + _TINY
+
+
+def coordinate_bound(corners: FloatArray, n_layers: int) -> float:
+    """Stated bound on the error of a finished vertex's coordinates.
+
+    Vertices whose position error is estimated to exceed 2^-27 of the domain's extent get exact
+    coordinates, rounded once.  The estimate takes stored values to have the rounding error of
+    their last product alone, so twice that is allowed for, and the blur of interpolation.
+    """
+    extent = float((corners.max(axis=0) / 2 - corners.min(axis=0) / 2).max())
+    return 2.0**-25 * extent + blur(corners, n_layers)

@@ -11,13 +11,13 @@ from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, row_ids
 from geomrelu.errors import InvariantError
 from geomrelu.exact import certain_bits
 from geomrelu.network import Network
-from geomrelu.patterns import word_starts
+from geomrelu.patterns import Patterns, word_starts
 from geomrelu.planar.bounds import layer_bounds
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["check_complex"]
+__all__ = ["check_combinatorics", "check_complex"]
 
 # Floats that must agree do so to this many units of rounding, times the magnitudes involved.
 _ROUNDINGS = 2.0**16 * 2.0**-53
@@ -31,13 +31,18 @@ def check_complex(p: PlanarComplex) -> None:
     hold to rounding: counter-clockwise rings, areas that sum to the domain's, patterns and
     values that the network takes in each face, and maps that agree along each edge.
     """
+    check_combinatorics(p)
+    _check_areas(p)
+    _check_inside(p)
+    _check_continuity(p)
+
+
+def check_combinatorics(p: PlanarComplex) -> None:
+    """The part of `check_complex` that is exact; of coordinates only that they are finite."""
     _check_shapes(p)
     _check_rings(p)
     _check_euler(p)
     _check_patterns(p)
-    _check_areas(p)
-    _check_inside(p)
-    _check_continuity(p)
 
 
 def _fail_first(bad: npt.ArrayLike, invariant: str, what: str, got: object, expected: object) -> None:
@@ -61,8 +66,11 @@ def _check_shapes(p: PlanarComplex) -> None:
     for name, shape in shapes.items():
         if getattr(p, name).shape != shape:
             raise InvariantError("shape", name, getattr(p, name).shape, shape)
-    if len(p.patterns) != p.n_regions:
-        raise InvariantError("shape", "patterns", len(p.patterns), p.n_regions)
+    if len(p.patterns) != p.n_regions or p.patterns.widths != p.network.widths:
+        got, expected = (len(p.patterns), p.patterns.widths), (p.n_regions, p.network.widths)
+        raise InvariantError("shape", "patterns (number, widths)", got, expected)
+    if p.face_offsets[0] != 0:
+        raise InvariantError("range", "face_offsets entry 0", p.face_offsets[0], 0)
     _fail_first(~np.isfinite(p.vertices).all(axis=1), "finite", "vertex", p.vertices, "finite coordinates")
     n_lines = len(p.domain.vertices)
     ranges = [
@@ -91,7 +99,10 @@ def _check_rings(p: PlanarComplex) -> None:
     bad = (ends[rows, side] != here) | (ends[rows, 1 - side] != there)
     _fail_first(bad, "ring", "ring entry", ends, "the edge from this ring vertex to the next")
     uses = np.bincount(2 * p.face_edges + side, minlength=2 * p.n_edges).reshape(-1, 2)
-    _fail_first((uses != (p.edge_faces >= 0)).any(axis=1), "ring", "edge", uses, "one use by each of its faces")
+    bad = (uses != (p.edge_faces >= 0)).any(axis=1) | (uses.sum(axis=1) == 0)
+    _fail_first(bad, "ring", "edge", uses, "one use by each of its faces")
+    corners = np.bincount(p.face_vertices, minlength=p.n_vertices)
+    _fail_first(corners == 0, "ring", "vertex", corners, "at least one face around it")
 
 
 def _check_euler(p: PlanarComplex) -> None:
@@ -103,6 +114,9 @@ def _check_euler(p: PlanarComplex) -> None:
 
 
 def _check_patterns(p: PlanarComplex) -> None:
+    # Unused bits would make equal patterns look different.
+    unused = (Patterns.pack(p.patterns.unpack(), p.patterns.widths).words != p.patterns.words).any(axis=1)
+    _fail_first(unused, "pattern", "face", "unused bits that are set", "0 in all unused bits")
     _, first, counts = np.unique(p.patterns.keys(), return_index=True, return_counts=True)
     if (counts > 1).any():
         face = int(first[np.argmax(counts > 1)])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from geomrelu.affine import AffineMaps, affine_maps
 from geomrelu.arrays import FloatArray, IntArray, frozen, row_ids
 from geomrelu.domain import Domain
-from geomrelu.errors import ShapeError
+from geomrelu.errors import InputError, ShapeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from geomrelu.analysis.linear_regions import LinearRegions
     from geomrelu.analysis.location import PointLocator
+    from geomrelu.planar.build import Progress
 
 __all__ = ["PlanarComplex"]
 
@@ -238,17 +239,41 @@ class PlanarComplex:
         graph: csr_array = dual_graph(self)
         return graph
 
-    def check(self) -> None:
+    def check(self, level: str = "float", progress: Progress | None = None) -> None:
         """Check the complex's invariants.
+
+        Parameters
+        ----------
+        level : {"float", "exact"}
+            "float": combinatorics exactly, geometry to within rounding; fast.  "exact": a proof
+            in integers that these are all the regions, independent of how the partition was
+            made; some thousand faces of a small network take seconds.  See `planar.audit`.
+        progress : callable, optional
+            Called with a message and a fraction between 0 and 1 now and then ("exact" only).
 
         Raises
         ------
         InvariantError
             Naming the first invariant that is broken, where, and what was got and expected.
-        """
-        from geomrelu.planar.check import check_complex
+        InputError
+            If there is no such level.
 
-        check_complex(self)
+        Examples
+        --------
+        >>> import geomrelu as gr
+        >>> p = gr.partition(gr.Network([[[1.0, 1.0]], [[2.0]]]), gr.Box(-1, 1))
+        >>> p.check(level="exact")
+        """
+        if level == "exact":
+            from geomrelu.planar.audit import audit_complex
+
+            audit_complex(self, progress)
+        elif level == "float":
+            from geomrelu.planar.check import check_complex
+
+            check_complex(self)
+        else:
+            raise InputError(f"check: got level {level!r}; expected 'float' or 'exact'")
 
     # ------------------------------------------------------------------ output
 
