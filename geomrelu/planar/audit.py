@@ -314,7 +314,7 @@ def _check_area(p: PlanarComplex, points: list[_Point], corners: list[_Point]) -
     total = _sum([_doubled(points[a], points[b]) for a, b in ends.tolist()])
     wanted = _sum([_doubled(a, b) for a, b in zip(corners, corners[1:] + corners[:1], strict=True)])
     if total != wanted:
-        raise InvariantError("area", "the sum over faces", f"{total / wanted} times the domain's", "exactly the domain's")
+        raise InvariantError("area", "the sum over faces", f"{total / wanted} of the domain's", "exactly the domain's")
 
 
 def _doubled(p: _Point, q: _Point) -> Fraction:

@@ -7,7 +7,9 @@ back to the input, each entry with its own error bound
 
     gamma_N (|w| |W_{l-1}| ... |W_1|),   N = sum of the inner dimensions + 2 per layer,
 
-the a priori bound for a chain of products (Higham, section 3.5).  The sign of the 3 x 3
+the a priori bound for a chain of products (Higham, section 3.5).  Each product's magnitudes
+get `_TINY` on top: gamma times it exceeds what underflow loses, and further layers multiply
+it as they multiply that loss.  The sign of the 3 x 3
 determinant is then evaluated in ball arithmetic (flint's `arb`); if the ball contains zero
 the question goes on to exact integers.  A vector times a matrix per layer: some 20 times
 cheaper than an exact form.
@@ -25,6 +27,8 @@ from geomrelu.network import Network
 from geomrelu.patterns import layer_bits, word_starts
 
 __all__ = ["BallForms", "ball_crossing", "ball_sign"]
+
+_TINY = 1e-290
 
 
 class BallForms:
@@ -51,12 +55,12 @@ class BallForms:
             row, size = row * gate, size * gate
             magnitude, bias_magnitude = self._magnitudes[k]
             with np.errstate(over="ignore", invalid="ignore"):
-                constant, constant_size = constant + row @ layers[k].bias, constant_size + size @ bias_magnitude
-                row, size = row @ layers[k].weight, size @ magnitude
+                constant, constant_size = constant + row @ layers[k].bias, constant_size + size @ bias_magnitude + _TINY
+                row, size = row @ layers[k].weight, size @ magnitude + _TINY
             terms += layers[k].n_inputs + 2
         gamma = terms * 2.0**-53 * 1.01
-        a, b = (self._ball(float(row[i]), gamma * float(size[i]) + 1e-290) for i in range(2))
-        return a, b, self._ball(float(constant), gamma * float(constant_size) + 1e-290)
+        a, b = (self._ball(float(row[i]), gamma * float(size[i]) + _TINY) for i in range(2))
+        return a, b, self._ball(float(constant), gamma * float(constant_size) + _TINY)
 
     def border(self, line: Line) -> tuple[Any, Any, Any]:
         """A border side, exact."""

@@ -62,6 +62,8 @@ __all__ = ["LayerBounds", "blur", "coordinate_bound", "entry_error", "last_round
 
 _UNIT_ROUNDOFF = 2.0**-53
 _TINY = 1e-290
+# Rounds up what is subnormal.
+_LEAST = 2.0**-1070
 
 
 class LayerBounds(NamedTuple):
@@ -92,10 +94,11 @@ def layer_bounds(network: Network) -> list[LayerBounds]:
                 _norm(float(np.linalg.norm(_scaled_down(layer.weight)[0])), layer.weight),
                 float(np.abs(layer.bias).max()),
                 _norm(float(np.linalg.norm(_scaled_down(layer.bias)[0])), layer.bias),
-                rows * steepness * SLACK,
+                max(rows * steepness * SLACK, _TINY),
             )
         )
-        steepness *= max(operator, 0.0)
+        # A product of small norms may underflow, and be multiplied by large ones later.
+        steepness = max(steepness * operator, _TINY)
     return result
 
 
@@ -106,7 +109,7 @@ def _scaled_down(values: FloatArray) -> tuple[FloatArray, float]:
 
 
 def _norm(scaled_norm: float, values: FloatArray) -> float:
-    return float(scaled_norm) * _scaled_down(values)[1] * SLACK
+    return float(scaled_norm) * _scaled_down(values)[1] * SLACK + _LEAST
 
 
 def _operator_norm(layer: Layer) -> float:
@@ -116,7 +119,7 @@ def _operator_norm(layer: Layer) -> float:
     gram = scaled @ scaled.T if wide else scaled.T @ scaled
     square = gram @ gram
     fourth = square @ square
-    return float(np.linalg.norm(fourth) ** 0.125 * largest * SLACK)
+    return float(np.linalg.norm(fourth) ** 0.125 * largest * SLACK) + _LEAST
 
 
 def entry_error(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> FloatArray:

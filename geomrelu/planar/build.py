@@ -351,6 +351,7 @@ class _Builder:
             x, y, w = self.judge.point(vertex)
             mesh.xy[vertex] = float(Fraction(x, w)), float(Fraction(y, w))
         self.report["vertices_exact"] = len(misplaced)
+        self.report["signs_filter"] = self.report["signs"] - self.report["signs_ball"] - self.report["signs_exact"]
         self.report["ties"] += self.judge.face_ties
         self.report["generic"] = self.report["signs_zero"] == 0 and self.report["ties"] == 0
         return PlanarComplex(

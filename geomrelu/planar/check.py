@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from geomrelu.affine import affine_maps
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, row_ids
-from geomrelu.errors import InvariantError
-from geomrelu.exact import certain_bits
+from geomrelu.errors import InvariantError, RangeError
+from geomrelu.exact import ExactForms, certain_bits
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns, word_starts
 from geomrelu.planar.bounds import layer_bounds
@@ -144,13 +146,18 @@ def _scale(p: PlanarComplex) -> float:
 
 
 def _check_areas(p: PlanarComplex) -> None:
-    at = p.vertices[p.face_vertices] - p.vertices[p.face_vertices[p.face_offsets[:-1]]][row_ids(p.face_offsets)]
+    from geomrelu.planar.complex import scaled_to_range
+
+    vertices, exponents = scaled_to_range(p.vertices, p.domain)
+    at = vertices[p.face_vertices] - vertices[p.face_vertices[p.face_offsets[:-1]]][row_ids(p.face_offsets)]
     to = at[p.ring_next]
     areas = np.add.reduceat(at[:, 0] * to[:, 1] - at[:, 1] * to[:, 0], p.face_offsets[:-1]) / 2
     reach = np.add.reduceat(np.abs(to - at).sum(axis=1), p.face_offsets[:-1])
-    allowed = _ROUNDINGS * _scale(p) * reach
+    corners = np.ldexp(p.domain.vertices, -exponents)
+    allowed = _ROUNDINGS * np.abs(corners).max() * reach
     _fail_first(~(areas >= -allowed), "orientation", "face", areas, "a counter-clockwise ring")
-    total, wanted = float(areas.sum()), p.domain.area
+    a, b = corners - corners[0], np.roll(corners, -1, axis=0) - corners[0]
+    wanted, total = float(np.sum(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])) / 2, float(areas.sum())
     if not abs(total - wanted) <= 1e-9 * wanted + float(allowed.max()):
         raise InvariantError("area", "the sum over faces", total, wanted)
 
@@ -173,28 +180,55 @@ def _check_inside(p: PlanarComplex) -> None:
 
 def _within_blur(p: PlanarComplex, faces: IntArray) -> BoolArray:
     """Faces so thin that the rounding of their vertices may put the centroid outside."""
-    areas = p.areas[faces]
-    step = p.vertices[p.face_vertices[p.ring_next]] - p.vertices[p.face_vertices]
+    from geomrelu.planar.complex import scaled_to_range
+
+    areas, size = p.scaled_areas[0], np.abs(scaled_to_range(p.domain.vertices, p.domain)[0]).max()
+    vertices = scaled_to_range(p.vertices, p.domain)[0]
+    step = vertices[p.face_vertices[p.ring_next]] - vertices[p.face_vertices]
     perimeters = np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), p.face_offsets[:-1])[faces]
-    return np.asarray(areas <= perimeters * 2.0**-40 * _scale(p))
+    return np.asarray(areas[faces] <= perimeters * 2.0**-40 * size)
 
 
 def _check_continuity(p: PlanarComplex) -> None:
     """Maps of neighbouring faces agree at both ends of their edge."""
     inner = p.edges_inner
     left, right = p.edge_faces[inner].T
-    maps = p.affine_maps
-    size = np.abs(maps.A).max(axis=(1, 2)) * _scale(p) + np.abs(maps.b).max(axis=1)
-    allowed = _allowed_jump(p, np.maximum(size[left], size[right]))
+    try:
+        maps = p.affine_maps
+    except RangeError:
+        maps = affine_maps(p.network, p.patterns)
     bad = np.zeros(p.n_edges, dtype=bool)
     jump = np.zeros(p.n_edges)
-    for end in range(2):
-        x = p.vertices[p.edges[inner, end]]
-        a = np.einsum("noi,ni->no", maps.A[left], x) + maps.b[left]
-        b = np.einsum("noi,ni->no", maps.A[right], x) + maps.b[right]
-        jump[inner] = np.maximum(jump[inner], np.abs(a - b).max(axis=1))
-        bad[inner] |= ~(np.abs(a - b).max(axis=1) <= allowed)
-    _fail_first(bad, "continuity", "edge", jump, "maps of both faces that agree along it")
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.abs(maps.A).max(axis=(1, 2)) * _scale(p) + np.abs(maps.b).max(axis=1)
+        allowed = _allowed_jump(p, np.maximum(size[left], size[right]))
+        for end in range(2):
+            x = p.vertices[p.edges[inner, end]]
+            a = np.einsum("noi,ni->no", maps.A[left], x) + maps.b[left]
+            b = np.einsum("noi,ni->no", maps.A[right], x) + maps.b[right]
+            jump[inner] = np.maximum(jump[inner], np.abs(a - b).max(axis=1))
+            bad[inner] |= ~(np.abs(a - b).max(axis=1) <= allowed)
+    too_large = np.zeros(p.n_edges, dtype=bool)
+    too_large[inner] = ~np.isfinite(size[left] + size[right])
+    _fail_first(bad & ~too_large, "continuity", "edge", jump, "maps of both faces that agree along it")
+    _check_exact_continuity(p, np.flatnonzero(too_large))
+
+
+def _check_exact_continuity(p: PlanarComplex, edges: IntArray) -> None:
+    """The same where values are too large for floats: rounded coordinates, exact maps."""
+    forms = ExactForms(p.network)
+    share = Fraction(float(_allowed_jump(p, np.zeros(1))[0]))
+    for e in edges.tolist():
+        left, right = (forms.output_map(p.patterns.words[f]) for f in p.edge_faces[e].tolist())
+        for end in p.vertices[p.edges[e]].tolist():
+            x = [*map(Fraction, end), Fraction(1)]
+            size = Fraction(_scale(p))
+            for a, b in zip(left, right, strict=True):
+                jump = abs(sum((a[i] - b[i]) * x[i] for i in range(3)))
+                largest = max(max(abs(v[0]), abs(v[1])) * size + abs(v[2]) for v in (a, b))
+                if jump > share * largest:
+                    got = f"a jump of {float(jump / largest):.3g} of the value"
+                    raise InvariantError("continuity", f"edge {e}", got, "maps of both faces that agree along it")
 
 
 def _allowed_jump(p: PlanarComplex, size: FloatArray) -> FloatArray:
