@@ -184,6 +184,8 @@ def certain_bits(network: Network, points: FloatArray) -> tuple[BoolArray, BoolA
             u = h @ layer.weight.T + layer.bias
             error = (error + gamma * np.abs(h)) @ np.abs(layer.weight).T * 1.001 + gamma * np.abs(layer.bias) + 1e-290
         n = layer.n_neurons
+        # A partial sum that overflows need not have the value's sign, nor a large bound.
+        error[~np.isfinite(u)] = np.inf
         bits.append(u[:, :n] > 0)
         certain.append(np.abs(u[:, :n]) > error[:, :n])
         h = u

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.affine import affine_maps
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, row_ids
+from geomrelu.affine import affine_map_errors, affine_maps
+from geomrelu.arrays import BoolArray, IntArray, WordArray, row_ids
 from geomrelu.errors import InvariantError, RangeError
 from geomrelu.exact import ExactForms, certain_bits
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns, word_starts
-from geomrelu.planar.bounds import layer_bounds
+from geomrelu.planar.bounds import coordinate_bound
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -164,73 +164,72 @@ def _check_areas(p: PlanarComplex) -> None:
 
 def _check_inside(p: PlanarComplex) -> None:
     """At each face's centroid the network has the face's pattern, wherever that is certain, and its value."""
-    step = max(1, (1 << 21) // max(p.network.n_neurons, 1))
+    thin = _thin_faces(p)
+    step = max(1, (1 << 19) // max(p.network.n_neurons, 1))
     for first in range(0, p.n_regions, step):
         faces = np.arange(first, min(first + step, p.n_regions))
         points = p.centroids[faces]
         bits, certain = certain_bits(p.network, points)
         # A neuron within rounding of zero at the centroid says nothing: faces may be slivers.
         wrong = (bits != p.patterns[faces].unpack()) & certain
-        wrong &= ~_within_blur(p, faces)[:, None]
+        wrong &= ~thin[faces][:, None]
         if wrong.any():
             row, neuron = np.argwhere(wrong)[0]
             got = int(not bits[row, neuron])
             raise InvariantError("pattern", f"face {faces[row]}, neuron {neuron}", got, int(bits[row, neuron]))
 
 
-def _within_blur(p: PlanarComplex, faces: IntArray) -> BoolArray:
-    """Faces so thin that the rounding of their vertices may put the centroid outside."""
+def _thin_faces(p: PlanarComplex) -> BoolArray:
+    """Faces so thin that the rounding of their vertices may put the centroid outside, (F,)."""
     from geomrelu.planar.complex import scaled_to_range
 
-    areas, size = p.scaled_areas[0], np.abs(scaled_to_range(p.domain.vertices, p.domain)[0]).max()
+    size = np.abs(scaled_to_range(p.domain.vertices, p.domain)[0]).max()
     vertices = scaled_to_range(p.vertices, p.domain)[0]
     step = vertices[p.face_vertices[p.ring_next]] - vertices[p.face_vertices]
-    perimeters = np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), p.face_offsets[:-1])[faces]
-    return np.asarray(areas[faces] <= perimeters * 2.0**-40 * size)
+    perimeters = np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), p.face_offsets[:-1])
+    return np.asarray(p.scaled_areas[0] <= perimeters * 2.0**-40 * size)
 
 
 def _check_continuity(p: PlanarComplex) -> None:
-    """Maps of neighbouring faces agree at both ends of their edge."""
+    """Maps of neighbouring faces agree at both ends of their edge, but for their error bounds and the vertices'."""
     inner = p.edges_inner
     left, right = p.edge_faces[inner].T
     try:
         maps = p.affine_maps
     except RangeError:
         maps = affine_maps(p.network, p.patterns)
+    errors = affine_map_errors(p.network, p.patterns)
     bad = np.zeros(p.n_edges, dtype=bool)
+    too_large = np.zeros(p.n_edges, dtype=bool)
     jump = np.zeros(p.n_edges)
     with np.errstate(over="ignore", invalid="ignore"):
-        size = np.abs(maps.A).max(axis=(1, 2)) * _scale(p) + np.abs(maps.b).max(axis=1)
-        allowed = _allowed_jump(p, np.maximum(size[left], size[right]))
+        slope = np.abs(maps.A[left] - maps.A[right]).sum(axis=2)
+        misplaced = slope * coordinate_bound(p.domain.vertices, len(p.network.hidden))
         for end in range(2):
             x = p.vertices[p.edges[inner, end]]
-            a = np.einsum("noi,ni->no", maps.A[left], x) + maps.b[left]
-            b = np.einsum("noi,ni->no", maps.A[right], x) + maps.b[right]
-            jump[inner] = np.maximum(jump[inner], np.abs(a - b).max(axis=1))
-            bad[inner] |= ~(np.abs(a - b).max(axis=1) <= allowed)
-    too_large = np.zeros(p.n_edges, dtype=bool)
-    too_large[inner] = ~np.isfinite(size[left] + size[right])
+            values, allowed = [], misplaced.copy()
+            for side in (left, right):
+                values.append(np.einsum("noi,ni->no", maps.A[side], x) + maps.b[side])
+                size = np.einsum("noi,ni->no", np.abs(maps.A[side]), np.abs(x)) + np.abs(maps.b[side])
+                allowed += np.einsum("noi,ni->no", errors.A[side], np.abs(x)) + errors.b[side] + 2.0**-50 * size
+            apart = np.abs(values[0] - values[1])
+            jump[inner] = np.maximum(jump[inner], apart.max(axis=1))
+            bad[inner] |= ~(apart <= allowed).all(axis=1)
+            too_large[inner] |= ~np.isfinite(allowed).all(axis=1)
     _fail_first(bad & ~too_large, "continuity", "edge", jump, "maps of both faces that agree along it")
     _check_exact_continuity(p, np.flatnonzero(too_large))
 
 
 def _check_exact_continuity(p: PlanarComplex, edges: IntArray) -> None:
-    """The same where values are too large for floats: rounded coordinates, exact maps."""
+    """The same where floats overflow: exact maps at the rounded vertices, which may be misplaced."""
     forms = ExactForms(p.network)
-    share = Fraction(float(_allowed_jump(p, np.zeros(1))[0]))
+    unit = 1 << forms.scales[-1]
+    bound = Fraction(coordinate_bound(p.domain.vertices, len(p.network.hidden)))
     for e in edges.tolist():
         left, right = (forms.output_map(p.patterns.words[f]) for f in p.edge_faces[e].tolist())
-        for end in p.vertices[p.edges[e]].tolist():
-            x = [*map(Fraction, end), Fraction(1)]
-            size = Fraction(_scale(p))
-            for a, b in zip(left, right, strict=True):
-                jump = abs(sum((a[i] - b[i]) * x[i] for i in range(3)))
-                largest = max(max(abs(v[0]), abs(v[1])) * size + abs(v[2]) for v in (a, b))
-                if jump > share * largest:
-                    got = f"a jump of {float(jump / largest):.3g} of the value"
+        for x, y in p.vertices[p.edges[e]].tolist():
+            for a, b, c in ((int(v) for v in row) for row in left - right):
+                jump = abs(a * Fraction(x) + b * Fraction(y) + c) / unit
+                if jump > (abs(a) + abs(b)) * bound / unit:
+                    got = f"a jump of about 2^{jump.numerator.bit_length() - jump.denominator.bit_length()}"
                     raise InvariantError("continuity", f"edge {e}", got, "maps of both faces that agree along it")
-
-
-def _allowed_jump(p: PlanarComplex, size: FloatArray) -> FloatArray:
-    depth = sum(bound.gamma for bound in layer_bounds(p.network)) / 2.0**-53
-    return np.asarray((1.0 + depth) * _ROUNDINGS * (size + 1.0))
