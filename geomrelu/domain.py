@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, ReadOnly, float_array, frozen, real_array
-from geomrelu.errors import DomainError, GeomReluError
+from geomrelu.errors import DomainError, GeomReluError, RangeError
 
 __all__ = ["Box", "Domain", "Polygon", "as_domain"]
 
@@ -80,8 +80,10 @@ class Box(ReadOnly):
 
     @property
     def area(self) -> float:
-        """Area (in d dimensions: volume), rounded to float64."""
-        return float(np.prod(self.high - self.low))
+        """Area (in d dimensions: volume), rounded to float64; RangeError if that is too large."""
+        with np.errstate(over="ignore"):
+            area = float(np.prod(self.high - self.low))
+        return area if np.isfinite(area) else _too_large()
 
     def contains(self, points: npt.ArrayLike) -> BoolArray:
         """Whether each point (N, d) lies in the box, its border included; exact."""
@@ -138,9 +140,12 @@ class Polygon(ReadOnly):
 
     @property
     def area(self) -> float:
-        """Area, the exact value rounded to float64."""
+        """Area, the exact value rounded to float64; RangeError if that is too large."""
         ring = _exact_points(self.vertices)
-        return float(sum(_turn(ring[0], p, q) for p, q in pairwise(ring[1:])) / 2)
+        try:
+            return float(sum(_turn(ring[0], p, q) for p, q in pairwise(ring[1:])) / 2)
+        except OverflowError:
+            return _too_large()
 
     def contains(self, points: npt.ArrayLike) -> BoolArray:
         """Whether each point (N, 2) lies in the polygon, its border included; exact."""
@@ -192,6 +197,10 @@ def as_domain(domain: Any) -> Domain:
             f"domain: got the two numbers {low:g} and {high:g}; for a square pass gr.Box({low:g}, {high:g})"
         )
     return Polygon(domain)
+
+
+def _too_large() -> float:
+    raise RangeError("area: the domain's area is above 1.8e308, the most that float64 holds; scale the domain down")
 
 
 def _domain_array(values: Any, what: str) -> FloatArray:

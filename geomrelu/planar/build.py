@@ -140,6 +140,7 @@ class _Builder:
         self.cut_weights = np.empty((0, 4))
         self.cut_lines = np.empty((0, 2), dtype=np.int64)
         self.cut_residual = np.empty(0)
+        self.cut_limit = np.empty(0)
 
     # ------------------------------------------------------------------ one layer
 
@@ -180,7 +181,7 @@ class _Builder:
             h_norm, h_error = np.empty(last - first), np.empty(last - first)
             rectified_rows(
                 self.z, self.z_neurons, self.z_row_error, self.z_extra, self.cut_sources, self.cut_weights,
-                self.cut_lines, self.cut_residual, first, rows, h_norm, h_error,
+                self.cut_lines, self.cut_residual, self.cut_limit, first, rows, h_norm, h_error,
             )  # fmt: skip
             np.matmul(rows, weight, out=z[block])
             z[block] += layer.bias
@@ -342,6 +343,8 @@ class _Builder:
         self.cut_lines = out.lines[:n_vertices].copy()
         self.cut_lines[:n_on_edges, 1] = -1
         self.cut_residual = out.residual[:n_vertices]
+        # How far a value at the represented point may be from that at the true one.
+        self.cut_limit = self.caution * self.bounds[index].steepness * out.radius[:n_vertices]
 
     def freeze(self) -> PlanarComplex:
         """The finished complex."""
@@ -353,6 +356,7 @@ class _Builder:
             x, y, w = self.judge.point(vertex)
             mesh.xy[vertex] = float(Fraction(x, w)), float(Fraction(y, w))
         self.report["vertices_exact"] = len(misplaced)
+        self.report["signs_filter"] = self.report["signs"] - self.report["signs_ball"] - self.report["signs_exact"]
         self.report["ties"] += self.judge.face_ties
         self.report["generic"] = self.report["signs_zero"] == 0 and self.report["ties"] == 0
         return PlanarComplex(
