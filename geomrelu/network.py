@@ -25,6 +25,8 @@ from geomrelu.patterns import Patterns
 
 __all__ = ["Layer", "Network", "joint_network"]
 
+_LAYOUT = "weights are (units, inputs), as in torch.nn.Linear: transpose those stored the other way"
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
@@ -86,7 +88,10 @@ class Network:
         if biases is None:
             biases = [np.zeros(len(np.atleast_1d(np.asarray(w)))) for w in weights]
         if len(weights) != len(biases):
-            raise ShapeError(f"network: got {len(weights)} weight matrices and {len(biases)} biases; expected as many")
+            raise ShapeError(
+                f"network: got {len(weights)} weight matrices and {len(biases)} biases; "
+                "expected as many: give zeros for a layer without bias"
+            )
         last = len(weights) - 1
         self._set_layers(
             [
@@ -109,7 +114,7 @@ class Network:
             if after.n_inputs != before.n_units:
                 raise ShapeError(
                     f"network: layer {k + 1} takes {after.n_inputs} inputs but layer {k} has {before.n_units} units; "
-                    f"expected weight {k + 1} of shape (*, {before.n_units})"
+                    f"expected weight {k + 1} of shape (*, {before.n_units}); {_LAYOUT}"
                 )
         if layers[-1].n_neurons != 0:
             raise ShapeError("network: the last layer must have no neurons; append an identity output layer")
@@ -192,9 +197,11 @@ def _layer(weight: Any, bias: Any, index: int, n_neurons: int | None) -> Layer:
     w = real_array(weight, f"weight {index}")
     b = real_array(bias, f"bias {index}")
     if w.ndim != 2 or 0 in w.shape:
-        raise ShapeError(f"weight {index}: got shape {w.shape}, expected a non-empty (units, inputs) matrix")
+        raise ShapeError(f"weight {index}: got shape {w.shape}, expected a non-empty (units, inputs) matrix; {_LAYOUT}")
     if b.shape != (w.shape[0],):
-        raise ShapeError(f"bias {index}: got shape {b.shape}, expected ({w.shape[0]},) to fit weight {index} {w.shape}")
+        raise ShapeError(
+            f"bias {index}: got shape {b.shape}, expected ({w.shape[0]},) to fit weight {index} {w.shape}; {_LAYOUT}"
+        )
     n = w.shape[0] if n_neurons is None else int(n_neurons)
     if not 0 <= n <= w.shape[0]:
         raise ShapeError(f"layer {index}: got n_neurons={n}, expected between 0 and {w.shape[0]}")

@@ -10,7 +10,7 @@ import typer
 
 from geomrelu._version import __version__
 from geomrelu.cli.terminal import FAILED, Commands, print_json, print_table, shown_progress
-from geomrelu.errors import DomainError, InputError, InvariantError, OutputPathError
+from geomrelu.errors import DomainError, InputDimensionError, InputError, InvariantError, OutputPathError
 
 if TYPE_CHECKING:
     from geomrelu.domain import Domain
@@ -26,15 +26,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="The exact geometry of ReLU networks: linear regions, their polygons, patterns and affine maps.",
+    help="The exact geometry of ReLU networks: linear regions, their polygons, patterns and affine maps.\n\n"
+    "Examples:\n\ngeomrelu count model.npz --box -1 1\n\ngeomrelu plot model.pt2 -o regions.svg\n\n"
+    "geomrelu xor --width 20 --out study",
     epilog="MODEL is a .npz file of W0, b0, W1, b1, ... (ReLU between), a torch.export .pt2 file, a state dict "
     "(.safetensors, .pt, .pth), or a scikit-learn MLP (.skops; .joblib or .pkl with --allow-joblib). "
+    "A state dict holds no activations: ReLU between Linear layers is assumed. "
     "Exit status: 0, 1 for a failed check, 2 for bad input.",
 )
 
 _LAST_SEED = 2**63 - 1
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file; see geomrelu --help for the formats.")]
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="Model file; see geomrelu --help for the formats. In a state dict ReLU is assumed."
+    ),
+]
 BoxOption = Annotated[
     tuple[float, float] | None,
     typer.Option("--box", metavar="LOW HIGH", help="The square [LOW, HIGH]^2; without any domain, -1 1."),
@@ -307,7 +315,10 @@ def _partition(model: Path, domain: Domain, allow_joblib: bool) -> tuple[PlanarC
 
     network = read_model(model, allow_joblib=allow_joblib)
     with shown_progress() as progress:
-        p = gr.partition(network, domain, progress=progress)
+        try:
+            p = gr.partition(network, domain, progress=progress)
+        except InputDimensionError as error:
+            raise InputDimensionError(f"{model}: {error}") from error
     return p, {"model": str(model), "network": _network_facts(network), "domain": domain.vertices.tolist()}
 
 
