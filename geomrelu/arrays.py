@@ -68,8 +68,10 @@ def _watch_neighbours(compiled: Any, folder: Path) -> None:
         cache_file._source_stamp = (max(s.st_mtime for s in stats), sum(s.st_size for s in stats))
 
 
-def real_array(values: Any, what: str) -> FloatArray:
+def real_array(values: Any, what: str, advice: str = "mend or retrain the model") -> FloatArray:
     """`values` as a C-contiguous float64 copy that holds exactly the same numbers.
+
+    `what` names them in messages, `advice` says what to do where they are not finite.
 
     Raises
     ------
@@ -87,9 +89,8 @@ def real_array(values: Any, what: str) -> FloatArray:
         result = np.array(given, dtype=np.float64, order="C")
     if not np.isfinite(result).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(result))[0])
-        raise WeightError(
-            f"{what}: entry {where} is {result[where]}; expected finite numbers only, so mend or retrain the model"
-        )
+        entry = f"entry {where} is" if where else "got"
+        raise WeightError(f"{what}: {entry} {result[where]}; expected finite numbers only, so {advice}")
     if given.dtype != np.float64 and not np.array_equal(result.astype(given.dtype), given):
         raise WeightError(f"{what}: dtype {given.dtype} holds values that float64 cannot; round them first")
     return result

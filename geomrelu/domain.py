@@ -21,6 +21,9 @@ __all__ = ["Box", "Domain", "Polygon", "as_domain"]
 
 _EXPECTED = "expected gr.Box(low, high) or gr.Polygon(corners), such as gr.Box(-1, 1)"
 _Point: TypeAlias = tuple[Fraction, Fraction]
+_CROSSED = (
+    "Polygon: the ring crosses itself; expected the corners of a convex polygon in order around it, so reorder them"
+)
 
 
 class Box(ReadOnly):
@@ -52,7 +55,10 @@ class Box(ReadOnly):
         elif a.ndim == 0 or b.ndim == 0:
             a, b = (np.array(v) for v in np.broadcast_arrays(a, b))
         if a.ndim != 1 or a.shape != b.shape or len(a) == 0:
-            raise DomainError(f"Box: got low of shape {a.shape} and high of shape {b.shape}; expected equal lengths")
+            raise DomainError(
+                f"Box: got low of shape {a.shape} and high of shape {b.shape}; "
+                "expected equal lengths: two numbers, or two points"
+            )
         if not (a < b).all():
             axis = int(np.argmin(a < b))
             raise DomainError(
@@ -205,7 +211,7 @@ def _too_large() -> float:
 
 def _domain_array(values: Any, what: str) -> FloatArray:
     try:
-        return real_array(values, what)
+        return real_array(values, what, advice="give a bounded domain")
     except GeomReluError as error:
         raise DomainError(str(error)) from error
     except (TypeError, ValueError) as error:
@@ -242,8 +248,11 @@ def _convex_ring(corners: FloatArray) -> FloatArray:
     corners = corners[~repeated]
     points = _exact_points(corners)
     n = len(points)
-    doubled_area = sum((_turn(points[0], points[k], points[k + 1]) for k in range(1, n - 1)), Fraction(0))
-    if n < 3 or doubled_area == 0:
+    triangles = [_turn(points[0], points[k], points[k + 1]) for k in range(1, n - 1)]
+    doubled_area = sum(triangles, Fraction(0))
+    if doubled_area == 0 and any(triangles):
+        raise DomainError(_CROSSED)
+    if doubled_area == 0:
         raise DomainError(f"Polygon: {n} distinct corners enclose no area; expected at least three, not on one line")
     if doubled_area < 0:
         corners = np.roll(corners[::-1], 1, axis=0)
@@ -259,7 +268,7 @@ def _convex_ring(corners: FloatArray) -> FloatArray:
     ring = [points[k] for k in keep]
     # Left turns only, and all others seen counter-clockwise from the first corner: the ring goes round once.
     if any(_turn(ring[0], p, q) <= 0 for p, q in pairwise(ring[1:])):
-        raise DomainError("Polygon: the ring crosses itself; expected the corners of a convex polygon in order")
+        raise DomainError(_CROSSED)
     return np.ascontiguousarray(corners[keep])
 
 

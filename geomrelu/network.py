@@ -25,6 +25,8 @@ from geomrelu.patterns import Patterns
 
 __all__ = ["Layer", "Network", "joint_network"]
 
+_LAYOUT = "weights are (units, inputs), as in torch.nn.Linear: transpose those stored the other way"
+
 
 @dataclass(frozen=True, eq=False)
 class Layer(ReadOnly):
@@ -93,7 +95,8 @@ class Network(ReadOnly):
         vectors = [None] * len(matrices) if biases is None else _sequence(biases, "biases", "one vector per layer")
         if len(matrices) != len(vectors):
             raise ShapeError(
-                f"network: got {len(matrices)} weight matrices and {len(vectors)} biases; expected as many"
+                f"network: got {len(matrices)} weight matrices and {len(vectors)} biases; "
+                "expected as many: give None or zeros for a layer without bias"
             )
         last = len(matrices) - 1
         self._set_layers(
@@ -121,7 +124,7 @@ class Network(ReadOnly):
             if after.n_inputs != before.n_units:
                 raise ShapeError(
                     f"network: layer {k + 1} takes {after.n_inputs} inputs but layer {k} has {before.n_units} units; "
-                    f"expected weight {k + 1} of shape (*, {before.n_units})"
+                    f"expected weight {k + 1} of shape (*, {before.n_units}); {_LAYOUT}"
                 )
         if layers[-1].n_neurons != 0:
             raise ShapeError("network: the last layer must have no neurons; append an identity output layer")
@@ -213,9 +216,11 @@ def _layer(weight: Any, bias: Any, index: int, n_neurons: int | None) -> Layer:
     w = real_array(weight, f"weight {index}")
     b = real_array(np.zeros(w.shape[:1]) if bias is None else bias, f"bias {index}")
     if w.ndim != 2 or 0 in w.shape:
-        raise ShapeError(f"weight {index}: got shape {w.shape}, expected a non-empty (units, inputs) matrix")
+        raise ShapeError(f"weight {index}: got shape {w.shape}, expected a non-empty (units, inputs) matrix; {_LAYOUT}")
     if b.shape != (w.shape[0],):
-        raise ShapeError(f"bias {index}: got shape {b.shape}, expected ({w.shape[0]},) to fit weight {index} {w.shape}")
+        raise ShapeError(
+            f"bias {index}: got shape {b.shape}, expected ({w.shape[0]},) to fit weight {index} {w.shape}; {_LAYOUT}"
+        )
     if not isinstance(n_neurons, int | np.integer | None):
         raise InputError(f"layer {index}: got n_neurons={n_neurons!r}, expected a whole number")
     n = w.shape[0] if n_neurons is None else int(n_neurons)

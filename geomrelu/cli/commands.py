@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from geomrelu._version import __version__
-from geomrelu.cli.terminal import FAILED, guarded, print_json, print_table, print_tables, shown_progress
-from geomrelu.errors import DomainError, InputError, InvariantError, OutputPathError
+from geomrelu.cli.terminal import FAILED, Commands, print_json, print_table, shown_progress
+from geomrelu.errors import DomainError, InputDimensionError, InputError, InvariantError, OutputPathError
 
 if TYPE_CHECKING:
     from geomrelu.domain import Domain
@@ -22,17 +21,28 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="geomrelu",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="The exact geometry of ReLU networks: linear regions, their polygons, patterns and affine maps.",
+    help="The exact geometry of ReLU networks: linear regions, their polygons, patterns and affine maps.\n\n"
+    "Examples:\n\ngeomrelu count model.npz --box -1 1\n\ngeomrelu plot model.pt2 -o regions.svg\n\n"
+    "geomrelu xor --width 20 --out study",
     epilog="MODEL is a .npz file of W0, b0, W1, b1, ... (ReLU between), a torch.export .pt2 file, a state dict "
     "(.safetensors, .pt, .pth), or a scikit-learn MLP (.skops; .joblib or .pkl with --allow-joblib). "
+    "A state dict holds no activations: ReLU between Linear layers is assumed. "
     "Exit status: 0, 1 for a failed check, 2 for bad input.",
 )
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file; see geomrelu --help for the formats.")]
+_LAST_SEED = 2**63 - 1
+
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="Model file; see geomrelu --help for the formats. In a state dict ReLU is assumed."
+    ),
+]
 BoxOption = Annotated[
     tuple[float, float] | None,
     typer.Option("--box", metavar="LOW HIGH", help="The square [LOW, HIGH]^2; without any domain, -1 1."),
@@ -73,7 +83,6 @@ def _root(
 
 
 @app.command()
-@guarded
 def count(
     model: Model,
     box: BoxOption = None,
@@ -106,7 +115,6 @@ def count(
 
 
 @app.command()
-@guarded
 def plot(
     model: Model,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Figure to write: .svg, .png or .pdf.")],
@@ -145,7 +153,6 @@ def plot(
 
 
 @app.command()
-@guarded
 def check(
     model: Model,
     n: Annotated[int, typer.Option("--n", min=2, max=20_000, help="Grid points along each axis.")] = 101,
@@ -188,7 +195,6 @@ def check(
 
 
 @app.command()
-@guarded
 def partition(
     model: Model,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="File to write: .npz or .geojson.")],
@@ -217,11 +223,14 @@ def partition(
 
 
 @app.command()
-@guarded
 def xor(
     width: Annotated[int | None, typer.Option("--width", min=1, help="Hidden neurons of both networks [20].")] = None,
-    seed_a: Annotated[int | None, typer.Option("--seed-a", min=0, help="Seed of the first network.")] = None,
-    seed_b: Annotated[int | None, typer.Option("--seed-b", min=0, help="Seed of the second network.")] = None,
+    seed_a: Annotated[
+        int | None, typer.Option("--seed-a", min=0, max=_LAST_SEED, help="Seed of the first network.")
+    ] = None,
+    seed_b: Annotated[
+        int | None, typer.Option("--seed-b", min=0, max=_LAST_SEED, help="Seed of the second network.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for figures and report.")] = Path("xor"),
     all_widths: Annotated[
         bool, typer.Option("--all", help="Widths 2, 20 and 100, similar and dissimilar pairs, one report.")
@@ -240,18 +249,22 @@ def xor(
     """
     if all_widths and not (width is seed_a is seed_b is None):
         raise InputError("xor: --all runs widths 2, 20 and 100 with their own seeds; leave --width and seeds out")
-    _make_directory(out)
+    if (seed_a is None) != (seed_b is None):
+        given, missing = ("--seed-a", "--seed-b") if seed_b is None else ("--seed-b", "--seed-a")
+        raise InputError(f"xor: got {given} without {missing}; give both seeds, or neither for the default pairs")
     from geomrelu.experiments import xor as study
 
     with shown_progress() as progress:
         if all_widths:
             result = study.run_all(out, progress=progress)
         else:
-            result = study.run_study(width or 20, seed_a=seed_a, seed_b=seed_b, out=out, progress=progress)
+            result = study.run_study(
+                20 if width is None else width, seed_a=seed_a, seed_b=seed_b, out=out, progress=progress
+            )
     if json:
         print_json(result.to_dict())
         return
-    print_tables(result.markdown())
+    typer.echo(result.table())
     typer.echo(f"report and figures: {out}")
 
 
@@ -302,7 +315,10 @@ def _partition(model: Path, domain: Domain, allow_joblib: bool) -> tuple[PlanarC
 
     network = read_model(model, allow_joblib=allow_joblib)
     with shown_progress() as progress:
-        p = gr.partition(network, domain, progress=progress)
+        try:
+            p = gr.partition(network, domain, progress=progress)
+        except InputDimensionError as error:
+            raise InputDimensionError(f"{model}: {error}") from error
     return p, {"model": str(model), "network": _network_facts(network), "domain": domain.vertices.tolist()}
 
 
@@ -328,17 +344,6 @@ def _checked_output(out: Path, suffixes: tuple[str, ...]) -> str:
         raise OutputPathError(f"cannot write {out}: unknown suffix {suffix!r}; expected {' or '.join(suffixes)}")
     check_output_path(out)
     return suffix
-
-
-def _make_directory(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputPathError(
-            f"cannot make the directory {out}: {error.strerror or error}; choose another with --out"
-        ) from error
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise OutputPathError(f"cannot write in {out}: no permission; choose another directory with --out")
 
 
 def _report_written(out: Path, p: PlanarComplex, facts: dict[str, Any], json: bool) -> None:

@@ -238,7 +238,7 @@ class _Verdict(NamedTuple):
 def _sample_points(p: PlanarComplex, n: int, points: npt.ArrayLike | None) -> FloatArray:
     if points is None:
         return grid_points(p.domain, n)
-    x = real_array(points, "points")
+    x = real_array(points, "points", advice="leave out the others")
     if x.ndim != 2 or x.shape[1] != 2:
         raise InputDimensionError(f"points: got shape {x.shape}, expected (N, 2)")
     outside = np.flatnonzero(~p.domain.contains(x))

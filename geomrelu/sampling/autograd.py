@@ -548,7 +548,7 @@ def _device(device: str | torch.device | None, own: torch.device | None) -> torc
 
 
 def _points(points: npt.ArrayLike) -> FloatArray:
-    x = real_array(points, "points")
+    x = real_array(points, "points", advice="leave out the others")
     if x.ndim != 2 or x.shape[1] == 0:
         raise InputDimensionError(f"points: got shape {x.shape}, expected (N, d), one point a row")
     return x
