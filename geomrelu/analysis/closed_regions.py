@@ -1,4 +1,4 @@
-"""Closed connected linear regions: which linear regions with one map are joined through sets where the function equals it.
+"""Closed connected linear regions: linear regions with one map, joined where the function equals it between them.
 
 For a map g the set {f = g} is closed; in each face it is convex: empty, a point, a segment or
 the face.  Two of its points in one face are therefore connected, and it passes from face to
@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from geomrelu.affine import affine_map_errors
 from geomrelu.analysis.vertices import ExactVertices
-from geomrelu.arrays import BoolArray, IntArray, WordArray
+from geomrelu.arrays import BoolArray, IntArray
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -105,13 +105,8 @@ class _Differences:
         """f - g at a vertex, each output times a positive number that all outputs share."""
         forms, words = self.at.judge.forms, self.p.patterns.words
         x, y, w = self.at.point(vertex)
-        own, other = self._map(words[self.at.some_face(vertex)]), forms.output_map(words[g])
-        return [
-            int((a[0] - b[0]) * x + (a[1] - b[1]) * y + (a[2] - b[2]) * w) for a, b in zip(own, other, strict=True)
-        ]
-
-    def _map(self, words: WordArray) -> WordArray:
-        return self.at.judge.forms.output_map(words)
+        own, other = forms.output_map(words[self.at.some_face(vertex)]), forms.output_map(words[g])
+        return [int((a[0] - b[0]) * x + (a[1] - b[1]) * y + (a[2] - b[2]) * w) for a, b in zip(own, other, strict=True)]
 
     def agree_on(self, edge: int, g: int) -> bool:
         """Whether all outputs that change sign along an edge are zero at one point of it."""

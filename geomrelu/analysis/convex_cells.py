@@ -190,7 +190,8 @@ class _Stars:
                 found = _Star([], [], True)
             else:
                 following = dict(zip(leaving, zip(arriving, at.owner[entries].tolist(), strict=True), strict=True))
-                edges, faces = [leaving[0]], []
+                edges: list[int] = [leaving[0]]
+                faces: list[int] = []
                 while len(faces) < len(leaving):
                     edge, face = following[edges[-1]]
                     edges.append(edge)
@@ -244,7 +245,7 @@ class _Stars:
         (x, y), (s, t) = (p.vertices[k] - p.vertices[vertex] for k in (i, j))
         size, other = float(np.hypot(x, y)), float(np.hypot(s, t))
         # Each difference is wrong by both ends' position errors and a rounding.
-        e, d = (errors[k] + errors[vertex] + 2.0**-51 * (size + other) for k in (i, j))
+        e, d = (float(errors[k] + errors[vertex]) + 2.0**-51 * (size + other) for k in (i, j))
         value = float(x * t - y * s)
         if abs(value) > (e * other + d * size + e * d + 2.0**-50 * size * other) * 1.001 + 1e-290:
             return 1 if value > 0 else -1

@@ -18,7 +18,7 @@ import numpy as np
 from geomrelu.analysis.closed_regions import closed_connected_labels
 from geomrelu.analysis.convex_cells import convex_cells
 from geomrelu.analysis.vertices import ExactVertices
-from geomrelu.arrays import IntArray, WordArray
+from geomrelu.arrays import WordArray
 from geomrelu.errors import InputError
 from geomrelu.patterns import Patterns
 

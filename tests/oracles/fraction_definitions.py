@@ -7,6 +7,7 @@ polygons.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -29,7 +30,11 @@ def n_closed_connected(found: Enumeration) -> int:
     and have an extreme point in common if they meet at all.
     """
     total = 0
-    for g in {cell.map for cell in found.cells}:
+    owners = Counter(cell.map for cell in found.cells)
+    for g, n in owners.items():
+        if n == 1:
+            total += 1
+            continue
         corners = [_equal_set(cell, g) for cell in found.cells]
         groups: dict[Point, int] = {}
         parent = list(range(len(found.cells)))
@@ -43,6 +48,8 @@ def n_closed_connected(found: Enumeration) -> int:
 def assert_affine_complex(found: Enumeration, groups: Sequence[Sequence[int]]) -> None:
     """Unions of cells form a polyhedral complex with f affine on each: convex, and no vertex inside a side."""
     assert sorted(i for group in groups for i in group) == list(range(len(found.cells)))
+    if len(groups) == len(found.cells):
+        return  # The cells themselves.
     hulls = []
     for group in groups:
         cells = [found.cells[i] for i in group]
