@@ -11,14 +11,20 @@ whatever turns out not to be needed.
 
 *Lower bound.*  Any complex on whose cells f is affine contains the edges that cannot be left
 out.  Let a linear region have Euler characteristic c, and r corners with an angle of 180 degrees
-or more between its border's edges (two edges in one line are no corner).  A complex has a
-further edge at each of these, and at its s vertices inside the region at least three, so
-it has m >= (r + 3 s) / 2 further edges, and c + m - s >= c + r / 2 cells there.
+or more between its border's edges (two edges in one line are no corner).  A complex has
+further edges: with s vertices inside the region, and a edges, the region has c + a - s cells.
+Each of the r corners has such an edge.  A connected group of these edges that touches m of the
+corners has a - s >= m - 1, so each group saves at most one cell against one for each corner.  A
+group with m = 2 saves one only if it is a single edge that leaves angles below 180
+degrees at both ends (with vertices of its own, each of degree 3 or more, it has a - s >= 2).
+So the region has at least c + r - x - y cells, where x disjoint pairs of corners can be so joined
+and y further groups have three corners each.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -32,6 +38,9 @@ if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
 __all__ = ["ConvexCells", "convex_cells"]
+
+# Of more wide corners in one region, any two are taken to be within reach of one edge.
+_MANY_CORNERS = 48
 
 
 class ConvexCells(NamedTuple):
@@ -88,7 +97,7 @@ def _cells(p: PlanarComplex, kept: BoolArray) -> tuple[IntArray, int]:
 def _lower_bound(p: PlanarComplex, stars: _Stars, optional: BoolArray, vertices: IntArray) -> int:
     region = p.linear_region_labels
     n = p.n_linear_regions
-    corners = np.zeros(n, dtype=np.int64)
+    corners: dict[int, list[tuple[int, int, int]]] = {}
     inside = np.zeros(n, dtype=np.int64)
     kept = ~optional
     for vertex in vertices.tolist():
@@ -97,11 +106,31 @@ def _lower_bound(p: PlanarComplex, stars: _Stars, optional: BoolArray, vertices:
             continue
         if not kept[star.edges].any():
             inside[region[star.faces[0]]] += 1
-        for first, _ in stars.wide_sectors(vertex, kept):
-            corners[region[star.faces[first]]] += 1
+        for i, j in stars.wide_sectors(vertex, kept):
+            ends = (stars.other_end(star.edges[k], vertex) for k in (i, j))
+            corners.setdefault(int(region[star.faces[i]]), []).append((vertex, *ends))
     edges = np.bincount(region[p.edge_faces[optional, 0]], minlength=n)
-    euler = np.bincount(region, minlength=n) - edges + inside
-    return int(np.maximum(1, euler + (corners + 1) // 2).sum())
+    cells = np.bincount(region, minlength=n) - edges + inside
+    for label, wide in corners.items():
+        pairs = _pairs(stars, wide)
+        cells[label] += len(wide) - pairs - (len(wide) - 2 * pairs) // 3
+    return int(np.maximum(1, cells).sum())
+
+
+def _pairs(stars: _Stars, corners: list[tuple[int, int, int]]) -> int:
+    """At most how many disjoint pairs of corners (vertex, ends of the edges beside) one edge each could mend."""
+    n = len(corners)
+    if n > _MANY_CORNERS:
+        return n // 2
+    pairs = [
+        (k, m)
+        for k, m in combinations(range(n), 2)
+        if stars.mends(corners[k], corners[m][0]) and stars.mends(corners[m], corners[k][0])
+    ]
+    rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs), dtype=np.int8), (rows, columns)), shape=(n, n))
+    groups = connected_components(graph.tocsr(), directed=False)[1]
+    return int((np.bincount(groups, minlength=1) // 2).sum())
 
 
 def _completed(p: PlanarComplex, stars: _Stars, optional: BoolArray, vertices: IntArray) -> BoolArray:
@@ -227,7 +256,8 @@ class _Stars:
             return -self._turns[vertex, b, a]
         key = (vertex, a, b)
         if key not in self._turns:
-            self._turns[key] = 0 if self._in_line(a, b) else self._turn(vertex, a, b)
+            i, j = self.other_end(a, vertex), self.other_end(b, vertex)
+            self._turns[key] = 0 if self._in_line(a, b) else self._turn(vertex, i, j)
         return self._turns[key]
 
     def _in_line(self, a: int, b: int) -> bool:
@@ -239,9 +269,16 @@ class _Stars:
         f, g = p.edge_faces[a, 0], p.edge_faces[b, 0]
         return bool((p.patterns.words[f, :end] == p.patterns.words[g, :end]).all())
 
-    def _turn(self, vertex: int, a: int, b: int) -> int:
+    def mends(self, corner: tuple[int, int, int], towards: int) -> bool:
+        """Whether an edge straight to another vertex leaves angles below 180 degrees in a wide corner."""
+        vertex, first, last = corner
+        if vertex == towards:
+            return False
+        return self._turn(vertex, first, towards) > 0 and self._turn(vertex, towards, last) > 0
+
+    def _turn(self, vertex: int, i: int, j: int) -> int:
+        """`turn`, for the directions from a vertex to two others."""
         p, errors = self.p, self.at.position_errors
-        i, j = self.other_end(a, vertex), self.other_end(b, vertex)
         (x, y), (s, t) = (p.vertices[k] - p.vertices[vertex] for k in (i, j))
         size, other = float(np.hypot(x, y)), float(np.hypot(s, t))
         # Each difference is wrong by both ends' position errors and a rounding.

@@ -107,11 +107,10 @@ def count_convex(p: PlanarComplex) -> Count:
     """Fewest cells of a polyhedral complex on whose cells f is affine (Definition 3).
 
     Cells of a polyhedral complex are convex and meet in common faces, so no vertex lies
-    inside another cell's side.  Deciding the minimum is hard in general; here it lies
-    between two bounds.  Lower: a linear region of Euler characteristic c (1, less its holes)
-    with r corners of 180 degrees or more, each of which needs a cut, and each cut serves
-    at most two of them, holds at least c + r / 2 cells.  Upper: a complex found by leaving
-    out edges of the partition (`geomrelu.analysis.convex_cells`).
+    inside another cell's side.  Finding the minimum is hard in general; here it lies
+    between two bounds, which mostly agree.  Lower: how many cuts the corners of 180 degrees
+    or more of the linear regions need at least.  Upper: a complex found by leaving out
+    edges of the partition.  `geomrelu.analysis.convex_cells` proves the one and builds the other.
 
     Returns
     -------
