@@ -256,7 +256,7 @@ def _check_areas(p: PlanarComplex, found: _Findings) -> FloatArray:
     if not abs(total - domain) <= 16 * _EPS * size * len(p.face_vertices):
         found.room("area", 1)
         found.kept.append(Failure("area", "partition", -1, -1, f"a sum of {total!r}", f"the domain's {domain!r}"))
-    return areas
+    return np.maximum(areas, 0.0)
 
 
 def _check_vertices(p: PlanarComplex, position: float, device: str | torch.device | None, found: _Findings) -> None:
@@ -363,7 +363,8 @@ def _map_bounds(network: Network) -> tuple[FloatArray, FloatArray]:
         gradient, constant = weight @ gradient, weight @ constant + np.abs(layer.bias)
         terms += layer.n_inputs + 8
     gamma = 4 * terms * _EPS / 2 / (1 - terms * _EPS / 2)
-    return gamma * gradient, gamma * constant
+    # The constants pay for products that underflow.
+    return gamma * gradient + 1e-290, gamma * constant + 1e-290
 
 
 def _verdict(

@@ -58,10 +58,12 @@ from geomrelu.arrays import FloatArray
 from geomrelu.network import Layer, Network
 from geomrelu.planar.crossings import SLACK
 
-__all__ = ["LayerBounds", "blur", "entry_error", "last_rounding", "layer_bounds", "row_error"]
+__all__ = ["PLACE_ERROR", "LayerBounds", "blur", "entry_error", "last_rounding", "layer_bounds", "row_error"]
 
 _UNIT_ROUNDOFF = 2.0**-53
 _TINY = 1e-290
+# Vertices whose estimated position error exceeds this share of the domain's size get exact coordinates.
+PLACE_ERROR = 2.0**-27
 
 
 class LayerBounds(NamedTuple):

@@ -23,7 +23,7 @@ from geomrelu.errors import InputDimensionError, InvariantError
 from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
-from geomrelu.planar.bounds import LayerBounds, blur, entry_error, last_rounding, layer_bounds, row_error
+from geomrelu.planar.bounds import PLACE_ERROR, LayerBounds, blur, entry_error, last_rounding, layer_bounds, row_error
 from geomrelu.planar.complex import PlanarComplex
 from geomrelu.planar.crossings import count_crossings, edge_crossings, rectified_rows, sign_masks, split_edges
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
@@ -37,8 +37,6 @@ Progress: TypeAlias = Callable[[str, float], None]
 _BLOCK_ROWS = 2048
 # Faces per call of the kernel, between which progress is shown and interrupts are seen.
 _BLOCK_FACES = 16384
-# Vertices whose estimated position error exceeds this share of the domain's size get exact coordinates.
-_PLACE_ERROR = 2.0**-27
 
 
 def build_complex(
@@ -58,7 +56,7 @@ def build_complex(
         Factor on all error bounds.  More than 1 sends more decisions to the exact stages,
         infinity all of them; the complex is the same.
     balls : bool
-        Whether signs in doubt are tried in ball arithmetic before exact integers.
+        Whether signs in doubt are tried with tighter bounds before exact integers.
 
     Raises
     ------
@@ -208,7 +206,7 @@ class _Builder:
         some_face[mesh.face_vertices] = np.repeat(
             np.arange(len(mesh.face_offsets) - 1), np.diff(mesh.face_offsets)
         )  # fmt: skip
-        signs = self.judge.signs(doubts, index, lambda vertex: self.faces.words[some_face[vertex]])
+        signs = self.judge.signs(doubts, index, some_face[doubts[:, 0]], self.faces.words)
         vertices, neurons = doubts.T
         bits = np.uint64(1) << (neurons % 64).astype(np.uint64)
         for masks, wanted in ((values.positive, signs > 0), (values.negative, signs < 0)):
@@ -346,7 +344,7 @@ class _Builder:
         self.progress("done", 1.0)
         mesh = self.faces.mesh
         size = float(np.ptp(self.domain.vertices, axis=0).max())
-        misplaced = np.flatnonzero(~(self.faces.place_error <= _PLACE_ERROR * size))
+        misplaced = np.flatnonzero(~(self.faces.place_error <= PLACE_ERROR * size))
         for vertex in misplaced.tolist():
             x, y, w = self.judge.point(vertex)
             mesh.xy[vertex] = float(Fraction(x, w)), float(Fraction(y, w))

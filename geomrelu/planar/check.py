@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, row_ids
+from geomrelu.affine import affine_map_errors
+from geomrelu.arrays import BoolArray, IntArray, WordArray, row_ids
 from geomrelu.errors import InvariantError
 from geomrelu.exact import certain_bits
 from geomrelu.network import Network
 from geomrelu.patterns import word_starts
-from geomrelu.planar.bounds import layer_bounds
+from geomrelu.planar.bounds import PLACE_ERROR
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -143,46 +144,45 @@ def _check_areas(p: PlanarComplex) -> None:
 
 def _check_inside(p: PlanarComplex) -> None:
     """At each face's centroid the network has the face's pattern, wherever that is certain, and its value."""
-    step = max(1, (1 << 21) // max(p.network.n_neurons, 1))
+    thin = _thin_faces(p)
+    step = max(1, (1 << 19) // max(p.network.n_neurons, 1))
     for first in range(0, p.n_regions, step):
         faces = np.arange(first, min(first + step, p.n_regions))
         points = p.centroids[faces]
         bits, certain = certain_bits(p.network, points)
         # A neuron within rounding of zero at the centroid says nothing: faces may be slivers.
         wrong = (bits != p.patterns[faces].unpack()) & certain
-        wrong &= ~_within_blur(p, faces)[:, None]
+        wrong &= ~thin[faces][:, None]
         if wrong.any():
             row, neuron = np.argwhere(wrong)[0]
             got = int(not bits[row, neuron])
             raise InvariantError("pattern", f"face {faces[row]}, neuron {neuron}", got, int(bits[row, neuron]))
 
 
-def _within_blur(p: PlanarComplex, faces: IntArray) -> BoolArray:
-    """Faces so thin that the rounding of their vertices may put the centroid outside."""
-    areas = p.areas[faces]
+def _thin_faces(p: PlanarComplex) -> BoolArray:
+    """Faces so thin that the rounding of their vertices may put the centroid outside, (F,)."""
     step = p.vertices[p.face_vertices[p.ring_next]] - p.vertices[p.face_vertices]
-    perimeters = np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), p.face_offsets[:-1])[faces]
-    return np.asarray(areas <= perimeters * 2.0**-40 * _scale(p))
+    perimeters = np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), p.face_offsets[:-1])
+    return np.asarray(p.areas <= perimeters * 2.0**-40 * _scale(p))
 
 
 def _check_continuity(p: PlanarComplex) -> None:
-    """Maps of neighbouring faces agree at both ends of their edge."""
+    """Maps of neighbouring faces agree at both ends of their edge, but for their error bounds and the vertices'."""
     inner = p.edges_inner
     left, right = p.edge_faces[inner].T
-    maps = p.affine_maps
-    size = np.abs(maps.A).max(axis=(1, 2)) * _scale(p) + np.abs(maps.b).max(axis=1)
-    allowed = _allowed_jump(p, np.maximum(size[left], size[right]))
+    maps, errors = p.affine_maps, affine_map_errors(p.network, p.patterns)
+    slope = np.abs(maps.A[left] - maps.A[right]).sum(axis=2)
+    misplaced = slope * 2.0 * PLACE_ERROR * float(np.ptp(p.domain.vertices, axis=0).max())
     bad = np.zeros(p.n_edges, dtype=bool)
     jump = np.zeros(p.n_edges)
     for end in range(2):
         x = p.vertices[p.edges[inner, end]]
-        a = np.einsum("noi,ni->no", maps.A[left], x) + maps.b[left]
-        b = np.einsum("noi,ni->no", maps.A[right], x) + maps.b[right]
-        jump[inner] = np.maximum(jump[inner], np.abs(a - b).max(axis=1))
-        bad[inner] |= ~(np.abs(a - b).max(axis=1) <= allowed)
+        values, allowed = [], misplaced.copy()
+        for side in (left, right):
+            values.append(np.einsum("noi,ni->no", maps.A[side], x) + maps.b[side])
+            size = np.einsum("noi,ni->no", np.abs(maps.A[side]), np.abs(x)) + np.abs(maps.b[side])
+            allowed += np.einsum("noi,ni->no", errors.A[side], np.abs(x)) + errors.b[side] + 2.0**-50 * size
+        apart = np.abs(values[0] - values[1])
+        jump[inner] = np.maximum(jump[inner], apart.max(axis=1))
+        bad[inner] |= ~(apart <= allowed).all(axis=1)
     _fail_first(bad, "continuity", "edge", jump, "maps of both faces that agree along it")
-
-
-def _allowed_jump(p: PlanarComplex, size: FloatArray) -> FloatArray:
-    depth = sum(bound.gamma for bound in layer_bounds(p.network)) / 2.0**-53
-    return np.asarray((1.0 + depth) * _ROUNDINGS * (size + 1.0))

@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 _MAX_SAMPLES = 10**8
+# Pays for products that underflow.
+_UNDERFLOW = 1e-290
 _UNIT_ROUNDOFF = 2.0**-53
 
 
@@ -441,6 +443,7 @@ def _bounded_forward(
             gamma = terms * _UNIT_ROUNDOFF / (1 - terms * _UNIT_ROUNDOFF)
             size = h if index and layers[index - 1].n_neurons == h.shape[1] else h.abs()
             error = linear(torch.add(error, size, alpha=gamma), weight.abs(), gamma * bias.abs())
+            error += _UNDERFLOW * ((error > 0) | (u != 0))
             if index < len(layers) - 1:
                 v, e = u[:, :n], error[:, :n]
                 # Strictly smaller (the bound has room): where it is 0, the value 0 is exact.
