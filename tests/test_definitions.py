@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import geomrelu as gr
-from geomrelu.analysis.convex_cells import convex_cells
+from geomrelu.analysis.convex_cells import _cells, _Stars, convex_cells
 from geomrelu.analysis.definitions import DEFINITIONS, CountBounds
 from geomrelu.analysis.vertices import ExactVertices
 from geomrelu.cli import app
@@ -106,7 +107,8 @@ def test_fold(depth: int) -> None:
     p = gr.partition(fold(depth), UNIT)
     assert p.count("proper_activation") == 4**depth
     assert p.count("convex") == p.count("open_connected") == 4**depth
-    assert p.count("affine") == 4 * (2**depth - 1)
+    # Every map's pieces touch, as in a checkerboard.
+    assert p.count("closed_connected") == p.count("affine") == 4 * (2**depth - 1)
     assert chain(p)[0] > 4**depth, "neurons that are zero on the border's left and lower sides"
 
 
@@ -150,6 +152,46 @@ def test_a_path_through_the_inside_of_faces() -> None:
     compare(f, WIDE)
     p = gr.partition(f, WIDE)
     assert p.count("open_connected") - p.count("closed_connected") == 1
+
+
+def coarsest(p: PlanarComplex) -> int:
+    """Fewest cells of a polyhedral complex made by leaving out edges between equal maps: all subsets tried."""
+    at = ExactVertices(p)
+    left, right = p.edge_faces[p.edges_inner].T
+    maps = p._linear_regions.map_labels
+    optional = p.edges_inner[maps[left] == maps[right]]
+    stars, vertices = _Stars(p, at), np.unique(p.edges[optional]).tolist()
+    fewest = p.n_regions
+    for k in range(1 << len(optional)):
+        kept = np.ones(p.n_edges, dtype=bool)
+        kept[optional] = (k >> np.arange(len(optional))) & 1
+        if not any(stars.wide_sectors(v, kept) for v in vertices):
+            fewest = min(fewest, _cells(p, kept)[1])
+    return fewest
+
+
+@pytest.mark.parametrize(
+    ("widths", "seed", "largest"), [((3, 3, 3), 13, 2), ((6, 6), 8, 1), ((6, 6), 11, 2), ((4, 4, 3), 35, 2)], ids=str
+)
+def test_no_subset_of_edges_gives_fewer_cells(widths: tuple[int, ...], seed: int, largest: int) -> None:
+    """Where the bounds differ, too, the upper one is the best that leaving out edges can give."""
+    p = gr.partition(integer_network(widths, seed, largest), SQUARE)
+    found = p.count("convex")
+    assert isinstance(found, CountBounds)
+    assert found.lower < found.upper == coarsest(p)
+    assert str(found) == f"{found.lower} to {found.upper}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_true_vertices_lie_within_the_position_errors(case: Case) -> None:
+    p = gr.partition(case.network, case.domain)
+    at = ExactVertices(p)
+    errors = at.position_errors
+    assert np.isfinite(errors).mean() > 0.5
+    for vertex in np.flatnonzero(np.isfinite(errors))[:40].tolist():
+        x, y, w = at.point(vertex)
+        u, v = (Fraction(float(value)) for value in p.vertices[vertex])
+        assert (Fraction(x, w) - u) ** 2 + (Fraction(y, w) - v) ** 2 <= Fraction(float(errors[vertex])) ** 2
 
 
 numbers = st.integers(-2, 2).map(float)

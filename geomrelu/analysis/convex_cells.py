@@ -14,8 +14,8 @@ out.  Let a linear region have Euler characteristic c, and r corners with an ang
 or more between its border's edges (two edges in one line are no corner).  A complex has
 further edges: with s vertices inside the region, and a edges, the region has c + a - s cells.
 Each of the r corners has such an edge.  A connected group of these edges that touches m of the
-corners has a - s >= m - 1, so each group saves at most one cell against one for each corner.  A
-group with m = 2 saves one only if it is a single edge that leaves angles below 180
+corners has a - s >= m - 1, and >= 1 if m = 1, so each group of two or more saves at most one cell against one
+for each corner.  A group with m = 2 saves one only if it is a single edge that leaves angles below 180
 degrees at both ends (with vertices of its own, each of degree 3 or more, it has a - s >= 2).
 So the region has at least c + r - x - y cells, where x disjoint pairs of corners can be so joined
 and y further groups have three corners each.

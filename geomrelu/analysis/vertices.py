@@ -280,8 +280,8 @@ class ExactVertices:
 
     def _settle(self, layer: int, doubts: IntArray, words: WordArray) -> None:
         """Clear the bits of the neurons that are exactly zero."""
-        patterns = self.p.patterns.words
-        signs = self.judge.signs(doubts, layer, lambda vertex: patterns[self.some_face(vertex)])
+        faces = np.array([self.some_face(vertex) for vertex in doubts[:, 0].tolist()], dtype=np.int64)
+        signs = self.judge.signs(doubts, layer, faces, self.p.patterns.words)
         if (signs < 0).any():
             vertex, unit = doubts[int(np.argmax(signs < 0))].tolist()
             raise InvariantError("pattern", f"vertex {vertex}, neuron {self.firsts[layer] + unit}", "a negative value",
