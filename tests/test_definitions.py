@@ -240,6 +240,19 @@ def test_every_position_in_doubt() -> None:
         assert tuple(p.count(definition) for definition in DEFINITIONS) == counts
 
 
+@pytest.mark.parametrize("exponent", [-996, -498, -300, -100, 100, 300, 498])
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_scale_of_f_does_not_matter(name: str, exponent: int) -> None:
+    network, domain, counts = KNOWN[name]
+    first, *rest = network.layers
+    scaled = gr.Network(
+        [np.ldexp(first.weight, exponent), *[v.weight for v in rest]],
+        [np.ldexp(first.bias, exponent), *[np.ldexp(v.bias, exponent) for v in rest]],
+    )
+    p = gr.partition(scaled, domain)
+    assert tuple(p.count(definition) for definition in DEFINITIONS) == counts
+
+
 def test_unknown_definition() -> None:
     p = gr.partition(KNOWN["the identity"][0], LONG)
     with pytest.raises(gr.GeomReluError, match="'linear'; expected one of activation, proper_activation, convex"):

@@ -279,7 +279,7 @@ class _Stars:
     def _turn(self, vertex: int, i: int, j: int) -> int:
         """`turn`, for the directions from a vertex to two others."""
         p, errors = self.p, self.at.position_errors
-        (x, y), (s, t) = (p.vertices[k] - p.vertices[vertex] for k in (i, j))
+        (x, y), (s, t) = ((p.vertices[k] - p.vertices[vertex]).tolist() for k in (i, j))
         size, other = float(np.hypot(x, y)), float(np.hypot(s, t))
         # Each difference is wrong by both ends' position errors and a rounding.
         e, d = (float(errors[k] + errors[vertex]) + 2.0**-51 * (size + other) for k in (i, j))

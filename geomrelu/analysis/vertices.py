@@ -281,7 +281,9 @@ class ExactVertices:
     def _settle(self, layer: int, doubts: IntArray, words: WordArray) -> None:
         """Clear the bits of the neurons that are exactly zero."""
         faces = np.array([self.some_face(vertex) for vertex in doubts[:, 0].tolist()], dtype=np.int64)
-        signs = self.judge.signs(doubts, layer, faces, self.p.patterns.words)
+        # Values may overflow: that only leaves signs in doubt.
+        with np.errstate(all="ignore"):
+            signs = self.judge.signs(doubts, layer, faces, self.p.patterns.words)
         if (signs < 0).any():
             vertex, unit = doubts[int(np.argmax(signs < 0))].tolist()
             raise InvariantError("pattern", f"vertex {vertex}, neuron {self.firsts[layer] + unit}", "a negative value",
