@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from scipy.sparse import csr_array
 
+    from geomrelu.analysis.definitions import Count
     from geomrelu.analysis.linear_regions import LinearRegions
     from geomrelu.analysis.location import PointLocator
+    from geomrelu.analysis.vertices import ExactVertices
     from geomrelu.planar.build import Progress
 
 __all__ = ["PlanarComplex"]
@@ -131,6 +133,37 @@ class PlanarComplex(ReadOnly):
         from geomrelu.analysis.linear_regions import linear_regions
 
         return linear_regions(self)
+
+    @cached_property
+    def _exact_vertices(self) -> ExactVertices:
+        from geomrelu.analysis.vertices import ExactVertices
+
+        return ExactVertices(self)
+
+    def count(self, definition: str) -> Count:
+        """Number of linear regions in one of the six senses of the literature; exact.
+
+        Parameters
+        ----------
+        definition : str
+            ``"activation"``, ``"proper_activation"``, ``"convex"``, ``"open_connected"``,
+            ``"closed_connected"`` or ``"affine"``: Stargalla, Hertrich and Reichman 2025
+            (arXiv 2505.16716), Definitions 1 to 6.  Each count is at least the next.  See
+            `geomrelu.analysis.definitions` for what each means.
+
+        Returns
+        -------
+        int or CountBounds
+            `CountBounds` (lower, upper) for ``"convex"`` where the minimum is not decided.
+
+        Raises
+        ------
+        InputError
+            If there is no definition of that name.
+        """
+        from geomrelu.analysis.definitions import count
+
+        return count(self, definition)
 
     # ------------------------------------------------------------------ what lies on a face
 
