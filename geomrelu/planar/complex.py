@@ -204,8 +204,8 @@ class PlanarComplex(ReadOnly):
         if exponent:
             with np.errstate(over="ignore"):
                 areas = np.ldexp(areas, exponent)
-        if not np.isfinite(areas).all():
-            f = int(np.argmin(np.isfinite(areas)))
+        if np.isinf(areas).any():
+            f = int(np.argmax(np.isinf(areas)))
             raise RangeError(
                 f"areas: region {f}'s area is about 2^{int(np.log2(self.scaled_areas[0][f])) + exponent}; expected "
                 "less than 2^1024, what float64 holds; scale the domain down and the first layer's weights up"
