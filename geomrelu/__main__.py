@@ -1,6 +1,6 @@
 """``python -m geomrelu``: the command line."""
 
-from geomrelu.cli import main
+from geomrelu_command import main
 
 if __name__ == "__main__":
     main()

@@ -6,6 +6,7 @@ area above zero) is decided in exact rational arithmetic.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -13,15 +14,19 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import BoolArray, FloatArray, frozen, real_array
+from geomrelu.arrays import BoolArray, FloatArray, ReadOnly, float_array, frozen, real_array
 from geomrelu.errors import DomainError, GeomReluError, RangeError
 
 __all__ = ["Box", "Domain", "Polygon", "as_domain"]
 
+_EXPECTED = "expected gr.Box(low, high) or gr.Polygon(corners), such as gr.Box(-1, 1)"
 _Point: TypeAlias = tuple[Fraction, Fraction]
+_CROSSED = (
+    "Polygon: the ring crosses itself; expected the corners of a convex polygon in order around it, so reorder them"
+)
 
 
-class Box:
+class Box(ReadOnly):
     """Axis-parallel box, ``low <= x <= high``.
 
     Parameters
@@ -40,6 +45,9 @@ class Box:
     (4.0, 8.0)
     """
 
+    low: FloatArray
+    high: FloatArray
+
     def __init__(self, low: npt.ArrayLike, high: npt.ArrayLike) -> None:
         a, b = _domain_array(low, "Box low"), _domain_array(high, "Box high")
         if a.ndim == 0 and b.ndim == 0:
@@ -47,13 +55,16 @@ class Box:
         elif a.ndim == 0 or b.ndim == 0:
             a, b = (np.array(v) for v in np.broadcast_arrays(a, b))
         if a.ndim != 1 or a.shape != b.shape or len(a) == 0:
-            raise DomainError(f"Box: got low of shape {a.shape} and high of shape {b.shape}; expected equal lengths")
+            raise DomainError(
+                f"Box: got low of shape {a.shape} and high of shape {b.shape}; "
+                "expected equal lengths: two numbers, or two points"
+            )
         if not (a < b).all():
             axis = int(np.argmin(a < b))
             raise DomainError(
                 f"Box: axis {axis} runs from {a[axis]} to {b[axis]}; expected low < high, so that the box is not empty"
             )
-        self.low, self.high = frozen(a), frozen(b)
+        vars(self).update(low=frozen(a), high=frozen(b))
 
     @property
     def dimension(self) -> int:
@@ -82,21 +93,30 @@ class Box:
 
     def contains(self, points: npt.ArrayLike) -> BoolArray:
         """Whether each point (N, d) lies in the box, its border included; exact."""
-        x = np.asarray(points, dtype=np.float64)
+        x = float_array(points, "points")
         return np.asarray(((self.low <= x) & (x <= self.high)).all(axis=1))
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, Box) and np.array_equal(self.low, other.low)
+        return same and np.array_equal(self.high, other.high)  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(("Box", *self.low.tolist(), *self.high.tolist()))
 
     def __repr__(self) -> str:
         return f"Box({self.low.tolist()}, {self.high.tolist()})"
 
 
-class Polygon:
+class Polygon(ReadOnly):
     """Convex polygon.
 
     Parameters
     ----------
-    shape : shapely.Polygon or (N, 2) array_like
+    shape : shapely.Polygon, Box or (N, 2) array_like
         Corners in either orientation.  Repeated corners and corners in the middle of a
         side are dropped, so the set stays the same.
+
+    Polygons are equal if they have the same corners in the same order: sides are numbered.
 
     Raises
     ------
@@ -109,8 +129,10 @@ class Polygon:
     [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     """
 
+    vertices: FloatArray
+
     def __init__(self, shape: Any) -> None:
-        self.vertices = frozen(_convex_ring(_corners(shape)))
+        vars(self)["vertices"] = frozen(_convex_ring(_corners(shape)))
 
     @property
     def dimension(self) -> int:
@@ -133,7 +155,7 @@ class Polygon:
 
     def contains(self, points: npt.ArrayLike) -> BoolArray:
         """Whether each point (N, 2) lies in the polygon, its border included; exact."""
-        x = np.asarray(points, dtype=np.float64)
+        x = float_array(points, "points")
         inside = np.ones(len(x), dtype=bool)
         for p, q in zip(self.vertices, np.roll(self.vertices, -1, axis=0), strict=True):
             # What overflows, or is not finite, comes out as doubtful.
@@ -152,6 +174,12 @@ class Polygon:
                 inside[i] = _turn(a, b, c) >= 0
         return inside
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Polygon) and np.array_equal(self.vertices, other.vertices)
+
+    def __hash__(self) -> int:
+        return hash(("Polygon", *self.vertices.ravel().tolist()))
+
     def __repr__(self) -> str:
         return f"Polygon({self.vertices.tolist()})"
 
@@ -164,7 +192,16 @@ def as_domain(domain: Any) -> Domain:
     if isinstance(domain, Box | Polygon):
         return domain
     if domain is None:
-        raise DomainError("domain: got None; expected gr.Box(low, high) or gr.Polygon(corners)")
+        raise DomainError(f"domain: got None; {_EXPECTED}")
+    if isinstance(domain, type):
+        raise DomainError(f"domain: got the class {domain.__name__}, not an instance of it; {_EXPECTED}")
+    if isinstance(domain, str | bytes | Mapping | set | frozenset):
+        raise DomainError(f"domain: got {type(domain).__name__}; {_EXPECTED}")
+    if not hasattr(domain, "geom_type") and np.shape(found := _domain_array(domain, "domain")) == (2,):
+        low, high = found.tolist()
+        raise DomainError(
+            f"domain: got the two numbers {low:g} and {high:g}; for a square pass gr.Box({low:g}, {high:g})"
+        )
     return Polygon(domain)
 
 
@@ -174,7 +211,7 @@ def _too_large() -> float:
 
 def _domain_array(values: Any, what: str) -> FloatArray:
     try:
-        return real_array(values, what)
+        return real_array(values, what, advice="give a bounded domain")
     except GeomReluError as error:
         raise DomainError(str(error)) from error
     except (TypeError, ValueError) as error:
@@ -182,6 +219,11 @@ def _domain_array(values: Any, what: str) -> FloatArray:
 
 
 def _corners(shape: Any) -> FloatArray:
+    if isinstance(shape, Box | Polygon):
+        return shape.vertices
+    if isinstance(shape, type | str | bytes | Mapping | set | frozenset):
+        got = f"the class {shape.__name__}" if isinstance(shape, type) else type(shape).__name__
+        raise DomainError(f"Polygon: got {got}; expected a shapely Polygon or corners (N, 2)")
     if hasattr(shape, "geom_type"):
         if shape.geom_type != "Polygon":
             raise DomainError(f"Polygon: got a shapely {shape.geom_type}; expected a shapely Polygon")
@@ -206,8 +248,11 @@ def _convex_ring(corners: FloatArray) -> FloatArray:
     corners = corners[~repeated]
     points = _exact_points(corners)
     n = len(points)
-    doubled_area = sum((_turn(points[0], points[k], points[k + 1]) for k in range(1, n - 1)), Fraction(0))
-    if n < 3 or doubled_area == 0:
+    triangles = [_turn(points[0], points[k], points[k + 1]) for k in range(1, n - 1)]
+    doubled_area = sum(triangles, Fraction(0))
+    if doubled_area == 0 and any(triangles):
+        raise DomainError(_CROSSED)
+    if doubled_area == 0:
         raise DomainError(f"Polygon: {n} distinct corners enclose no area; expected at least three, not on one line")
     if doubled_area < 0:
         corners = np.roll(corners[::-1], 1, axis=0)
@@ -223,7 +268,7 @@ def _convex_ring(corners: FloatArray) -> FloatArray:
     ring = [points[k] for k in keep]
     # Left turns only, and all others seen counter-clockwise from the first corner: the ring goes round once.
     if any(_turn(ring[0], p, q) <= 0 for p, q in pairwise(ring[1:])):
-        raise DomainError("Polygon: the ring crosses itself; expected the corners of a convex polygon in order")
+        raise DomainError(_CROSSED)
     return np.ascontiguousarray(corners[keep])
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from geomrelu.errors import OutputPathError
 
-__all__ = ["atomic_path", "check_output_path"]
+__all__ = ["atomic_path", "check_output_directory", "check_output_path", "staged_directory"]
 
 
 def check_output_path(path: str | os.PathLike[str]) -> Path:
@@ -27,6 +28,18 @@ def check_output_path(path: str | os.PathLike[str]) -> Path:
         target = Path(path)
     except TypeError as error:
         raise OutputPathError(f"output path: got {type(path).__name__}; expected a file path") from error
+    if "\0" in str(target):
+        raise OutputPathError(f"output path: got {str(target)!r}, which holds a NUL; choose another path")
+    try:
+        _check_output_file(target)
+    except OutputPathError:
+        raise
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise OutputPathError(f"cannot write {target}: {error.strerror or error}; choose another path") from error
+    return target
+
+
+def _check_output_file(target: Path) -> None:
     if target.is_dir() or not target.name:
         raise OutputPathError(f"{target} is a directory; expected the path of a file to write")
     folder = target.parent
@@ -40,7 +53,6 @@ def check_output_path(path: str | os.PathLike[str]) -> Path:
         raise OutputPathError(f"cannot write {target}: it is not a regular file; choose another path")
     if target.exists() and not os.access(target, os.W_OK):
         raise OutputPathError(f"cannot write {target}: the file there is write-protected; choose another path")
-    return target
 
 
 @contextmanager
@@ -82,8 +94,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.stem[:100]}-", suffix=target.suffix, dir=target.parent)
         os.close(handle)
-    except OSError as error:
-        raise OutputPathError(f"cannot write {target}: {error.strerror or error}; choose another path") from error
+    except (OSError, ValueError) as error:
+        raise OutputPathError(f"cannot write {target}: {_reason(error)}; choose another path") from error
     temporary = Path(name)
     try:
         yield temporary
@@ -95,6 +107,104 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputPathError(f"cannot write {target}: {error.strerror or error}; choose another path") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_output_directory(path: str | os.PathLike[str], files: Iterable[str] = ()) -> Path:
+    """`path` as a `Path`, if a directory can be made there, or is there, and `files` written in it.
+
+    Parameters
+    ----------
+    path : path-like
+        The directory; missing ones on the way to it count as ones that can be made.
+    files : iterable of str
+        Paths below it, with forward slashes.
+
+    Raises
+    ------
+    OutputPathError
+        If something is in the way, or permissions forbid it.
+    """
+    try:
+        folder = Path(path)
+    except TypeError as error:
+        raise OutputPathError(f"output directory: got {type(path).__name__}; expected a path") from error
+    try:
+        for part in sorted({folder, *(folder / Path(name).parent for name in files)}):
+            there = _nearest(part)
+            if not there.is_dir():
+                raise OutputPathError(f"output directory {part}: {there} is a file; choose another path")
+            if not os.access(there, os.W_OK | os.X_OK):
+                raise OutputPathError(f"output directory {part}: no permission to write in {there}; choose another")
+        for name in files:
+            if (folder / name).exists():
+                check_output_path(folder / name)
+    except OutputPathError:
+        raise
+    except (OSError, ValueError) as error:
+        raise OutputPathError(f"output directory {folder}: {_reason(error)}; choose another path") from error
+    return folder
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself, or the nearest one above it that exists."""
+    while not os.path.lexists(path.absolute()):
+        # A name that is too long does not exist either, but can never be made.
+        path.absolute().exists()
+        path = path.absolute().parent
+    return path
+
+
+@contextmanager
+def staged_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary directory whose files are moved into `path` when the block ends without an error.
+
+    If the block fails or is interrupted, `path` is as it was, or still missing.  Files of the
+    same names are replaced; other content of `path` stays.
+
+    Parameters
+    ----------
+    path : path-like
+        The directory that shall hold the files; made if it is missing.
+
+    Yields
+    ------
+    Path
+        An empty directory on the same file system; write there, subdirectories as you like.
+
+    Raises
+    ------
+    OutputPathError
+        If `path` cannot be made or written in.
+
+    Examples
+    --------
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with staged_directory(folder / "new") as stage:
+    ...     _ = (stage / "a.txt").write_text("whole")
+    >>> sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
+    ['new', 'new/a.txt']
+    """
+    target = check_output_directory(path)
+    try:
+        stage = Path(tempfile.mkdtemp(prefix=".geomrelu-", dir=_nearest(target)))
+    except OSError as error:
+        raise OutputPathError(f"cannot write in {target}: {error.strerror or error}; choose another path") from error
+    try:
+        yield stage
+        for source in sorted(file for file in stage.rglob("*") if file.is_file()):
+            place = target / source.relative_to(stage)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(place)
+    except OutputPathError:
+        raise
+    except OSError as error:
+        raise OutputPathError(f"cannot write in {target}: {error.strerror or error}; choose another path") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _set_usual_mode(temporary: Path, target: Path) -> None:

@@ -160,8 +160,8 @@ class Result:
     def to_dict(self) -> dict[str, object]:
         return {"width": 2, "score": float("nan")}
 
-    def markdown(self) -> str:
-        return "# XOR study\n\n![a](b.png)\n\n## Regions\n\n| network | regions |\n|---|---|\n| 1 | 3 |\n\n$$f(x)$$\n"
+    def table(self) -> str:
+        return "network  regions\n1  3"
 
 
 @pytest.fixture
@@ -188,18 +188,19 @@ def test_xor(tmp_path: Path, calls: list[tuple[Any, ...]]) -> None:
     out = tmp_path / "a" / "b"
     done = run("xor", "--width", "2", "--seed-a", "0", "--seed-b", "7", "--out", out)
     assert done.exit_code == 0
-    words = [line.split() for line in done.stdout.splitlines()]
-    assert ["Regions"] in words
-    assert ["network", "regions"] in words
-    assert ["1", "3"] in words
-    assert "$$" not in done.stdout
-    assert "png" not in done.stdout
-    assert str(out) in done.stdout.replace("\n", "")
+    assert done.stdout == f"network  regions\n1  3\nreport and figures: {out}\n"
     assert run("xor", "--out", out).exit_code == 0
     done = run("xor", "--all", "--out", out, "--json")
     assert json.loads(done.stdout) == {"width": 2, "score": None}
     assert calls == [(2, 0, 7, out), (20, None, None, out), ("all", out)]
-    assert out.is_dir()
+
+
+def test_xor_wants_both_seeds_in_range(tmp_path: Path, calls: list[tuple[Any, ...]]) -> None:
+    done = run("xor", "--seed-a", "1", "--out", tmp_path / "x")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: xor: got --seed-a without --seed-b;")
+    assert run("xor", "--seed-a", "9" * 20, "--seed-b", "2").exit_code == 2
+    assert calls == []
 
 
 # ---- what holds for every command
@@ -237,6 +238,43 @@ def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["count", "{model}"], ["count", "{model}", "--json"], ["--help"], ["--version"]])
+def test_output_that_cannot_be_written(model: str, arguments: list[str]) -> None:
+    words = [word.format(model=model) for word in arguments]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "geomrelu", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "error: cannot write to standard output: No space left on device; redirect it elsewhere\n"
+
+
+def test_a_reader_that_has_gone(model: str) -> None:
+    child = process("-m", "geomrelu", "count", model)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    child.stdout.close()
+    assert child.stderr.read() == ""
+    assert child.wait(timeout=60) == 0
+
+
+def test_interrupt_while_the_package_is_imported() -> None:
+    code = (
+        "import sys, types\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'geomrelu':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from geomrelu_command import main\n"
+        "main()\n"
+    )
+    child = process("-c", code)
+    out, err = child.communicate(timeout=30)
+    assert (child.returncode, out, err) == (130, "", "interrupted\n")
 
 
 def test_interrupt_from_the_keyboard(tmp_path: Path) -> None:

@@ -77,9 +77,34 @@ def test_training_without_seed_says_which_it_took():
 
 def test_training_bound():
     messages = []
-    with pytest.raises(TrainingError, match=r"none of 2 attempts from seed 3 .* best reached 0\.(5|75)"):
-        xor.train(1, seed=3, max_attempts=2, progress=lambda message, share: messages.append((message, share)))
+    seed = next(seed for seed in range(30) if xor.train(2, seed).attempts > 2)
+    with pytest.raises(TrainingError, match=rf"none of 2 attempts from seed {seed} .* best reached 0\.(5|75)"):
+        xor.train(2, seed, max_attempts=2, progress=lambda message, share: messages.append((message, share)))
     assert [share for _, share in messages] == [0.0, 0.5]
+
+
+def test_one_neuron_is_refused_at_once():
+    with pytest.raises(InputError, match=r"width=1.*2 or more.*half-plane"):
+        xor.train(1, progress=lambda message, share: pytest.fail(message))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_training_does_not_depend_on_torchs_modes(mode):
+    expected = xor.train(3, seed=4)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with mode():
+            history = xor.train(3, seed=4)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(parameter.dtype == torch.float32 for parameter in history.model.parameters())
+    for layer, other in zip(history.network.layers, expected.network.layers, strict=True):
+        np.testing.assert_array_equal(layer.weight, other.weight)
+
+
+def test_training_that_diverges_is_a_failed_attempt():
+    with pytest.raises(TrainingError, match="none of 1 attempts"):
+        xor.train(3000, seed=0, max_attempts=1)
 
 
 @pytest.mark.parametrize(
@@ -100,11 +125,23 @@ def test_training_rejects(arguments):
 
 
 def parse_latex(text):
-    """Matrices of a LaTeX display by name, each a float array."""
+    """Matrices of a LaTeX display by name, each a float array, put together from their blocks."""
+    blocks = {}
+    pattern = r"([Wb]_\{\d+\})(?:\[(\d+)\{:\}(\d+), (\d+)\{:\}(\d+)\])? &?= \\begin\{bmatrix\} (.*?) \\end\{bmatrix\}"
+    for name, *place, body in re.findall(pattern, text):
+        block = np.array([[parse_number(cell) for cell in row.split("&")] for row in body.split(r"\\")])
+        i, last_row, j, last_column = (int(v) for v in place) if place[0] else (1, block.shape[0], 1, block.shape[1])
+        assert block.shape == (last_row - i + 1, last_column - j + 1)
+        assert block.shape[0] <= 10
+        assert block.shape[1] <= 5
+        blocks.setdefault(name, []).append((i - 1, j - 1, block))
     matrices = {}
-    for name, body in re.findall(r"([Wb]_\{\d+\}) ?&?= \\begin\{bmatrix\} (.*?) \\end\{bmatrix\}", text):
-        rows = [[parse_number(cell) for cell in row.split("&")] for row in body.split(r"\\")]
-        matrices[name] = np.array(rows)
+    for name, parts in blocks.items():
+        whole = np.full([max(part[axis] + part[2].shape[axis] for part in parts) for axis in (0, 1)], np.nan)
+        for i, j, block in parts:
+            whole[i : i + block.shape[0], j : j + block.shape[1]] = block
+        assert not np.isnan(whole).any()
+        matrices[name] = whole
     return matrices
 
 
@@ -124,7 +161,7 @@ def evaluate_latex(text, points):
     return h
 
 
-@pytest.mark.parametrize("widths", [(2, 2, 1), (2, 20, 1), (2, 3, 5, 2), (3, 12, 1), (2, 1)])
+@pytest.mark.parametrize("widths", [(2, 2, 1), (2, 20, 1), (2, 3, 5, 2), (3, 12, 1), (2, 1), (2, 23, 17, 1)])
 def test_latex_numbers_give_the_network_back(widths):
     rng = np.random.default_rng(3)
     weights = [
@@ -156,9 +193,10 @@ def test_latex_layout():
     text = xor.network_latex(deep)
     assert r"W_{3}\,\mathrm{relu}\bigl(W_{2}\,\mathrm{relu}\bigl(W_{1}\,x + b_{1}\bigr) + b_{2}\bigr) + b_{3}" in text
     assert "-0" not in text
-    assert "MaxMatrixCols" not in text
     wide = xor.network_latex(Network([np.ones((11, 2)), np.ones((1, 11))]))
-    assert wide.startswith("\\setcounter{MaxMatrixCols}{11}\n")
+    assert wide.startswith("\\begin{aligned}\n")
+    assert "W_{1}[11{:}11, 1{:}2] &= " in wide
+    assert "W_{2}[1{:}1, 6{:}10] &= " in wide
     assert text.count("{") == text.count("}")
     joined = xor.network_latex(joint_network(xor.hand_made_network(), Network([[[1.0, 2.0]]])))
     assert r"on the first } 2 \text{ of } 3" in joined

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import geomrelu as gr
-from geomrelu.errors import InputError, OutputPathError
+from geomrelu.errors import InputError, OutputPathError, TrainingError
+from geomrelu.experiments import study as study_module
 from geomrelu.experiments import xor
 from geomrelu.experiments.drawing import save_figure
 
@@ -239,7 +240,75 @@ def test_report_holds_every_count_score_and_figure(study):
         "hand-made.tex", "width-2-seed-3.tex", "width-2-seed-7.tex",
     }  # fmt: skip
     assert text.count(r"\begin{aligned}") == 6
-    assert "3 / 7" in result.table()
+    assert text.count("latex/hand-made.tex") == text.count("latex/width-2-seed-3.tex") == 2
+    paths = [figure["path"] for figure in data["figures"]]
+    assert len(paths) == len(set(paths))
+    assert {str(p.relative_to(out)) for p in out.rglob("*.*")} == {*data["files"], "report.md", "report.json"}
+
+
+def test_table_fits_a_terminal(study):
+    lines = study[0].table().splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = [line.split() for line in lines]
+    one = study[0].pairs[0].first
+    assert ["2", "given", "1", "3", f"{one.history.loss:.2e}", "3", str(one.samples.n_maps)] in cells
+    for direction in ("1->2", "2->1"):
+        score = study[0].pairs[0].regressions[direction, "exact"].score
+        assert any(line[4:6] == [direction, f"{score:.4f}"] for line in cells)
+
+
+def test_a_rerun_replaces_what_the_last_one_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(study_module, "_PAIR_PICTURES", study_module._PAIR_PICTURES[1:2])
+    monkeypatch.setattr(study_module, "animate", lambda history, path, progress: path.write_bytes(b"GIF"))
+    out = tmp_path / "out"
+    xor.run_study(2, seed_a=3, seed_b=7, out=out)
+    mine = [out / "notes.txt", out / "figures" / "mine.png", out / "latex" / "mine.tex"]
+    for path in mine:
+        path.write_text("mine")
+    result = xor.run_study(2, seed_a=3, seed_b=6, out=out)
+    assert {str(p.relative_to(out)) for p in out.rglob("*.*")} == {
+        *result.files, "report.md", "report.json", *(str(path.relative_to(out)) for path in mine),
+    }  # fmt: skip
+    assert "latex/width-2-seed-7.tex" not in result.files
+    report = json.loads((out / "report.json").read_text())
+    (out / "report.json").write_text(json.dumps({**report, "files": ["../mine", "/etc/passwd", "notes.txt", 3]}))
+    xor.run_study(2, seed_a=3, seed_b=6, out=out)
+    assert all(path.read_text() == "mine" for path in mine)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TrainingError("no luck")])
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_study_that_fails_leaves_nothing(tmp_path, monkeypatch, error, exists):
+    def fail(self, result):
+        raise error
+
+    monkeypatch.setattr(study_module, "_PAIR_PICTURES", ())
+    monkeypatch.setattr(study_module, "animate", lambda history, path, progress: path.write_bytes(b"GIF"))
+    monkeypatch.setattr(study_module._Writer, "report", fail)
+    out = tmp_path / "a" / "out"
+    if exists:
+        out.mkdir(parents=True)
+        (out / "report.md").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises((KeyboardInterrupt, TrainingError)):
+        xor.run_study(2, seed_a=3, seed_b=7, out=out)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("width", "seeds"), [(1, (0, 1)), (0, (0, 1)), (2, (0, 2**63)), (2, (-1, 0)), (2, ("a", 0))])
+def test_a_study_checks_its_arguments_first(tmp_path, width, seeds):
+    with pytest.raises(InputError):
+        xor.run_study(width, *seeds, out=tmp_path / "out", progress=lambda message, share: pytest.fail(message))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["report.md", "figures/task-2d.png", "latex/width-2-seed-1.tex"])
+def test_a_study_checks_its_files_first(tmp_path, name):
+    (tmp_path / name).mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OutputPathError, match="is a directory"):
+        xor.run_study(2, 0, 1, out=tmp_path, progress=lambda message, share: pytest.fail(message))
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_progress_goes_up_to_one(study):

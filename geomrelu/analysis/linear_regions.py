@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from geomrelu.affine import affine_map_errors, affine_maps
-from geomrelu.arrays import FloatArray, IntArray
+from geomrelu.arrays import FloatArray, IntArray, frozen
 from geomrelu.errors import RangeError
 from geomrelu.exact import ExactForms
 
@@ -55,7 +55,8 @@ def linear_regions(p: PlanarComplex) -> LinearRegions:
     a, b = left[joined], right[joined]
     graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(p.n_regions, p.n_regions))
     n, labels = connected_components(graph.tocsr(), directed=False)
-    return LinearRegions(_by_first(labels.astype(np.int64)), int(n), _by_first(map_labels), n_maps)
+    own_labels = _by_first(labels.astype(np.int64))
+    return LinearRegions(frozen(own_labels), int(n), frozen(_by_first(map_labels)), n_maps)
 
 
 def _by_first(labels: IntArray) -> IntArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from geomrelu._version import __version__
-from geomrelu.cli.terminal import FAILED, guarded, print_json, print_table, print_tables, shown_progress
-from geomrelu.errors import DomainError, InputError, InvariantError, OutputPathError
+from geomrelu.cli.terminal import FAILED, Commands, print_json, print_table, shown_progress
+from geomrelu.errors import DomainError, InputDimensionError, InputError, InvariantError, OutputPathError
 
 if TYPE_CHECKING:
     from geomrelu.domain import Domain
@@ -22,17 +21,28 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="geomrelu",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="The exact geometry of ReLU networks: linear regions, their polygons, patterns and affine maps.",
+    help="The exact geometry of ReLU networks: linear regions, their polygons, patterns and affine maps.\n\n"
+    "Examples:\n\ngeomrelu count model.npz --box -1 1\n\ngeomrelu plot model.pt2 -o regions.svg\n\n"
+    "geomrelu xor --width 20 --out study",
     epilog="MODEL is a .npz file of W0, b0, W1, b1, ... (ReLU between), a torch.export .pt2 file, a state dict "
     "(.safetensors, .pt, .pth), or a scikit-learn MLP (.skops; .joblib or .pkl with --allow-joblib). "
+    "A state dict holds no activations: ReLU between Linear layers is assumed. "
     "Exit status: 0, 1 for a failed check, 2 for bad input.",
 )
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file; see geomrelu --help for the formats.")]
+_LAST_SEED = 2**63 - 1
+
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="Model file; see geomrelu --help for the formats. In a state dict ReLU is assumed."
+    ),
+]
 BoxOption = Annotated[
     tuple[float, float] | None,
     typer.Option("--box", metavar="LOW HIGH", help="The square [LOW, HIGH]^2; without any domain, -1 1."),
@@ -73,40 +83,56 @@ def _root(
 
 
 @app.command()
-@guarded
 def count(
     model: Model,
     box: BoxOption = None,
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    definition: Annotated[
+        str | None,
+        typer.Option(
+            "--definition",
+            metavar="NAME",
+            help="What to count as a linear region: activation, proper_activation, convex, open_connected, "
+            "closed_connected, affine (Stargalla et al. 2025, Definitions 1 to 6), or all.",
+        ),
+    ] = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
 ) -> None:
     """Count regions, linear regions, affine pieces, vertices and edges.
+
+    With --definition, linear regions in one or all of the six senses of the literature.
 
     Examples:
 
     geomrelu count model.npz --box -1 1
 
     geomrelu count model.pt2 --low 0 -1 --high 2 1 --json
+
+    geomrelu count model.npz --definition all
     """
+    definitions = _definitions(definition)
     p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
-    counts = {
-        "regions": p.n_regions,
-        "linear_regions": p.n_linear_regions,
-        "affine_pieces": p.n_affine_pieces,
-        "vertices": p.n_vertices,
-        "edges": p.n_edges,
-    }
+    counts: dict[str, Any]
+    if definitions:
+        counts = {name: p.count(name) for name in definitions}
+    else:
+        counts = {
+            "regions": p.n_regions,
+            "linear_regions": p.n_linear_regions,
+            "affine_pieces": p.n_affine_pieces,
+            "vertices": p.n_vertices,
+            "edges": p.n_edges,
+        }
     if json:
-        print_json({**facts, **counts})
+        print_json({**facts, **{name: _count_fact(value) for name, value in counts.items()}})
     else:
         print_table(_title(model, p), {name.replace("_", " "): value for name, value in counts.items()})
 
 
 @app.command()
-@guarded
 def plot(
     model: Model,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Figure to write: .svg, .png or .pdf.")],
@@ -145,7 +171,6 @@ def plot(
 
 
 @app.command()
-@guarded
 def check(
     model: Model,
     n: Annotated[int, typer.Option("--n", min=2, max=20_000, help="Grid points along each axis.")] = 101,
@@ -188,7 +213,6 @@ def check(
 
 
 @app.command()
-@guarded
 def partition(
     model: Model,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="File to write: .npz or .geojson.")],
@@ -217,11 +241,14 @@ def partition(
 
 
 @app.command()
-@guarded
 def xor(
     width: Annotated[int | None, typer.Option("--width", min=1, help="Hidden neurons of both networks [20].")] = None,
-    seed_a: Annotated[int | None, typer.Option("--seed-a", min=0, help="Seed of the first network.")] = None,
-    seed_b: Annotated[int | None, typer.Option("--seed-b", min=0, help="Seed of the second network.")] = None,
+    seed_a: Annotated[
+        int | None, typer.Option("--seed-a", min=0, max=_LAST_SEED, help="Seed of the first network.")
+    ] = None,
+    seed_b: Annotated[
+        int | None, typer.Option("--seed-b", min=0, max=_LAST_SEED, help="Seed of the second network.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for figures and report.")] = Path("xor"),
     all_widths: Annotated[
         bool, typer.Option("--all", help="Widths 2, 20 and 100, similar and dissimilar pairs, one report.")
@@ -240,18 +267,22 @@ def xor(
     """
     if all_widths and not (width is seed_a is seed_b is None):
         raise InputError("xor: --all runs widths 2, 20 and 100 with their own seeds; leave --width and seeds out")
-    _make_directory(out)
+    if (seed_a is None) != (seed_b is None):
+        given, missing = ("--seed-a", "--seed-b") if seed_b is None else ("--seed-b", "--seed-a")
+        raise InputError(f"xor: got {given} without {missing}; give both seeds, or neither for the default pairs")
     from geomrelu.experiments import xor as study
 
     with shown_progress() as progress:
         if all_widths:
             result = study.run_all(out, progress=progress)
         else:
-            result = study.run_study(width or 20, seed_a=seed_a, seed_b=seed_b, out=out, progress=progress)
+            result = study.run_study(
+                20 if width is None else width, seed_a=seed_a, seed_b=seed_b, out=out, progress=progress
+            )
     if json:
         print_json(result.to_dict())
         return
-    print_tables(result.markdown())
+    typer.echo(result.table())
     typer.echo(f"report and figures: {out}")
 
 
@@ -302,8 +333,27 @@ def _partition(model: Path, domain: Domain, allow_joblib: bool) -> tuple[PlanarC
 
     network = read_model(model, allow_joblib=allow_joblib)
     with shown_progress() as progress:
-        p = gr.partition(network, domain, progress=progress)
+        try:
+            p = gr.partition(network, domain, progress=progress)
+        except InputDimensionError as error:
+            raise InputDimensionError(f"{model}: {error}") from error
     return p, {"model": str(model), "network": _network_facts(network), "domain": domain.vertices.tolist()}
+
+
+def _definitions(name: str | None) -> tuple[str, ...]:
+    """The definitions to count by, none if there is no `name`: asked before the work starts."""
+    from geomrelu.analysis.definitions import DEFINITIONS
+
+    if name is None:
+        return ()
+    if name != "all" and name not in DEFINITIONS:
+        raise InputError(f"--definition: got {name!r}; expected one of {', '.join(DEFINITIONS)}, or all")
+    return tuple(DEFINITIONS) if name == "all" else (name,)
+
+
+def _count_fact(value: Any) -> Any:
+    """A count for JSON: a number, or its bounds by name."""
+    return value if isinstance(value, int) else value._asdict()
 
 
 def _network_facts(network: Network) -> dict[str, Any]:
@@ -328,17 +378,6 @@ def _checked_output(out: Path, suffixes: tuple[str, ...]) -> str:
         raise OutputPathError(f"cannot write {out}: unknown suffix {suffix!r}; expected {' or '.join(suffixes)}")
     check_output_path(out)
     return suffix
-
-
-def _make_directory(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputPathError(
-            f"cannot make the directory {out}: {error.strerror or error}; choose another with --out"
-        ) from error
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise OutputPathError(f"cannot write in {out}: no permission; choose another directory with --out")
 
 
 def _report_written(out: Path, p: PlanarComplex, facts: dict[str, Any], json: bool) -> None:

@@ -2,59 +2,76 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperGroup
 
 from geomrelu.errors import GeomReluError, InvariantError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["guarded", "print_json", "print_table", "print_tables", "shown_progress"]
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+__all__ = ["Commands", "print_json", "print_table", "shown_progress"]
 
 FAILED, BAD_INPUT, INTERNAL, INTERRUPTED = 1, 2, 3, 130
 _PATIENCE = 0.7  # seconds of work before a progress bar appears
 
 
-def guarded(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """The command with its errors as one line on stderr and an exit status, never a traceback."""
+class Commands(TyperGroup):
+    """A group of commands whose errors are one line on stderr and an exit status, never a traceback."""
 
-    @functools.wraps(command)
-    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        try:
-            return command(*args, **kwargs)
-        except KeyboardInterrupt:
-            raise _stop("interrupted", INTERRUPTED) from None
-        except InvariantError as error:
-            raise _stop(f"error: {error}", FAILED) from None
-        except GeomReluError as error:
-            raise _stop(f"error: {error}", BAD_INPUT) from None
-        except MemoryError:
-            raise _stop("error: not enough memory; take a smaller domain or network", BAD_INPUT) from None
-        except BrokenPipeError:
-            # The reader of our output (head, say) has gone: what is left to write is of no use to anyone.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
-        except (typer.Exit, typer.Abort):
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the arguments."""
+        with _reported():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        with _reported():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _stop("interrupted", INTERRUPTED) from None
+    except InvariantError as error:
+        raise _stop(f"error: {error}", FAILED) from None
+    except GeomReluError as error:
+        raise _stop(f"error: {error}", BAD_INPUT) from None
+    except MemoryError:
+        raise _stop("error: not enough memory; take a smaller domain or network", BAD_INPUT) from None
+    except BrokenPipeError:
+        # The reader of our output (head, say) has gone: what is left to write is of no use to anyone.
+        _discard_stdout()
+        raise typer.Exit(0) from None
+    except Exception as error:
+        if isinstance(error, typer.Abort) or hasattr(error, "exit_code"):
+            raise  # typer's own: usage errors and exits
+        if isinstance(error, OSError) and error.filename is None:
+            # Not of a file that was to be opened: of a stream that is open, and files' errors have their own type.
+            _discard_stdout()
+            line = f"error: cannot write to standard output: {error.strerror or error}; redirect it elsewhere"
+            raise _stop(line, BAD_INPUT) from None
+        if os.environ.get("GEOMRELU_DEBUG"):
             raise
-        except Exception as error:
-            if os.environ.get("GEOMRELU_DEBUG"):
-                raise
-            message = f"internal error: {type(error).__name__}: {error}; this is a bug, please report it"
-            raise _stop(f"{message} (GEOMRELU_DEBUG=1 shows where)", INTERNAL) from None
+        message = f"internal error: {type(error).__name__}: {error}; this is a bug, please report it"
+        raise _stop(f"{message} (GEOMRELU_DEBUG=1 shows where)", INTERNAL) from None
 
-    return run
+
+def _discard_stdout() -> None:
+    """Send what is still buffered nowhere: at exit Python would try again, and complain."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(line: str, status: int) -> typer.Exit:
@@ -90,26 +107,6 @@ def print_table(title: str, rows: Mapping[str, Any]) -> None:
     for name, value in rows.items():
         table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
     Console().print(table)
-
-
-def print_tables(markdown: str) -> None:
-    """The tables of a Markdown report with their headings; formulas and pictures are for its file."""
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    kept: list[str] = []
-    heading = ""
-    for line in markdown.splitlines():
-        if line.startswith("#"):
-            heading = line
-        elif line.startswith("|"):
-            if heading:
-                kept += ["", heading, ""]
-                heading = ""
-            kept.append(line)
-    console = Console()
-    # A file or a pipe has no width: a report's tables need more than the 80 columns that are assumed.
-    Console(width=None if console.is_terminal else 160).print(Markdown("\n".join(kept)))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +90,7 @@ def animate(
 
     target = check_output_path(path)
     frames = [_Frame.of(snapshot) for snapshot in history.snapshots]
-    norm = value_norm(*(frame.heights for frame in frames))
+    norm = _scale(frames)
     figure = new_figure(10.0, 4.9)
     figure.set_layout_engine("none")  # the same places in every frame, and half the time
     stage = _Stage.on(figure, norm)
@@ -110,8 +111,13 @@ def plot_snapshot(snapshot: Snapshot) -> Figure:
     frame = _Frame.of(snapshot)
     figure = new_figure(10.0, 4.9)
     figure.set_layout_engine("none")
-    _Stage.on(figure, value_norm(frame.heights)).show(frame)
+    _Stage.on(figure, _scale([frame])).show(frame)
     return figure
+
+
+def _scale(frames: Sequence[_Frame]) -> Normalize:
+    """Heights and colours of all frames: the last one's range and the targets, so that an overshoot does not set it."""
+    return value_norm(frames[-1].heights, np.array([-1.0, 1.0]))
 
 
 def _pixels(figure: Figure, dpi: int) -> npt.NDArray[np.uint8]:
@@ -156,8 +162,12 @@ class _Stage:
             artist.remove()
         snapshot, cells, heights = frame.snapshot, frame.cells, frame.heights
         self.figure.suptitle(
-            f"Epoch {snapshot.epoch}: {len(cells)} regions, loss {snapshot.loss:.3f}, accuracy {snapshot.accuracy:.0%}"
+            f"Epoch {snapshot.epoch}: {len(cells)} regions, loss {snapshot.loss:.1e}, accuracy {snapshot.accuracy:.0%}"
         )
+        low, high = float(self.norm.vmin or 0.0), float(self.norm.vmax or 0.0)
+        shown = np.clip(heights, low, high)
+        cut = "" if np.array_equal(shown, heights) else f", cut off at {low:.2g} and {high:.2g}".replace("-", "−")
+        self.space.set_title(f"Surface{cut}")
         positive = positive_part(cells, heights).without_empty()
         colours = relief(frame.maps, centre_values(cells, heights), self.norm)
         self.drawn = [
@@ -165,5 +175,5 @@ class _Stage:
             draw_cells(self.flat, positive, POSITIVE, edge="face", edge_width=0.2),
             draw_cells(self.flat, cells, "none", edge_width=line_width(len(cells), 0.9)),
             draw_segments(self.flat, zero_segments(cells, heights), "black", 2.2),
-            draw_surface(self.space, cells, heights, colours),
+            draw_surface(self.space, cells, shown, colours),
         ]

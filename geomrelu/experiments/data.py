@@ -101,6 +101,7 @@ def plot_parity_3d() -> Figure:
         )
     for ax in (left, right):
         ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), zlim=(-1.2, 1.2), xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+        ax.view_init(elev=24, azim=-66)
         ax.set_zticks([-1, 0, 1])
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure

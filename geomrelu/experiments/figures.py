@@ -43,6 +43,8 @@ _MARGIN = 0.4
 
 def plot_regions(pair: Pair) -> Figure:
     """Both networks' exact regions coloured by value, and their common refinement coloured by the decisions."""
+    from matplotlib import colormaps
+
     figure = new_figure(13.0, 5.2)
     positions = figure.add_gridspec(1, 3)
     norm = _norm(pair)
@@ -50,7 +52,7 @@ def plot_regions(pair: Pair) -> Figure:
         p, cells = regions.partition, regions.cells
         ax = flat_axes(figure, positions[k], f"Network {k + 1} (seed {regions.history.seed}): {p.n_regions} regions")
         heights = corner_values(cells, regions.maps)
-        draw_cells(ax, cells, relief(regions.maps, centre_values(cells, heights), norm))
+        draw_cells(ax, cells, colormaps[COLOURMAP](norm(centre_values(cells, heights))))
         draw_segments(ax, zero_segments(cells, heights), "black", 2.2, label="$f = 0$" if k == 0 else None)
         scatter_targets(ax, *parity_data(2), labels=k == 0)
     _height_bar(figure, norm, shrink=0.8)
@@ -89,6 +91,10 @@ def plot_parameters_2d(pair: Pair) -> Figure:
         ax.set(xlabel=r"$\partial f / \partial x_1$", ylabel=r"$\partial f / \partial x_2$")
         ax.margins(0.1)
         ax.set_aspect("equal", adjustable="datalim")
+        if k % 3:
+            # One target in a row: one scale for its three fits.
+            ax.sharex(figure.axes[k - k % 3])
+            ax.sharey(figure.axes[k - k % 3])
         ax.set_axisbelow(True)
         ax.grid(color="0.9")
     _map_legend(figure)
@@ -110,7 +116,6 @@ def plot_parameters_3d(pair: Pair) -> Figure:
             axis.set_major_locator(MaxNLocator(4))
         ax.zaxis.set_tick_params(pad=7)
         ax.view_init(elev=24, azim=-58)
-        ax.set_box_aspect(None, zoom=0.84)
     _map_legend(figure)
     return figure
 

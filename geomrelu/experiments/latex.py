@@ -11,12 +11,14 @@ from geomrelu.arrays import FloatArray
 from geomrelu.errors import InputError
 from geomrelu.network import Layer, Network
 
-__all__ = ["Coordinates", "network_latex", "unit_coordinates"]
+__all__ = ["COORDINATES", "Coordinates", "latex_file", "network_latex", "unit_coordinates"]
 
 Coordinates: TypeAlias = Literal["pm1", "unit"]
+COORDINATES: tuple[Coordinates, ...] = ("pm1", "unit")
 
-# amsmath's bmatrix takes ten columns unless told otherwise.
-_DEFAULT_COLUMNS = 10
+# Larger matrices are written in blocks of so many rows and columns, which fit on a page and which amsmath,
+# KaTeX and MathJax all take as they are.
+_MAX_ROWS, _MAX_COLUMNS = 10, 5
 
 
 def unit_coordinates(network: Network) -> Network:
@@ -51,8 +53,9 @@ def network_latex(network: Network, coordinates: Coordinates = "pm1", digits: in
     Returns
     -------
     str
-        An ``aligned`` environment for display maths (amsmath).  With a matrix of more than ten
-        columns, a line that allows so many comes first.
+        An ``aligned`` environment for display maths (amsmath, KaTeX, MathJax).  Matrices of more
+        than 10 rows or 5 columns are written block by block: ``W_1[1:10, 1:2]`` is rows 1 to 10,
+        columns 1 to 2.
 
     Raises
     ------
@@ -74,6 +77,43 @@ def network_latex(network: Network, coordinates: Coordinates = "pm1", digits: in
         raise InputError(f"network_latex: got coordinates={coordinates!r}; expected 'pm1' ([-1, 1]) or 'unit' ([0, 1])")
     if digits is not None and (isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 17):
         raise InputError(f"network_latex: got digits={digits!r}; expected a whole number from 1 to 17, or None")
+    return "\\begin{aligned}\n" + ", \\\\\n".join(_rows(network, coordinates, digits)) + "\n\\end{aligned}"
+
+
+def latex_file(network: Network) -> str:
+    r"""A fragment for ``\input`` (needs amsmath): the network in both coordinates, as displays that pages may break.
+
+    Examples
+    --------
+    >>> print(latex_file(Network([[[1.0, -1.0]]])))
+    % needs \usepackage{amsmath}
+    {\allowdisplaybreaks
+    % in the coordinates of [-1, 1]^2
+    \begin{align*}
+    f(x) &= W_{1}\,x + b_{1}, \qquad x \in [-1, 1]^{2}, \\
+    W_{1} &= \begin{bmatrix} 1 & -1 \end{bmatrix}, \quad
+    b_{1} = \begin{bmatrix} 0 \end{bmatrix}
+    \end{align*}
+    % in the coordinates of [0, 1]^2
+    \begin{align*}
+    f(u) &= W_{1}\,u + b_{1}, \qquad u \in [0, 1]^{2}, \quad x = 2u - 1, \\
+    W_{1} &= \begin{bmatrix} 2 & -2 \end{bmatrix}, \quad
+    b_{1} = \begin{bmatrix} 0 \end{bmatrix}
+    \end{align*}
+    }
+    <BLANKLINE>
+    """
+    lines = ["% needs \\usepackage{amsmath}", "{\\allowdisplaybreaks"]
+    for coordinates in COORDINATES:
+        interval = "[0, 1]" if coordinates == "unit" else "[-1, 1]"
+        rows = ", \\\\\n".join(_rows(network, coordinates, 6))
+        where = f"% in the coordinates of {interval}^{network.n_inputs}"
+        lines += [where, "\\begin{align*}", rows, "\\end{align*}"]
+    return "\n".join([*lines, "}", ""])
+
+
+def _rows(network: Network, coordinates: Coordinates, digits: int | None) -> list[str]:
+    """The lines of the display, without the commas between them."""
     unit = coordinates == "unit"
     shown = unit_coordinates(network) if unit else network
     variable, interval = ("u", "[0, 1]") if unit else ("x", "[-1, 1]")
@@ -83,11 +123,27 @@ def network_latex(network: Network, coordinates: Coordinates = "pm1", digits: in
         rows[0] += ", \\quad x = 2u - 1"
     rows += _passing_notes(shown)
     for k, layer in enumerate(shown.layers, start=1):
-        weight, bias = _bmatrix(layer.weight, digits), _bmatrix(layer.bias[:, None], digits)
-        rows.append(f"W_{{{k}}} &= {weight}, \\quad\nb_{{{k}}} = {bias}")
-    columns = max(layer.n_inputs for layer in shown.layers)
-    room = f"\\setcounter{{MaxMatrixCols}}{{{columns}}}\n" if columns > _DEFAULT_COLUMNS else ""
-    return room + "\\begin{aligned}\n" + ", \\\\\n".join(rows) + "\n\\end{aligned}"
+        weight = _blocks(f"W_{{{k}}}", layer.weight, digits)
+        bias = _blocks(f"b_{{{k}}}", layer.bias[:, None], digits)
+        if len(weight) == len(bias) == 1:
+            rows.append(f"{weight[0]}, \\quad\n{bias[0].replace(' &=', ' =')}")
+        else:
+            rows += weight + bias
+    return rows
+
+
+def _blocks(name: str, matrix: FloatArray, digits: int | None) -> list[str]:
+    """A matrix as equations: one, or one for each block of a large matrix, named by its rows and columns."""
+    n_rows, n_columns = matrix.shape
+    if n_rows <= _MAX_ROWS and n_columns <= _MAX_COLUMNS:
+        return [f"{name} &= {_bmatrix(matrix, digits)}"]
+    equations = []
+    for i in range(0, n_rows, _MAX_ROWS):
+        for j in range(0, n_columns, _MAX_COLUMNS):
+            block = matrix[i : i + _MAX_ROWS, j : j + _MAX_COLUMNS]
+            place = f"{i + 1}{{:}}{i + len(block)}, {j + 1}{{:}}{j + block.shape[1]}"
+            equations.append(f"{name}[{place}] &= {_bmatrix(block, digits)}")
+    return equations
 
 
 def _composition(network: Network, variable: str) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from geomrelu.experiments.handmade import hand_made_network, map_text
-from geomrelu.experiments.latex import network_latex
-from geomrelu.experiments.pairs import DECIMALS, GRID, TOLERANCE, Pair, Regions
+from geomrelu.experiments.latex import COORDINATES, network_latex
+from geomrelu.experiments.pairs import DECIMALS, DIRECTIONS, GRID, TOLERANCE, Pair, Regions
 from geomrelu.experiments.regression import map_rows
-from geomrelu.experiments.training import TrainingHistory
+from geomrelu.network import Network
 
 __all__ = ["ORIGINAL_COUNTS", "FigureFile", "StudyResult", "network_stem"]
 
@@ -50,11 +50,14 @@ class StudyResult:
     figures : tuple of FigureFile
         Empty if no output directory was given.
     out : Path or None
+    files : tuple of str
+        Every file below `out` but the reports.
     """
 
     pairs: tuple[Pair, ...]
     figures: tuple[FigureFile, ...]
     out: Path | None
+    files: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Every count, score and figure as plain JSON values."""
@@ -70,30 +73,30 @@ class StudyResult:
                 {**pair.to_dict(), "figures": [f.path for f in self.figures if f.pair == index]}
                 for index, pair in enumerate(self.pairs)
             ],
-            "figures": [{"path": f.path, "alt": f.alt} for f in self.figures],
+            # Two pairs may share a network and so a picture: named once.
+            "figures": [{"path": f.path, "alt": f.alt} for f in {f.path: f for f in self.figures}.values()],
+            "files": list(self.files),
         }
 
     def table(self) -> str:
-        """The main counts and scores as plain text, one line a pair."""
-        header = ["width", "pair", "seeds", "exact regions", "sampled maps", "cells", "agree", "R2 1->2", "R2 2->1"]
-        rows = [header]
+        """The main counts and scores as plain text of at most 80 columns."""
+        networks = [["width", "pair", "network", "seed", "loss", "regions", "sampled maps"]]
+        scores = [["width", "pair", "cells", "agree", "predicts", "exact", "sampled", "4 corners"]]
         for pair in self.pairs:
-            one, two = pair.first, pair.second
-            rows.append(
-                [
-                    str(pair.width),
-                    pair.kind,
-                    f"{one.history.seed} / {two.history.seed}",
-                    f"{one.partition.n_regions} / {two.partition.n_regions}",
-                    f"{one.samples.n_maps} / {two.samples.n_maps}",
-                    str(pair.refinement.n_regions),
-                    f"{pair.agreement:.1%}",
-                    *(f"{pair.regressions[direction, 'exact'].score:.4f}" for direction in ("1->2", "2->1")),
-                ]
-            )
-        widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+            for k, regions in enumerate((pair.first, pair.second), start=1):
+                history, p = regions.history, regions.partition
+                facts = (pair.width, pair.kind, k, history.seed, f"{history.loss:.2e}", p.n_regions)
+                networks.append([str(fact) for fact in (*facts, regions.samples.n_maps)])
+            for direction in DIRECTIONS:
+                found = [_short(pair.regressions[direction, way].score) for way in ("exact", "sampled", "corners")]
+                cells, agree = str(pair.refinement.n_regions), f"{pair.agreement:.1%}"
+                scores.append([str(pair.width), pair.kind, cells, agree, direction, *found])
+        heads = (
+            "Regions of the networks, exact and sampled",
+            "R2 of predicting one network's maps from the other's, each way on its own rows",
+        )
+        blocks = zip(heads, (networks, scores), strict=True)
+        return "\n\n".join(f"{head}\n\n{_plain_table(rows)}" for head, rows in blocks)
 
     def markdown(self) -> str:
         """The report, with links to the figures relative to the output directory."""
@@ -112,8 +115,7 @@ class StudyResult:
             f"$f(x) = 2\\,\\mathrm{{relu}}(x_1 + x_2 + 1) - 4\\,\\mathrm{{relu}}(x_1 + x_2) - 1$ has exactly "
             f"{found['exact_regions']} regions, with the maps {maps}.",
             self._links(None),
-            "In the coordinates of $[-1, 1]^2$ and of $[0, 1]^2$:",
-            *_structures(hand_made_network()),
+            *self._structures("Its structure", "hand-made", hand_made_network()),
         ]
         return "\n\n".join(block for block in blocks if block)
 
@@ -164,17 +166,22 @@ class StudyResult:
 
     def _structure(self, regions: Regions) -> list[str]:
         history = regions.history
-        if history.width <= _INLINE_WIDTH:
-            return [f"Structure of the network from seed {history.seed}:", *_structures(history.network)]
-        if self.out is None:
-            return []
-        name = f"latex/{network_stem(history)}.tex"
-        return [f"Structure of the network from seed {history.seed}, in both coordinates: [{name}]({name})"]
+        stem = network_stem(history.width, history.seed)
+        return self._structures(f"Structure of the network from seed {history.seed}", stem, history.network)
+
+    def _structures(self, title: str, stem: str, network: Network) -> list[str]:
+        """A network written out if it is small, with a link to the file that holds it in any case."""
+        name = f"latex/{stem}.tex"
+        link = f" ([{name}]({name}))" if name in self.files else ""
+        if max(network.widths, default=0) <= _INLINE_WIDTH:
+            displays = (f"$$\n{network_latex(network, coordinates)}\n$$" for coordinates in COORDINATES)
+            return [f"{title}, in the coordinates of $[-1, 1]^2$ and of $[0, 1]^2${link}:", *displays]
+        return [f"{title}, in both coordinates{link}."] if link else []
 
 
-def network_stem(history: TrainingHistory) -> str:
+def network_stem(width: int, seed: int) -> str:
     """Name of a network's files."""
-    return f"width-{history.width}-seed-{history.seed}"
+    return f"width-{width}-seed-{seed}"
 
 
 def _introduction() -> str:
@@ -210,10 +217,24 @@ def _hand_made() -> dict[str, Any]:
     }
 
 
-def _structures(network: Any) -> list[str]:
-    return [f"$$\n{network_latex(network, 'pm1')}\n$$", f"$$\n{network_latex(network, 'unit')}\n$$"]
-
-
 def _markdown_table(head: list[str], rows: list[list[Any]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _plain_table(rows: list[list[str]]) -> str:
+    """Columns two blanks apart, the first row as the head; numbers to the right."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    numeric = [all(row[k][:1] in "-.0123456789" and "->" not in row[k] for row in rows[1:]) for k in range(len(widths))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _short(score: float) -> str:
+    return f"{score:.4f}" if abs(score) < 1000 else f"{score:.3g}"

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from geomrelu.errors import InputError, OutputPathError
+from geomrelu.errors import InputError
 from geomrelu.experiments import figures
 from geomrelu.experiments.animation import animate
 from geomrelu.experiments.data import plot_parity_2d, plot_parity_3d
 from geomrelu.experiments.drawing import save_figure
 from geomrelu.experiments.handmade import hand_made_network, plot_hand_made
-from geomrelu.experiments.latex import network_latex
+from geomrelu.experiments.latex import latex_file
 from geomrelu.experiments.pairs import DEFAULT_SEEDS, Pair, compare, find_pair
 from geomrelu.experiments.report import FigureFile, StudyResult, network_stem
-from geomrelu.experiments.training import Progress, TrainingHistory, train
-from geomrelu.files import atomic_path
+from geomrelu.experiments.training import Progress, TrainingHistory, check_seed, check_width, train
+from geomrelu.files import atomic_path, check_output_directory, staged_directory
 from geomrelu.network import Network
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ _PAIR_PICTURES: tuple[tuple[str, Callable[[Pair], Figure], str], ...] = (
     ("wireframes", figures.plot_wireframes, "Wireframes of network 1, 1 → 2, 2 → 1 and network 2"),
 )
 
+_REPORTS = ("report.json", "report.md")
+_TASK_FILES = (*(f"figures/{name}.png" for name, _, _ in _TASK_PICTURES), "latex/hand-made.tex")
+#: What a study leaves below its directory: nothing else is ever removed from there.
+_OWN_FILE = re.compile(r"figures/[\w-]+\.(png|gif)|latex/[\w-]+\.tex")
+
+_PlannedPair: TypeAlias = tuple[int, str, int, int]  # width, kind and the two seeds
+
 
 def run_study(
     width: int,
@@ -61,7 +69,9 @@ def run_study(
         known ones at the widths 2, 20 and 100, else those that `find_pair` finds.
     out : path-like, optional
         Directory for ``report.md``, ``report.json``, ``figures/`` and ``latex/``; made if it
-        is missing.  None writes nothing and draws nothing.
+        is missing.  All files appear together at the end, or none if the study fails; files
+        of an earlier study there that this one does not have are removed.  None writes
+        nothing and draws nothing.
     progress : callable, optional
         Called with a message and the share of the work that is done.
 
@@ -89,7 +99,7 @@ def run_study(
         given, missing = ("seed_a", "seed_b") if seed_b is None else ("seed_b", "seed_a")
         raise InputError(f"run_study: got {given} without {missing}; give both seeds, or neither for the default pairs")
     if seed_a is not None and seed_b is not None:
-        return _run([width], {width: [("given", seed_a, seed_b)]}, out, progress)
+        return _run([width], {width: [("given", check_seed(seed_a), check_seed(seed_b))]}, out, progress)
     return _run([width], {}, out, progress)
 
 
@@ -132,31 +142,67 @@ def _run(
     out: str | os.PathLike[str] | None,
     progress: Progress | None,
 ) -> StudyResult:
-    # Before any work: a directory that cannot be written to should not cost a minute of training.
-    folder = None if out is None else _output_folder(out)
-    pairs_per_width = [len(given.get(width, (1, 2))) for width in widths]
-    steps_per_pair = 3 if folder is None else 3 + len(_PAIR_PICTURES) + 2
-    steps = _Steps(progress, sum(pairs_per_width) * steps_per_pair + (0 if folder is None else len(_TASK_PICTURES)))
-    writer = None if folder is None else _Writer(folder, steps)
-    if writer is not None:
-        writer.task()
-    pairs: list[Pair] = []
-    trained: dict[tuple[int, int], TrainingHistory] = {}
+    # Before any work: what cannot end well should not cost a minute of training.
     for width in widths:
-        for kind, a, b in given.get(width) or _default_pairs(width, steps.within):
-            for seed in (a, b):
-                steps(f"width {width}: training from seed {seed}")
-                if (width, seed) not in trained:
-                    trained[width, seed] = train(width, seed, progress=steps.within)
-            steps(f"width {width}: regions and regressions of seeds {a} and {b}")
-            pairs.append(compare(trained[width, a], trained[width, b], kind))
-            if writer is not None:
-                writer.pair(pairs[-1])
-    result = StudyResult(tuple(pairs), tuple(writer.files) if writer else (), folder)
-    if writer is not None:
-        writer.report(result)
+        check_width(width)
+    if out is not None:
+        check_output_directory(out, [*_REPORTS, *_TASK_FILES])
+    pairs_per_width = [len(given.get(width, (1, 2))) for width in widths]
+    steps_per_pair = 3 if out is None else 3 + len(_PAIR_PICTURES) + 2
+    steps = _Steps(progress, sum(pairs_per_width) * steps_per_pair + (0 if out is None else len(_TASK_PICTURES)))
+    plan = [(width, *pair) for width in widths for pair in given.get(width) or _default_pairs(width, steps.within)]
+    if out is None:
+        result = StudyResult(tuple(_compared(plan, steps)), (), None)
+    else:
+        result = _written(plan, Path(out), steps)
     steps.finish()
     return result
+
+
+def _compared(plan: Sequence[_PlannedPair], steps: _Steps) -> Iterator[Pair]:
+    """Train and compare pair after pair; networks that pairs share are trained once."""
+    trained: dict[tuple[int, int], TrainingHistory] = {}
+    for width, kind, a, b in plan:
+        for seed in (a, b):
+            steps(f"width {width}: training from seed {seed}")
+            if (width, seed) not in trained:
+                trained[width, seed] = train(width, seed, progress=steps.within)
+        steps(f"width {width}: regions and regressions of seeds {a} and {b}")
+        yield compare(trained[width, a], trained[width, b], kind)
+
+
+def _written(plan: Sequence[_PlannedPair], folder: Path, steps: _Steps) -> StudyResult:
+    """The study with its figures and reports in `folder`: all of them or, if anything fails, none."""
+    check_output_directory(folder, [*_REPORTS, *_TASK_FILES, *_pair_files(plan)])
+    stale = _files_of_last_run(folder)
+    with staged_directory(folder) as stage:
+        writer = _Writer(stage, steps)
+        writer.task()
+        pairs = []
+        for pair in _compared(plan, steps):
+            writer.pair(pair)
+            pairs.append(pair)
+        result = StudyResult(tuple(pairs), tuple(writer.figures), folder, tuple(writer.files))
+        writer.report(result)
+    for name in stale - set(result.files):
+        (folder / name).unlink(missing_ok=True)
+    return result
+
+
+def _pair_files(plan: Sequence[_PlannedPair]) -> list[str]:
+    names = [f"figures/width-{width}-{kind}-{name}.png" for width, kind, _, _ in plan for name, _, _ in _PAIR_PICTURES]
+    stems = [network_stem(width, seed) for width, _, *seeds in plan for seed in seeds]
+    return names + [f"figures/{stem}-training.gif" for stem in stems] + [f"latex/{stem}.tex" for stem in stems]
+
+
+def _files_of_last_run(folder: Path) -> set[str]:
+    """Figures and structures that the report in `folder`, if it is a study's, says were written with it."""
+    try:
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        names = report["files"] if report["study"] == "xor" else []
+        return {name for name in names if _OWN_FILE.fullmatch(name) and (folder / name).is_file()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _default_pairs(width: int, progress: Progress) -> list[tuple[str, int, int]]:
@@ -166,31 +212,18 @@ def _default_pairs(width: int, progress: Progress) -> list[tuple[str, int, int]]
     return [("similar", *similar), ("dissimilar", *dissimilar)]
 
 
-def _output_folder(out: str | os.PathLike[str]) -> Path:
-    """The output directory with its two subdirectories, made if missing and tried."""
-    folder = Path(out)
-    try:
-        for part in (folder, folder / "figures", folder / "latex"):
-            part.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise OutputPathError(f"output directory {folder}: {error.filename} is a file; choose another path") from error
-    except OSError as error:
-        raise OutputPathError(
-            f"output directory {folder}: cannot be made ({error.strerror or error}); choose a path that can be written"
-        ) from error
-    for part in (folder, folder / "figures", folder / "latex"):
-        if not os.access(part, os.W_OK | os.X_OK):
-            raise OutputPathError(f"output directory {part}: no permission to write there; choose another path")
-    return folder
-
-
 @dataclass
 class _Writer:
     """Draws and writes what a study leaves behind, and remembers it for the report."""
 
     folder: Path
     steps: _Steps
-    files: list[FigureFile] = field(default_factory=list)
+    figures: list[FigureFile] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for part in ("figures", "latex"):
+            (self.folder / part).mkdir()
 
     def task(self) -> None:
         """Pictures of the task and of the hand-made network, and its structure."""
@@ -201,7 +234,7 @@ class _Writer:
 
     def pair(self, pair: Pair) -> None:
         """Pictures, animations and structures of a pair."""
-        index = len({file.pair for file in self.files if file.pair is not None})
+        index = len({figure.pair for figure in self.figures if figure.pair is not None})
         stem = f"width-{pair.width}-{pair.kind}"
         for name, plot, alt in _PAIR_PICTURES:
             self.steps(f"width {pair.width}, {pair.kind} pair: drawing {name}")
@@ -210,7 +243,7 @@ class _Writer:
             history = regions.history
             self.steps(f"width {pair.width}: animation of seed {history.seed}")
             self._animation(history, index)
-            self._latex(network_stem(history), history.network)
+            self._latex(network_stem(history.width, history.seed), history.network)
 
     def report(self, result: StudyResult) -> None:
         """``report.json`` and, last of all, ``report.md``."""
@@ -221,23 +254,25 @@ class _Writer:
             self._text(self.folder / name, text)
 
     def _picture(self, name: str, figure: Figure, alt: str, pair: int | None) -> None:
-        save_figure(figure, self.folder / "figures" / f"{name}.png")
-        self.files.append(FigureFile(f"figures/{name}.png", alt, pair))
+        path = f"figures/{name}.png"
+        save_figure(figure, self.folder / path)
+        self.figures.append(FigureFile(path, alt, pair))
+        self.files.append(path)
 
     def _animation(self, history: TrainingHistory, pair: int) -> None:
-        name = f"figures/{network_stem(history)}-training.gif"
+        path = f"figures/{network_stem(history.width, history.seed)}-training.gif"
         # Two pairs may share a network: one animation for both.
-        if name not in {file.path for file in self.files}:
-            animate(history, self.folder / name, progress=self.steps.within)
+        if path not in self.files:
+            animate(history, self.folder / path, progress=self.steps.within)
+            self.files.append(path)
         alt = f"Training from seed {history.seed} (width {history.width}): decision regions and surface, epoch by epoch"
-        self.files.append(FigureFile(name, alt, pair))
+        self.figures.append(FigureFile(path, alt, pair))
 
     def _latex(self, stem: str, network: Network) -> None:
-        blocks = [
-            f"% [-1, 1] coordinates; display maths, amsmath\n{network_latex(network, 'pm1')}\n",
-            f"% [0, 1] coordinates\n{network_latex(network, 'unit')}\n",
-        ]
-        self._text(self.folder / "latex" / f"{stem}.tex", "\n".join(blocks))
+        path = f"latex/{stem}.tex"
+        if path not in self.files:
+            self._text(self.folder / path, latex_file(network))
+            self.files.append(path)
 
     def _text(self, path: Path, text: str) -> None:
         with atomic_path(path) as temporary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import secrets
 from collections.abc import Callable
@@ -18,7 +19,16 @@ from geomrelu.network import Network
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["EPOCHS", "LEARNING_RATE", "Progress", "Snapshot", "TrainingHistory", "train"]
+__all__ = [
+    "EPOCHS",
+    "LEARNING_RATE",
+    "Progress",
+    "Snapshot",
+    "TrainingHistory",
+    "check_seed",
+    "check_width",
+    "train",
+]
 
 Progress: TypeAlias = Callable[[str, float], None]
 
@@ -92,7 +102,7 @@ def train(
     Parameters
     ----------
     width : int
-        Hidden neurons, at least 1 (a single one can never succeed).
+        Hidden neurons, at least 2: a single one can never succeed.
     seed : int, optional
         0 to 2^63 - 1.  None draws one; it is in the result, so that the run can be repeated.
     max_attempts : int
@@ -115,36 +125,44 @@ def train(
     >>> history.accuracy, len(history.snapshots), history.network
     (1.0, 11, Network(2-8-1, 8 neurons))
     """
-    width, max_attempts = _positive(width, "width"), _positive(max_attempts, "max_attempts")
+    width, max_attempts = check_width(width), _positive(max_attempts, "max_attempts")
     record_every = _positive(record_every, "record_every")
-    seed = secrets.randbits(32) if seed is None else _seed(seed)
+    seed = secrets.randbits(32) if seed is None else check_seed(seed)
     import torch
 
     best = 0.0
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(seed)
         for attempt in range(1, max_attempts + 1):
             if progress is not None:
                 progress(f"training width {width}, seed {seed}: attempt {attempt}", (attempt - 1) / max_attempts)
-            model = torch.nn.Sequential(torch.nn.Linear(2, width), torch.nn.ReLU(), torch.nn.Linear(width, 1))
+            model = torch.nn.Sequential(_linear(2, width), torch.nn.ReLU(), _linear(width, 1))
             snapshots, losses = _run(model, record_every)
-            best = max(best, snapshots[-1].accuracy)
-            if snapshots[-1].accuracy >= TARGET_ACCURACY:
+            accuracy = snapshots[-1].accuracy if snapshots else 0.0
+            best = max(best, accuracy)
+            if accuracy >= TARGET_ACCURACY:
                 return TrainingHistory(width, seed, attempt, tuple(snapshots), frozen(np.array(losses)), model)
     raise TrainingError(
         f"training a 2-{width}-1 network on XOR: none of {max_attempts} attempts from seed {seed} reached accuracy "
-        f"{TARGET_ACCURACY}; the best reached {best:g}.  Allow more attempts (max_attempts), or take another seed or "
-        "a larger width"
+        f"{TARGET_ACCURACY}; the best reached {best:g}.  Take another seed or another width "
+        "(from Python also: more attempts, max_attempts)"
     )
 
 
+def _linear(inputs: int, outputs: int) -> torch.nn.Linear:
+    """On the CPU in float32, whatever torch's defaults are."""
+    import torch
+
+    return torch.nn.Linear(inputs, outputs, device="cpu", dtype=torch.float32)
+
+
 def _run(model: torch.nn.Sequential, record_every: int) -> tuple[list[Snapshot], list[float]]:
-    """One attempt: train `model` in place; its snapshots and losses."""
+    """One attempt: train `model` in place; its snapshots, none if it diverges, and losses."""
     import torch
 
     points, targets = parity_data(2)
-    x = torch.tensor(points, dtype=torch.float32)
-    y = torch.tensor(targets, dtype=torch.float32)[:, None]
+    x = torch.tensor(points, dtype=torch.float32, device="cpu")
+    y = torch.tensor(targets, dtype=torch.float32, device="cpu")[:, None]
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     snapshots: list[Snapshot] = []
     losses: list[float] = []
@@ -152,6 +170,8 @@ def _run(model: torch.nn.Sequential, record_every: int) -> tuple[list[Snapshot],
         output = model(x)
         loss = torch.nn.functional.mse_loss(output, y)
         losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            return [], losses
         if epoch % record_every == 0 or epoch == EPOCHS:
             accuracy = float(((output > 0) == (y > 0)).float().mean())
             snapshots.append(Snapshot(epoch, _network(model), losses[-1], accuracy))
@@ -167,6 +187,17 @@ def _network(model: torch.nn.Sequential) -> Network:
     return Network(parameters[0::2], parameters[1::2])
 
 
+def check_width(value: Any) -> int:
+    """`value` as a number of hidden neurons that can learn XOR."""
+    width = _positive(value, "width")
+    if width == 1:
+        raise InputError(
+            "train: got width=1; expected 2 or more.  A 2-1-1 network is monotone along one direction, so the points "
+            "where it is positive are a half-plane, and no half-plane separates XOR: it can never be learned"
+        )
+    return width
+
+
 def _positive(value: Any, what: str) -> int:
     number = _whole(value, what, "1 or more")
     if number < 1:
@@ -174,7 +205,8 @@ def _positive(value: Any, what: str) -> int:
     return number
 
 
-def _seed(value: Any) -> int:
+def check_seed(value: Any) -> int:
+    """`value` as a seed, 0 to 2^63 - 1."""
     number = _whole(value, "seed", "0 or more")
     if not 0 <= number < 2**63:
         raise InputError(f"train: got seed={value!r}; expected a whole number from 0 to 2^63 - 1")

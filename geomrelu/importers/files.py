@@ -4,9 +4,11 @@
 |---|---|
 | ``.npz`` | ``W0``, ``b0``, ``W1``, ``b1``, ...: weights (outputs, inputs) and biases, ReLU between |
 | ``.pt2`` | what ``torch.export.save`` writes (torch 2.8 and later) |
-| ``.safetensors``, ``.pt``, ``.pth`` | a state dict whose Linear layers are read in order, ReLU between |
+| ``.safetensors``, ``.pt``, ``.pth`` | a state dict whose Linear layers are read in order (see below) |
 | ``.skops`` | a scikit-learn MLP saved with skops |
 | ``.joblib``, ``.pkl``, ``.pickle`` | a scikit-learn MLP; only with ``allow_joblib=True``, since it runs code |
+
+A state dict holds no activations: ReLU between Linear layers is assumed.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from geomrelu.errors import FileFormatError, MissingDependencyError, UnsupportedLayerError
+from geomrelu.arrays import real_array
+from geomrelu.errors import FileFormatError, InputError, MissingDependencyError, ShapeError, UnsupportedLayerError
 from geomrelu.importers import as_network
 from geomrelu.importers.kinds import READ
 from geomrelu.network import Network
@@ -38,6 +41,9 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyErr
 
 def read_model(path: str | os.PathLike[str], allow_joblib: bool = False) -> Network:
     """The network in a file; see the module's docstring for the formats.
+
+    A state dict holds no activations: ReLU between Linear layers is assumed.  Of a network
+    with other ones save a ``torch.export`` file (``.pt2``), which holds them.
 
     Parameters
     ----------
@@ -70,6 +76,22 @@ def read_model(path: str | os.PathLike[str], allow_joblib: bool = False) -> Netw
     Network(2-5-1, 5 neurons)
     """
     file = Path(path)
+    try:
+        reader = _reader(file, allow_joblib)
+    except FileFormatError:
+        raise
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise FileFormatError(f"{file}: {error.strerror or error}; check the path") from error
+    try:
+        return reader(file)
+    except InputError as error:
+        if str(error).startswith(f"{file}: "):
+            raise
+        raise type(error)(f"{file}: {error}") from error
+
+
+def _reader(file: Path, allow_joblib: bool) -> Callable[[Path], Network]:
+    """What reads the file, if there is one to be read."""
     if file.is_dir():
         raise FileFormatError(f"{file}: is a directory; expected a model file ({_LIST})")
     if not file.exists():
@@ -88,14 +110,14 @@ def read_model(path: str | os.PathLike[str], allow_joblib: bool = False) -> Netw
             f"{file}: joblib and pickle files run code when they are opened; if you trust this one, allow it "
             "(--allow-joblib, allow_joblib=True), or save the model with skops.io.dump(model, 'model.skops')"
         )
-    return reader(file)
+    return reader
 
 
 def _damaged(file: Path, what: str, error: BaseException) -> FileFormatError:
-    reason = str(error).strip().splitlines()
-    return FileFormatError(
-        f"{file}: not a {what}, or damaged ({reason[0] if reason else type(error).__name__}); save it again"
-    )
+    # A KeyError's text is the missing key, which tells a reader nothing.
+    lines = [] if isinstance(error, KeyError) else str(error).strip().splitlines()
+    reason = f" ({lines[0]})" if lines else ""
+    return FileFormatError(f"{file}: not a {what}, or damaged{reason}; save it again")
 
 
 # ---- .npz
@@ -115,8 +137,9 @@ def _read_npz(file: Path) -> Network:
         raise
     except _DAMAGE as error:
         raise _damaged(file, "readable .npz file of numbers", error) from error
-    depth = len(arrays) // 2
-    return Network([arrays[f"W{k}"] for k in range(depth)], [arrays[f"b{k}"] for k in range(depth)])
+    names = [(f"W{k}", f"b{k}") for k in range(len(arrays) // 2)]
+    weights, biases = ([arrays[pair[k]] for pair in names] for k in (0, 1))
+    return _chained(file, names, weights, biases, "W is (outputs, inputs): transpose those stored the other way")
 
 
 def _check_npz_names(file: Path, names: list[str]) -> None:
@@ -240,22 +263,31 @@ def _state_dict_network(file: Path, tensors: Mapping[str, Any], keys: list[str])
         biases.append(bias)
     if not weights:
         raise FileFormatError(f"{file}: its state dict holds no tensors; save a trained model: {_STATE_DICT}")
-    return _chained(file, [key for key in keys if key.rpartition(".")[2] == "weight"], weights, biases)
+    stems = [key.removesuffix("weight") for key in keys if key.rpartition(".")[2] == "weight"]
+    names = [(f"{stem}weight", f"{stem}bias") for stem in stems]
+    return _chained(file, names, weights, biases, f"expected Linear layers in the order in which they run: {_EXPORT}")
 
 
-def _chained(file: Path, names: list[str], weights: list[Any], biases: list[Any]) -> Network:
-    from geomrelu.arrays import real_array
-    from geomrelu.errors import ShapeError
-
-    for name, after, before, inner in zip(names[1:], weights[1:], names, weights, strict=False):
-        if after.shape[1] != inner.shape[0]:
+def _chained(file: Path, names: list[tuple[str, str]], weights: list[Any], biases: list[Any], advice: str) -> Network:
+    """The network of these arrays; `names` are those of each weight and bias in the file."""
+    checked = []
+    for (weight_name, bias_name), given, bias in zip(names, weights, biases, strict=True):
+        w, b = real_array(given, f"{file}: {weight_name}"), real_array(bias, f"{file}: {bias_name}")
+        if w.ndim != 2 or 0 in w.shape:
+            raise ShapeError(f"{file}: {weight_name} has shape {w.shape}; expected a matrix, not empty; {advice}")
+        if b.shape != w.shape[:1]:
             raise ShapeError(
-                f"{file}: {name} takes {after.shape[1]} inputs but {before}, stored before it, has "
-                f"{inner.shape[0]} outputs; expected Linear layers in the order in which they run: {_EXPORT}"
+                f"{file}: {bias_name} has shape {b.shape}; expected {w.shape[:1]} to fit "
+                f"{weight_name} {w.shape}; {advice}"
             )
-    checked = [real_array(w, f"{file}: {name}") for name, w in zip(names, weights, strict=True)]
-    stems = [name.removesuffix("weight") + "bias" for name in names]
-    return Network(checked, [real_array(b, f"{file}: {name}") for name, b in zip(stems, biases, strict=True)])
+        if checked and w.shape[1] != len(checked[-1][0]):
+            before = names[len(checked) - 1][0]
+            raise ShapeError(
+                f"{file}: {weight_name} takes {w.shape[1]} inputs but {before}, stored before it, has "
+                f"{len(checked[-1][0])} outputs; {advice}"
+            )
+        checked.append((w, b))
+    return Network([w for w, _ in checked], [b for _, b in checked])
 
 
 # ---- scikit-learn

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_PIECEWISE_LINEAR", "PROBABILITIES", "READ", "normalised", "where_called"]
+__all__ = ["ACTIVATIONS", "NOT_PIECEWISE_LINEAR", "PROBABILITIES", "READ", "normalised", "where_called"]
 
 READ = "expected Linear and ReLU layers in one chain (with Flatten, Identity, and Dropout in eval mode)"
 
 # Names of torch modules and functions, normalised.
 _PROBABILITIES = "sigmoid softmax logsoftmax logsigmoid softmin softmax2d"
+_ACTIVATIONS = "tanh gelu silu swish mish elu celu selu softplus softsign tanhshrink hardswish glu"
 _OTHERS = """
-    tanh gelu silu swish mish elu celu selu softplus softsign tanhshrink hardswish glu
     layernorm nativelayernorm groupnorm rmsnorm instancenorm instancenorm1d instancenorm2d instancenorm3d
     localresponsenorm normalize norm
     multiheadattention scaleddotproductattention transformer transformerencoder transformerencoderlayer
@@ -19,7 +19,9 @@ _OTHERS = """
     pow square sqrt rsqrt reciprocal erf erfc prod cumprod
 """
 PROBABILITIES = frozenset(_PROBABILITIES.split())
-NOT_PIECEWISE_LINEAR = PROBABILITIES | frozenset(_OTHERS.split())
+#: What ReLU can stand in for.
+ACTIVATIONS = PROBABILITIES | frozenset(_ACTIVATIONS.split())
+NOT_PIECEWISE_LINEAR = ACTIVATIONS | frozenset(_OTHERS.split())
 
 
 def normalised(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from geomrelu.errors import NotPiecewiseLinearError, UnsupportedLayerError
 from geomrelu.importers.chain import Flow, assemble
-from geomrelu.importers.kinds import NOT_PIECEWISE_LINEAR, PROBABILITIES, READ, normalised
+from geomrelu.importers.kinds import ACTIVATIONS, NOT_PIECEWISE_LINEAR, PROBABILITIES, READ, normalised
 from geomrelu.importers.operations import HANDLERS, Constant
 from geomrelu.network import Network
 
@@ -149,7 +149,7 @@ def _refusal(kind: str, where: str) -> NotPiecewiseLinearError | UnsupportedLaye
     """The error for a kind of layer that has no handler."""
     name = normalised(kind)
     if name in NOT_PIECEWISE_LINEAR:
-        advice = "replace it by ReLU and train again"
+        advice = "replace it by ReLU and train again" if name in ACTIVATIONS else "train a model without it"
         if name in PROBABILITIES:
             advice = "if it only turns the outputs into probabilities, leave it off; else " + advice
         return NotPiecewiseLinearError(f"{where}: not piecewise linear, so it has no linear regions; {READ}; {advice}")

@@ -55,7 +55,7 @@ def distinct_maps(maps: npt.ArrayLike, tol: float = 1e-3) -> DistinctMaps:
     >>> d.representatives.tolist(), d.labels.tolist()
     ([0, 1], [0, 1, 0, 1])
     """
-    rows = real_array(maps, "maps")
+    rows = real_array(maps, "maps", advice="leave out the others")
     tolerance = checked_tolerance(tol)
     if rows.ndim != 2:
         raise ShapeError(f"maps: got shape {rows.shape}, expected (N, k), one map a row")
