@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import geomrelu as gr
-from tests.networks import SQUARE, fold, integer_network, random_network, scaled
+from tests.networks import SQUARE, fold, grid, integer_network, random_network, scaled
 
 NETWORKS = {
     "random float32": random_network((7, 6, 4), 1, np.float32),
@@ -16,6 +16,8 @@ NETWORKS = {
     "bias-free": gr.Network([v.weight for v in random_network((6, 5), 3, np.float32).layers]),
     "ternary": integer_network((6, 5, 4), 4),
     "small integers": integer_network((5, 5), 5, largest=3),
+    "ternary, bias-free": integer_network((6, 6), 6, bias=False),
+    "grid with diagonals": grid(3),
     "fold": fold(3),
 }
 ALL = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
@@ -75,11 +77,14 @@ def test_swapped_inputs(network: gr.Network) -> None:
 
 
 @ALL
-@pytest.mark.parametrize("exponent", [-40, -10, 1, 40])
+@pytest.mark.parametrize("exponent", [-40, -20, -10, 1, 10, 20, 40])
 def test_layers_scaled_by_powers_of_two(network: gr.Network, exponent: int) -> None:
     p = gr.partition(network, SQUARE)
     q = gr.partition(scaled(network, 2.0**exponent), SQUARE)
     assert_same(p, q)
+    order, other = np.argsort(p.patterns.keys()), np.argsort(q.patterns.keys())
+    np.testing.assert_array_equal(p.affine_maps.A[order], q.affine_maps.A[other])
+    np.testing.assert_array_equal(p.affine_maps.b[order], q.affine_maps.b[other])
     np.testing.assert_array_equal(np.sort(p.areas), np.sort(q.areas))
 
 
@@ -93,14 +98,28 @@ def test_scaled_domain(network: gr.Network) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["ternary", "small integers", "fold"])
-@pytest.mark.parametrize("shift", [[0.5, -0.25], [8, 3]], ids=str)
+@pytest.mark.parametrize("name", ["ternary", "ternary, bias-free", "small integers", "grid with diagonals", "fold"])
+@pytest.mark.parametrize("shift", [[0.5, -0.25], [8, 3], [-(2.0**20), 2.0**-10]], ids=str)
 def test_translated_by_a_dyadic_vector(name: str, shift: list[float]) -> None:
     """These networks' biases stay exact under the shift."""
     weights, biases = parts(NETWORKS[name])
     biases[0] = biases[0] - weights[0] @ shift
     moved = gr.partition(gr.Network(weights, biases), gr.Box(np.array([-1, -1]) + shift, np.array([1, 1]) + shift))
     assert_same(gr.partition(NETWORKS[name], SQUARE), moved)
+
+
+@pytest.mark.parametrize("shift", [[0.5, -0.25], [-4, 3]], ids=str)
+def test_a_generic_network_translated(shift: list[float]) -> None:
+    """Weights and biases in 2^-20: exact under the shift, and generic all the same."""
+    found = random_network((8, 5), 9)
+    weights = [np.round(v.weight * 2**20) / 2**20 for v in found.layers]
+    biases = [np.round(v.bias * 2**20) / 2**20 for v in found.layers]
+    p = gr.partition(gr.Network(weights, biases), SQUARE)
+    assert p.report["generic"]
+    moved = [biases[0] - weights[0] @ shift, *biases[1:]]
+    assert_same(
+        p, gr.partition(gr.Network(weights, moved), gr.Box(np.array([-1, -1]) + shift, np.array([1, 1]) + shift))
+    )
 
 
 @ALL
