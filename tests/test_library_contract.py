@@ -301,11 +301,18 @@ def test_reports_of_a_domain_without_float_area() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         text = str(gr.crosscheck(p, points=points))
-        table = gr.refinement(p, sizes=[3])
+        (row,) = gr.refinement(p, sizes=[3]).rows
     assert "regions missed" in text
     assert "of the domain" not in text
-    assert "nan" not in str(table)
+    assert row.share_of_area == 1.0
+
+
+def test_shares_of_an_area_that_rounds_to_zero_are_unknown() -> None:
+    low = 2.0**-499
+    p = gr.partition(gr.Network([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]]]), gr.Box(low, low + 2.0**-545))
+    table = gr.refinement(p, sizes=[3])
     assert "unknown" in str(table)
+    assert "nan" not in str(table)
     assert table.to_dict()["rows"][0]["share_of_area"] is None
 
 

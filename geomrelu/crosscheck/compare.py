@@ -173,7 +173,8 @@ def refinement(
     tolerance = checked_tolerance(tol)
     if isinstance(sizes, str) or not np.iterable(sizes):
         raise InputError(f"sizes: got {sizes!r}, expected a list of grid sizes, such as [11, 51, 101]")
-    area = float(p.areas.sum())
+    areas, _ = p.scaled_areas
+    area = float(areas.sum())
     keys = p.patterns.keys()
     rows = []
     for n in sizes:
@@ -188,7 +189,7 @@ def refinement(
                 n_maps=len(distinct_maps(shown.maps.rows, tolerance).representatives),
                 n_regions_seen=int(seen.sum()),
                 share_of_regions=float(seen.mean()),
-                share_of_area=float(p.areas[seen].sum() / area) if area > 0 else float("nan"),
+                share_of_area=float(areas[seen].sum() / area) if area > 0 else float("nan"),
             )
         )
     return Refinement(tuple(rows), p.n_regions, int(p.n_affine_pieces), tolerance)

@@ -200,14 +200,15 @@ class PlanarComplex(ReadOnly):
         RangeError
             If an area is too large for float64.
         """
-        areas, exponent = self.scaled_areas
-        if exponent:
-            with np.errstate(over="ignore"):
-                areas = np.ldexp(areas, exponent)
-        if np.isinf(areas).any():
-            f = int(np.argmax(np.isinf(areas)))
+        scaled, exponent = self.scaled_areas
+        with np.errstate(over="ignore"):
+            areas = np.ldexp(scaled, exponent)
+        # A damaged partition's vertices may be infinite or NaN: that is for `check` to say.
+        large = np.isfinite(scaled) & ~np.isfinite(areas)
+        if large.any():
+            f = int(np.argmax(large))
             raise RangeError(
-                f"areas: region {f}'s area is about 2^{int(np.log2(self.scaled_areas[0][f])) + exponent}; expected "
+                f"areas: region {f}'s area is about 2^{int(np.log2(scaled[f])) + exponent}; expected "
                 "less than 2^1024, what float64 holds; scale the domain down and the first layer's weights up"
             )
         return frozen(areas)
