@@ -27,6 +27,8 @@ def check_output_path(path: str | os.PathLike[str]) -> Path:
         target = Path(path)
     except TypeError as error:
         raise OutputPathError(f"output path: got {type(path).__name__}; expected a file path") from error
+    if "\0" in str(target):
+        raise OutputPathError(f"output path: got {str(target)!r}, which holds a NUL; choose another path")
     if target.is_dir() or not target.name:
         raise OutputPathError(f"{target} is a directory; expected the path of a file to write")
     folder = target.parent

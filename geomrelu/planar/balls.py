@@ -90,7 +90,8 @@ class BallForms:
         value[:, 2] += bias
         error = magnitude @ (gate * below.error + gamma * np.abs(gated))
         error[:, 2] += gamma * bias_magnitude
-        return Balls(value, error * 1.01 + _TINY)
+        # A partial sum that overflows need not have the value's sign, nor a large bound.
+        return Balls(value, np.where(np.isfinite(value), error * 1.01 + _TINY, np.inf))
 
 
 def border_ball(line: Line) -> Balls:
@@ -121,5 +122,5 @@ def signs_at(lines: Balls, points: Balls) -> IntArray:
     value = products.sum(axis=1)
     size = np.abs(lines.value)
     error = size * points.error + lines.error * (np.abs(points.value) + points.error) + 4 * _ULP * np.abs(products)
-    certain = np.abs(value) > error.sum(axis=1) * 1.01 + _TINY
+    certain = np.isfinite(value) & (np.abs(value) > error.sum(axis=1) * 1.01 + _TINY)
     return np.where(certain, np.sign(value), 0).astype(np.int64)

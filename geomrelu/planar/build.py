@@ -69,7 +69,10 @@ def build_complex(
             "fix the other inputs first (substitute their values into the first layer's bias)"
         )
     if domain.dimension != 2:
-        raise InputDimensionError(f"partition: the domain has dimension {domain.dimension}, expected 2")
+        raise InputDimensionError(
+            f"partition: the domain has dimension {domain.dimension}, expected 2; "
+            "pass a box or polygon in the plane, such as gr.Box([-1, -1], [1, 1])"
+        )
     _tell_compilation()
     builder = _Builder(network, domain, progress or (lambda message, fraction: None), caution, balls)
     # Values may overflow and bounds be infinite: both only leave signs in doubt.
@@ -137,6 +140,7 @@ class _Builder:
         self.cut_weights = np.empty((0, 4))
         self.cut_lines = np.empty((0, 2), dtype=np.int64)
         self.cut_residual = np.empty(0)
+        self.cut_limit = np.empty(0)
 
     # ------------------------------------------------------------------ one layer
 
@@ -177,7 +181,7 @@ class _Builder:
             h_norm, h_error = np.empty(last - first), np.empty(last - first)
             rectified_rows(
                 self.z, self.z_neurons, self.z_row_error, self.z_extra, self.cut_sources, self.cut_weights,
-                self.cut_lines, self.cut_residual, first, rows, h_norm, h_error,
+                self.cut_lines, self.cut_residual, self.cut_limit, first, rows, h_norm, h_error,
             )  # fmt: skip
             np.matmul(rows, weight, out=z[block])
             z[block] += layer.bias
@@ -321,12 +325,13 @@ class _Builder:
         self.faces = _Faces(
             Mesh(
                 xy=np.concatenate([mesh.xy, out.xy[:n_vertices]]),
-                edges=out.edges[:n_edges].copy(),
-                edge_faces=out.edge_faces[:n_edges].copy(),
-                edge_distance=out.edge_distance[:n_edges].copy(),
-                face_offsets=out.face_offsets[: n_faces + 1].copy(),
-                face_vertices=out.face_vertices[:corners].copy(),
-                face_edges=out.face_edges[:corners].copy(),
+                # Views: the room that was not needed was never touched, so it costs no memory.
+                edges=out.edges[:n_edges],
+                edge_faces=out.edge_faces[:n_edges],
+                edge_distance=out.edge_distance[:n_edges],
+                face_offsets=out.face_offsets[: n_faces + 1],
+                face_vertices=out.face_vertices[:corners],
+                face_edges=out.face_edges[:corners],
             ),
             edge_line=edge_line,
             words=np.concatenate([self.faces.words[parents], out.face_words[:n_faces]], axis=1),
@@ -338,6 +343,8 @@ class _Builder:
         self.cut_lines = out.lines[:n_vertices].copy()
         self.cut_lines[:n_on_edges, 1] = -1
         self.cut_residual = out.residual[:n_vertices]
+        # How far a value at the represented point may be from that at the true one.
+        self.cut_limit = self.caution * self.bounds[index].steepness * out.radius[:n_vertices]
 
     def freeze(self) -> PlanarComplex:
         """The finished complex."""
@@ -349,6 +356,7 @@ class _Builder:
             x, y, w = self.judge.point(vertex)
             mesh.xy[vertex] = float(Fraction(x, w)), float(Fraction(y, w))
         self.report["vertices_exact"] = len(misplaced)
+        self.report["signs_filter"] = self.report["signs"] - self.report["signs_ball"] - self.report["signs_exact"]
         self.report["ties"] += self.judge.face_ties
         self.report["generic"] = self.report["signs_zero"] == 0 and self.report["ties"] == 0
         return PlanarComplex(
@@ -389,7 +397,7 @@ def _new_children(vertices: int, edges: int, faces: int, corners: int, n_words: 
         radius=np.empty(vertices),
         residual=np.empty(vertices),
         edges=np.empty((edges, 2), dtype=np.int64),
-        edge_faces=np.full((edges, 2), -1, dtype=np.int64),
+        edge_faces=np.empty((edges, 2), dtype=np.int64),
         edge_neuron=np.empty(edges, dtype=np.int64),
         edge_distance=np.empty(edges),
         face_offsets=np.zeros(faces + 1, dtype=np.int64),
@@ -424,6 +432,7 @@ def _tell_compilation() -> None:
     if _told or not hasattr(cut_faces, "signatures") or cut_faces.signatures:
         return
     _told = True
-    cache = Path(__file__).parent / "__pycache__"
-    if not any(cache.glob("arrange.cut_faces-*.nbc")):
+    # Where numba keeps it: beside the module, in NUMBA_CACHE_DIR, or in the user's cache folder.
+    cache = getattr(getattr(cut_faces, "stats", None), "cache_path", None)
+    if cache is None or not any(Path(cache).glob("arrange.cut_faces-*.nbc")):
         print("geomrelu: compiling the engine, once on this machine (about half a minute) ...", file=sys.stderr)
