@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from geomrelu.affine import affine_map_errors
+from geomrelu.affine import affine_map_errors, affine_maps
 from geomrelu.analysis.vertices import ExactVertices
 from geomrelu.arrays import BoolArray, IntArray
 
@@ -73,7 +73,9 @@ class _Differences:
 
     def __init__(self, p: PlanarComplex, at: ExactVertices) -> None:
         self.p, self.at = p, at
-        maps, errors = p.affine_maps, affine_map_errors(p.network, p.patterns)
+        # Not the complex's own maps, which raise where a product overflows: that only leaves signs in doubt.
+        maps, errors = affine_maps(p.network, p.patterns), affine_map_errors(p.network, p.patterns)
+        self.maps = maps
         self.face = at.owner[at.entries[at.offsets[:-1]]]
         self.A, self.b = maps.A[self.face], maps.b[self.face]
         self.A_error, self.b_error = errors.A[self.face], errors.b[self.face]
@@ -84,14 +86,14 @@ class _Differences:
         p, g = self.p, int(pieces[0])
         x = p.vertices
         with np.errstate(all="ignore"):
-            slope, constant = self.A - p.affine_maps.A[g], self.b - p.affine_maps.b[g]
+            slope, constant = self.A - self.maps.A[g], self.b - self.maps.b[g]
             value = slope[:, :, 0] * x[:, :1] + slope[:, :, 1] * x[:, 1:] + constant
             slope_error = self.A_error + self.errors.A[g] + 2.0**-52 * np.abs(slope)
             rounding = 2.0**-50 * ((np.abs(slope) * np.abs(x)[:, None, :]).sum(axis=2) + np.abs(constant))
             error = (slope_error * np.abs(x)[:, None, :]).sum(axis=2) + self.b_error + self.errors.b[g] + rounding
             moved = (np.abs(slope) + slope_error).sum(axis=2) * self.at.position_errors[:, None]
             certain = np.abs(value) > (error + moved) * 1.001 + 1e-290
-        signs = np.where(certain, np.sign(value), 0).astype(np.int64)
+            signs: IntArray = np.where(certain, np.sign(value), 0.0).astype(np.int64)
         # At the vertices of a face with the map g itself, the difference is zero.
         known = np.zeros(p.n_vertices, dtype=bool)
         known[p.face_vertices[_entries(p, pieces)]] = True
