@@ -148,7 +148,7 @@ def plot(
     axes = figure.add_subplot()
     p.plot(axes, color=color)
     with atomic_path(out) as temporary:
-        figure.savefig(temporary, format=suffix[1:], dpi=dpi)
+        figure.savefig(temporary, format=suffix[1:], dpi=dpi, bbox_inches="tight")
     _report_written(out, p, facts, json)
 
 
