@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 from geomrelu._version import __version__
 
 # At once, though light: imported later, the package of that name would hide the function.
-from geomrelu.crosscheck import crosscheck
+from geomrelu.crosscheck import crosscheck, refinement
 from geomrelu.domain import Box, Polygon, as_domain
-from geomrelu.errors import GeomReluError
+from geomrelu.errors import GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import torch
 
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.sampling import Samples
@@ -39,6 +41,7 @@ __all__ = [
     "joint",
     "load",
     "partition",
+    "refinement",
     "sample",
 ]
 
@@ -76,11 +79,31 @@ def partition(model: Any, domain: Any, *, progress: Callable[[str, float], None]
     from geomrelu.importers import as_network
     from geomrelu.planar.build import build_complex
 
+    if progress is not None and not callable(progress):
+        raise InputError(
+            f"partition: got progress={progress!r}; expected a function of a message and a fraction, such as "
+            "lambda message, fraction: print(message, fraction)"
+        )
     return build_complex(as_network(model), as_domain(domain), progress)
 
 
 def joint(model_a: Any, model_b: Any) -> Network:
     """One network with both models' outputs; its partition is the common refinement of theirs.
+
+    Parameters
+    ----------
+    model_a, model_b : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
+        With equally many inputs; their depths may differ.
+
+    Returns
+    -------
+    Network
+        Its outputs are model_a's, then model_b's.  Exact: no weight is changed or rounded.
+
+    Raises
+    ------
+    InputError
+        Of a kind that names what is wrong; `InputDimensionError` if the numbers of inputs differ.
 
     Examples
     --------
@@ -94,15 +117,92 @@ def joint(model_a: Any, model_b: Any) -> Network:
     return joint_network(as_network(model_a), as_network(model_b))
 
 
-def sample(model: Any, domain: Any, n: int = 101, device: Any = None, **options: Any) -> Samples:
-    """Sample a model's maps on a grid by autograd; options as in `geomrelu.sampling.sample`."""
+def sample(
+    model: Any,
+    domain: Any,
+    n: int = 101,
+    device: str | torch.device | None = None,
+    corners: bool = True,
+    tol: float = 1e-3,
+    chunk: int | None = None,
+) -> Samples:
+    """Sample a model's affine maps on a grid over a 2-D domain, by autograd in float64.
+
+    Not exact: regions that no grid point hits are missed, and the number of distinct maps
+    depends on `tol`.  The exact counts are those of `partition`.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
+        With two inputs.  Never changed: a module is copied, and the copy runs in evaluation
+        mode.  A module that `partition` cannot read (`UnsupportedLayerError`) is sampled all
+        the same, unless it is not piecewise linear.
+    domain : Box, Polygon, shapely polygon or (N, 2) array_like
+        Bounded and convex.
+    n : int
+        Grid points along each axis of the domain's bounding box, at least 2.
+    device : str or torch.device, optional
+        Where to compute; by default where the model's parameters are.
+    corners : bool
+        Append the domain's corners to the samples.
+    tol : float
+        Two maps are the same if no gradient entry or intercept differs by more.
+    chunk : int, optional
+        Points per batch; by default chosen for the device.
+
+    Returns
+    -------
+    Samples
+        ``points`` (N, 2), ``values`` (N, out), ``gradients`` (N, out, 2), ``intercepts``
+        (N, out), ``labels`` (N,) of the distinct maps, ``n_maps``.
+
+    Raises
+    ------
+    InputError
+        Of a kind that names what is wrong: `NotPiecewiseLinearError`, `WeightError`,
+        `InputDimensionError`, `ShapeError`, `DomainError`.
+
+    Examples
+    --------
+    >>> f = Network([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
+    >>> samples = sample(f, Box(-1, 1), n=11)
+    >>> len(samples), samples.n_maps
+    (125, 4)
+    """
     from geomrelu.sampling import sample as sample_grid
 
-    return sample_grid(model, as_domain(domain), n, device, **options)
+    return sample_grid(model, as_domain(domain), n, device, corners, tol, chunk)
 
 
 def load(path: str | PathLike[str]) -> PlanarComplex:
-    """Read a partition that `PlanarComplex.save` wrote."""
+    """Read a partition that `PlanarComplex.save` wrote; its network and domain come with it.
+
+    Nothing in the file is run.  Shapes and index ranges are checked here; ``check()`` on the
+    result verifies the geometry too.
+
+    Parameters
+    ----------
+    path : path-like
+        An ``.npz`` file.
+
+    Returns
+    -------
+    PlanarComplex
+        Bit for bit the saved one.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, is not a partition, is damaged, or is of a later version.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "p.npz")
+    >>> partition(Network([[[1.0, 0.0]], [[1.0]]]), Box(-1, 1)).save(path)
+    >>> load(path).n_regions
+    2
+    """
     from geomrelu.io import load as load_complex
 
     return load_complex(path)

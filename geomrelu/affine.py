@@ -17,10 +17,14 @@ from geomrelu.arrays import FloatArray
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 
-__all__ = ["AffineMaps", "affine_maps", "affine_map_errors"]
+__all__ = ["AffineMaps", "affine_map_errors", "affine_maps", "may_underflow"]
 
 # Numbers per block of the running product: keeps a block's rows in cache.
 _BLOCK = 1 << 18
+# Gamma times it exceeds what underflow loses in a sum of products.
+_TINY = 1e-290
+# Products with entries as small as 2 to this power lose nothing that matters to underflow.
+_LEAST_EXPONENT = -500
 
 
 class AffineMaps(NamedTuple):
@@ -37,7 +41,7 @@ class AffineMaps(NamedTuple):
 
 
 def affine_maps(network: Network, patterns: Patterns) -> AffineMaps:
-    """The output maps under the given patterns, float64.
+    """The output maps under the given patterns, float64; not finite where a product overflows.
 
     Parameters
     ----------
@@ -60,12 +64,27 @@ def affine_map_errors(network: Network, patterns: Patterns) -> AffineMaps:
 
     Each entry of a chain of L products is wrong by at most gamma times the same chain of
     absolute values, gamma = n u / (1 - n u), n the sum of the inner dimensions plus the number
-    of layers (Higham, "Accuracy and Stability of Numerical Algorithms", section 3.5).
+    of layers (Higham, "Accuracy and Stability of Numerical Algorithms", section 3.5).  Each
+    product of absolute values gets 1e-290 on top, which pays for underflow.  Infinite, or NaN,
+    where products overflow.
     """
     n = sum(layer.n_inputs + 2 for layer in network.layers)
     gamma = n * 2.0**-53 * 1.01
     slopes, intercepts = _products(network, patterns, magnitudes=True)
-    return AffineMaps(gamma * slopes + 1e-290, gamma * intercepts + 1e-290)
+    return AffineMaps(gamma * slopes + _TINY, gamma * intercepts + _TINY)
+
+
+def may_underflow(network: Network) -> bool:
+    """Whether a product of the last layers may fall below float64's range and be multiplied up again later."""
+    log_product = 0.0
+    for k in range(len(network.layers) - 1, 0, -1):
+        largest = float(np.abs(network.layers[k].weight).max())
+        log_product += float(np.log2(largest)) if largest > 0 else 0.0
+        if log_product < _LEAST_EXPONENT:
+            before = network.layers[:k]
+            if any(max(np.abs(v.weight).max(), np.abs(v.bias).max()) > 1 for v in before):
+                return True
+    return False
 
 
 def _products(network: Network, patterns: Patterns, magnitudes: bool) -> tuple[FloatArray, FloatArray]:
@@ -84,10 +103,16 @@ def _products(network: Network, patterns: Patterns, magnitudes: bool) -> tuple[F
         for k in range(len(layers) - 2, -1, -1):
             n_neurons = network.layers[k].n_neurons
             gated = product.copy()
-            gated[:, :, :n_neurons] *= chosen.unpack(k)[:, None, :]
+            # Infinity times 0 is NaN: an overflow anywhere shows in the result.
+            with np.errstate(invalid="ignore"):
+                gated[:, :, :n_neurons] *= chosen.unpack(k)[:, None, :]
             weight, bias = layers[k]
-            intercept += gated @ bias
-            product = (gated.reshape(m * n_out, -1) @ weight).reshape(m, n_out, -1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                intercept += gated @ bias
+                product = (gated.reshape(m * n_out, -1) @ weight).reshape(m, n_out, -1)
+            if magnitudes:
+                intercept += _TINY
+                product += _TINY
         slopes[first : first + block] = product
         intercepts[first : first + block] = intercept
     return slopes, intercepts

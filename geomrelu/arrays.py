@@ -14,9 +14,22 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.errors import ShapeError, WeightError
+from geomrelu.errors import InputError, ShapeError, WeightError
 
-__all__ = ["BoolArray", "FloatArray", "IntArray", "WordArray", "frozen", "inner", "njit", "real_array", "row_ids"]
+__all__ = [
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "ReadOnly",
+    "WordArray",
+    "detached",
+    "float_array",
+    "frozen",
+    "inner",
+    "njit",
+    "real_array",
+    "row_ids",
+]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -66,7 +79,7 @@ def real_array(values: Any, what: str, advice: str = "mend or retrain the model"
         If an entry is NaN, infinite, complex, not a number, or not representable.
     """
     try:
-        given = np.asarray(values)
+        given = np.asarray(detached(values))
     except ValueError as error:
         raise ShapeError(f"{what}: rows of unequal length; expected a rectangular array of numbers") from error
     if given.dtype.kind not in "fiub":
@@ -81,6 +94,52 @@ def real_array(values: Any, what: str, advice: str = "mend or retrain the model"
     if given.dtype != np.float64 and not np.array_equal(result.astype(given.dtype), given):
         raise WeightError(f"{what}: dtype {given.dtype} holds values that float64 cannot; round them first")
     return result
+
+
+def float_array(values: Any, what: str) -> FloatArray:
+    """`values` as float64, in which NaN and infinities may stand (points, colours).
+
+    Raises
+    ------
+    InputError
+        If they are not real numbers, or the rows are of unequal length (`ShapeError`).
+    """
+    try:
+        given = np.asarray(detached(values))
+    except ValueError as error:
+        raise ShapeError(f"{what}: rows of unequal length; expected a rectangular array of numbers") from error
+    if given.dtype.kind not in "fiub":
+        raise InputError(f"{what}: got dtype {given.dtype}, expected real numbers; convert them to float64 first")
+    return given.astype(np.float64, copy=False)
+
+
+def detached(values: Any) -> Any:
+    """`values` with torch tensors in it, on any device and with gradients or not, as numpy arrays."""
+    if isinstance(values, list | tuple):
+        # Rows are only copied where there is a tensor to be replaced.
+        rows = [detached(row) for row in values]
+        return rows if any(row is not own for row, own in zip(rows, values, strict=True)) else values
+    if not (hasattr(values, "detach") and hasattr(values, "is_floating_point")):
+        return values
+    tensor = values.detach().cpu()
+    # numpy has no bfloat16; float64 holds its values exactly.
+    return (tensor.double() if tensor.is_floating_point() and tensor.dtype.itemsize < 4 else tensor).numpy()
+
+
+class ReadOnly:
+    """Base of objects whose attributes are set once; their arrays stay read-only in pickles and copies."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name} is read-only; make a new {type(self).__name__} instead")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name} is read-only")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+        vars(self).update(state)
 
 
 def frozen(array: _A) -> _A:

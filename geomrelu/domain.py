@@ -6,6 +6,7 @@ area above zero) is decided in exact rational arithmetic.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -13,18 +14,19 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import BoolArray, FloatArray, frozen, real_array
-from geomrelu.errors import DomainError, GeomReluError
+from geomrelu.arrays import BoolArray, FloatArray, ReadOnly, float_array, frozen, real_array
+from geomrelu.errors import DomainError, GeomReluError, RangeError
 
 __all__ = ["Box", "Domain", "Polygon", "as_domain"]
 
+_EXPECTED = "expected gr.Box(low, high) or gr.Polygon(corners), such as gr.Box(-1, 1)"
 _Point: TypeAlias = tuple[Fraction, Fraction]
 _CROSSED = (
     "Polygon: the ring crosses itself; expected the corners of a convex polygon in order around it, so reorder them"
 )
 
 
-class Box:
+class Box(ReadOnly):
     """Axis-parallel box, ``low <= x <= high``.
 
     Parameters
@@ -43,6 +45,9 @@ class Box:
     (4.0, 8.0)
     """
 
+    low: FloatArray
+    high: FloatArray
+
     def __init__(self, low: npt.ArrayLike, high: npt.ArrayLike) -> None:
         a, b = _domain_array(low, "Box low"), _domain_array(high, "Box high")
         if a.ndim == 0 and b.ndim == 0:
@@ -59,7 +64,7 @@ class Box:
             raise DomainError(
                 f"Box: axis {axis} runs from {a[axis]} to {b[axis]}; expected low < high, so that the box is not empty"
             )
-        self.low, self.high = frozen(a), frozen(b)
+        vars(self).update(low=frozen(a), high=frozen(b))
 
     @property
     def dimension(self) -> int:
@@ -81,26 +86,37 @@ class Box:
 
     @property
     def area(self) -> float:
-        """Area (in d dimensions: volume), rounded to float64."""
-        return float(np.prod(self.high - self.low))
+        """Area (in d dimensions: volume), rounded to float64; RangeError if that is too large."""
+        with np.errstate(over="ignore"):
+            area = float(np.prod(self.high - self.low))
+        return area if np.isfinite(area) else _too_large()
 
     def contains(self, points: npt.ArrayLike) -> BoolArray:
         """Whether each point (N, d) lies in the box, its border included; exact."""
-        x = np.asarray(points, dtype=np.float64)
+        x = float_array(points, "points")
         return np.asarray(((self.low <= x) & (x <= self.high)).all(axis=1))
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, Box) and np.array_equal(self.low, other.low)
+        return same and np.array_equal(self.high, other.high)  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(("Box", *self.low.tolist(), *self.high.tolist()))
 
     def __repr__(self) -> str:
         return f"Box({self.low.tolist()}, {self.high.tolist()})"
 
 
-class Polygon:
+class Polygon(ReadOnly):
     """Convex polygon.
 
     Parameters
     ----------
-    shape : shapely.Polygon or (N, 2) array_like
+    shape : shapely.Polygon, Box or (N, 2) array_like
         Corners in either orientation.  Repeated corners and corners in the middle of a
         side are dropped, so the set stays the same.
+
+    Polygons are equal if they have the same corners in the same order: sides are numbered.
 
     Raises
     ------
@@ -113,8 +129,10 @@ class Polygon:
     [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     """
 
+    vertices: FloatArray
+
     def __init__(self, shape: Any) -> None:
-        self.vertices = frozen(_convex_ring(_corners(shape)))
+        vars(self)["vertices"] = frozen(_convex_ring(_corners(shape)))
 
     @property
     def dimension(self) -> int:
@@ -128,13 +146,16 @@ class Polygon:
 
     @property
     def area(self) -> float:
-        """Area, the exact value rounded to float64."""
+        """Area, the exact value rounded to float64; RangeError if that is too large."""
         ring = _exact_points(self.vertices)
-        return float(sum(_turn(ring[0], p, q) for p, q in pairwise(ring[1:])) / 2)
+        try:
+            return float(sum(_turn(ring[0], p, q) for p, q in pairwise(ring[1:])) / 2)
+        except OverflowError:
+            return _too_large()
 
     def contains(self, points: npt.ArrayLike) -> BoolArray:
         """Whether each point (N, 2) lies in the polygon, its border included; exact."""
-        x = np.asarray(points, dtype=np.float64)
+        x = float_array(points, "points")
         inside = np.ones(len(x), dtype=bool)
         for p, q in zip(self.vertices, np.roll(self.vertices, -1, axis=0), strict=True):
             # What overflows, or is not finite, comes out as doubtful.
@@ -153,6 +174,12 @@ class Polygon:
                 inside[i] = _turn(a, b, c) >= 0
         return inside
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Polygon) and np.array_equal(self.vertices, other.vertices)
+
+    def __hash__(self) -> int:
+        return hash(("Polygon", *self.vertices.ravel().tolist()))
+
     def __repr__(self) -> str:
         return f"Polygon({self.vertices.tolist()})"
 
@@ -165,8 +192,21 @@ def as_domain(domain: Any) -> Domain:
     if isinstance(domain, Box | Polygon):
         return domain
     if domain is None:
-        raise DomainError("domain: got None; expected gr.Box(low, high) or gr.Polygon(corners)")
+        raise DomainError(f"domain: got None; {_EXPECTED}")
+    if isinstance(domain, type):
+        raise DomainError(f"domain: got the class {domain.__name__}, not an instance of it; {_EXPECTED}")
+    if isinstance(domain, str | bytes | Mapping | set | frozenset):
+        raise DomainError(f"domain: got {type(domain).__name__}; {_EXPECTED}")
+    if not hasattr(domain, "geom_type") and np.shape(found := _domain_array(domain, "domain")) == (2,):
+        low, high = found.tolist()
+        raise DomainError(
+            f"domain: got the two numbers {low:g} and {high:g}; for a square pass gr.Box({low:g}, {high:g})"
+        )
     return Polygon(domain)
+
+
+def _too_large() -> float:
+    raise RangeError("area: the domain's area is above 1.8e308, the most that float64 holds; scale the domain down")
 
 
 def _domain_array(values: Any, what: str) -> FloatArray:
@@ -179,6 +219,11 @@ def _domain_array(values: Any, what: str) -> FloatArray:
 
 
 def _corners(shape: Any) -> FloatArray:
+    if isinstance(shape, Box | Polygon):
+        return shape.vertices
+    if isinstance(shape, type | str | bytes | Mapping | set | frozenset):
+        got = f"the class {shape.__name__}" if isinstance(shape, type) else type(shape).__name__
+        raise DomainError(f"Polygon: got {got}; expected a shapely Polygon or corners (N, 2)")
     if hasattr(shape, "geom_type"):
         if shape.geom_type != "Polygon":
             raise DomainError(f"Polygon: got a shapely {shape.geom_type}; expected a shapely Polygon")

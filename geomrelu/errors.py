@@ -15,6 +15,7 @@ __all__ = [
     "MissingDependencyError",
     "NotPiecewiseLinearError",
     "OutputPathError",
+    "RangeError",
     "ShapeError",
     "TrainingError",
     "UnsupportedLayerError",
@@ -84,6 +85,13 @@ class InvariantError(GeomReluError):
         super().__init__(f"invariant {invariant!r} broken at {where}: got {got}, expected {expected}")
         self.invariant = invariant
         self.where = where
+
+
+class RangeError(GeomReluError, OverflowError):
+    """An exact value (an area, an entry of an affine map) is too large for float64.
+
+    The partition itself is right; only this number of it has no float64.
+    """
 
 
 class TrainingError(GeomReluError):

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
+from geomrelu.errors import RangeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns, layer_bits, word_starts
 
@@ -31,6 +32,7 @@ __all__ = [
     "certain_bits",
     "crossing",
     "dyadic_point",
+    "exact_maps",
     "exact_signs",
     "sign_at",
     "travel",
@@ -177,15 +179,43 @@ def certain_bits(network: Network, points: FloatArray) -> tuple[BoolArray, BoolA
     bits, certain = [], []
     for layer in network.hidden:
         gamma = (layer.n_inputs + 2) * 2.0**-53 * 1.01
-        u = h @ layer.weight.T + layer.bias
-        error = (error + gamma * np.abs(h)) @ np.abs(layer.weight).T * 1.001 + gamma * np.abs(layer.bias) + 1e-290
+        # What overflows has an infinite bound, or none: not certain.
+        with np.errstate(over="ignore", invalid="ignore"):
+            u = h @ layer.weight.T + layer.bias
+            error = (error + gamma * np.abs(h)) @ np.abs(layer.weight).T * 1.001 + gamma * np.abs(layer.bias) + 1e-290
         n = layer.n_neurons
+        # A partial sum that overflows need not have the value's sign, nor a large bound.
+        error[~np.isfinite(u)] = np.inf
         bits.append(u[:, :n] > 0)
         certain.append(np.abs(u[:, :n]) > error[:, :n])
         h = u
         np.maximum(h[:, :n], 0.0, out=h[:, :n])
     empty = np.zeros((len(points), 0), dtype=bool)
     return np.concatenate([empty, *bits], axis=1), np.concatenate([empty, *certain], axis=1)
+
+
+def exact_maps(network: Network, words: WordArray) -> FloatArray:
+    """Output maps (A, B, C) under packed patterns (F, words), rounded once, (F, out, 3) float64.
+
+    Raises
+    ------
+    RangeError
+        If an exact entry is too large for float64.
+    """
+    forms = ExactForms(network)
+    unit = 1 << forms.scales[-1]
+    result = np.empty((len(words), network.n_outputs, 3))
+    for k, row in enumerate(words):
+        for output, form in enumerate(forms.output_map(row)):
+            bits = max(abs(int(v)) for v in form).bit_length() - forms.scales[-1]
+            if bits > 1024:
+                raise RangeError(
+                    f"affine_maps: output {output}'s map has an entry above 2^{bits - 1} in a region; expected less "
+                    "than 2^1024, what float64 holds; scale the network's last layer down"
+                )
+            # Division of integers rounds correctly, whatever their size.
+            result[k, output] = [int(v) / unit for v in form]
+    return result
 
 
 def exact_signs(forms: ExactForms, point: FloatArray) -> IntArray:

@@ -28,6 +28,8 @@ def check_output_path(path: str | os.PathLike[str]) -> Path:
         target = Path(path)
     except TypeError as error:
         raise OutputPathError(f"output path: got {type(path).__name__}; expected a file path") from error
+    if "\0" in str(target):
+        raise OutputPathError(f"output path: got {str(target)!r}, which holds a NUL; choose another path")
     try:
         _check_output_file(target)
     except OutputPathError:

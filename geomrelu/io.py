@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu import palette
-from geomrelu.arrays import FloatArray, IntArray
+from geomrelu.arrays import FloatArray, IntArray, float_array
 from geomrelu.domain import Box, Domain, Polygon
 from geomrelu.errors import FileFormatError, InputError
 from geomrelu.files import atomic_path
@@ -43,6 +43,8 @@ _INDEX_ARRAYS: dict[str, tuple[int, str, str]] = {
     "vertex_lines": (2, "sides", "neurons"),
 }
 _CHUNK = 4096
+# Pictures of longer or thinner domains are stretched to this.
+_MAX_ASPECT = 20
 
 
 def save(p: PlanarComplex, path: PathLike) -> None:
@@ -91,6 +93,15 @@ def load(path: PathLike) -> PlanarComplex:
     Nothing in the file is run.  Shapes and index ranges are checked here; `check()` on the
     result verifies the geometry too.
 
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    PlanarComplex
+        Bit for bit the saved one.
+
     Raises
     ------
     FileFormatError
@@ -104,7 +115,7 @@ def load(path: PathLike) -> PlanarComplex:
         network = _network(content)
         domain = _domain(content)
         arrays = _complex_arrays(content, network, domain)
-        report = json.loads(str(content["report"][()]))
+        report = _report(content)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         detail = f"it has no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
         raise FileFormatError(f"{path}: damaged partition file: {detail}; save the partition again") from error
@@ -157,34 +168,39 @@ def to_svg(
 ) -> None:
     """Write a compact SVG: one ``<path id="r17">`` per region, in the order of regions; opens in a browser.
 
-    For axes, colour bars and labels use `geomrelu.plot.plot_partition` and ``savefig``.
+    For axes, colour bars and labels use `geomrelu.plot.plot_partition` and ``savefig``.  Both
+    axes have one scale, except where one side of the domain is over 20 times as long as the
+    other: then the shorter one is stretched to a 20th of the longer.
 
     Parameters
     ----------
     p : PlanarComplex
     path : path-like
     width : int
-        Width in CSS pixels; the height follows.
+        Width in CSS pixels, 1 to 100,000; the height follows, 1/20 to 20 times the width.
     color : str or (F, 3) array
         ``"pattern"``, ``"class"``, ``"gradient"`` as in `plot_partition`, or sRGB colours in [0, 1].
     edges : bool
         Draw the edges.
     digits : int
-        Corners are rounded to 1 / (1000 * 10**digits) of the width.
+        Corners are rounded to 1 / (1000 * 10**digits) of the width; 0 to 9.
 
     Raises
     ------
+    InputError
+        If `width`, `color` or `digits` cannot be used.
     OutputPathError
         If the file cannot be written; no partial file is left.
     """
+    _check_picture(width, digits)
     fill = palette.hex_colors(_svg_colors(p, color)).tolist()
-    x0, y0, x1, y1 = p.domain.bounds
-    scale = 10**digits * 1000 / (x1 - x0)
-    # SVG's y axis points down.  Whole numbers, so that relative steps add up exactly.
-    grid = np.rint(np.column_stack([p.vertices[:, 0] - x0, y1 - p.vertices[:, 1]]) * scale).astype(np.int64)
-    full_width, full_height = round((x1 - x0) * scale), round((y1 - y0) * scale)
+    grid, full_width, full_height = _svg_grid(p, 1000 * 10**digits)
     height = max(1, round(width * full_height / full_width))
-    stroke = full_width / 1000 * float(np.clip(2.4 * (p.n_regions / 100) ** -0.32, 0.12, 3.0))
+    stroke = (
+        min(full_width, full_height * _MAX_ASPECT / 2)
+        / 1000
+        * float(np.clip(2.4 * (p.n_regions / 100) ** -0.32, 0.12, 3.0))
+    )
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
@@ -207,6 +223,28 @@ def to_svg(
         file.write("</svg>\n")
 
 
+def _svg_grid(p: PlanarComplex, full_width: int) -> tuple[IntArray, int, int]:
+    """Vertices in the picture's whole-numbered units, (V, 2), and its width and height in them."""
+    # Over a power of two per axis, so that huge and tiny domains neither overflow nor vanish.
+    exponents = np.frexp(np.abs(p.domain.vertices).max(axis=0))[1] + 1
+    corners, vertices = np.ldexp(p.domain.vertices, -exponents), np.ldexp(p.vertices, -exponents)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    extent = high - low
+    with np.errstate(over="ignore", under="ignore"):
+        aspect = np.ldexp(extent[1] / extent[0], exponents[1] - exponents[0])
+    full_height = round(full_width * float(np.clip(aspect, 1 / _MAX_ASPECT, _MAX_ASPECT)))
+    # SVG's y axis points down.  Whole numbers, so that relative steps add up exactly.
+    across = (vertices[:, 0] - low[0]) / extent[0] * full_width
+    down = (high[1] - vertices[:, 1]) / extent[1] * full_height
+    return np.rint(np.column_stack([across, down])).astype(np.int64), full_width, full_height
+
+
+def _check_picture(width: Any, digits: Any) -> None:
+    for name, value, low, high in (("width", width, 1, 100_000), ("digits", digits, 0, 9)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
+            raise InputError(f"to_svg: got {name}={value!r}, expected a whole number from {low} to {high}")
+
+
 def _ring_paths(p: PlanarComplex, grid: IntArray) -> Iterator[str]:
     """SVG path data of each region, relative steps from its first corner."""
     for start in range(0, p.n_regions, _CHUNK):
@@ -221,10 +259,10 @@ def _ring_paths(p: PlanarComplex, grid: IntArray) -> Iterator[str]:
 
 def _svg_colors(p: PlanarComplex, color: Any) -> FloatArray:
     if not isinstance(color, str):
-        given = np.asarray(color, dtype=np.float64)
+        given = float_array(color, "to_svg: color")
         if given.shape != (p.n_regions, 3):
             raise InputError(f"to_svg: got colours of shape {given.shape}, expected ({p.n_regions}, 3)")
-        return given
+        return palette.checked_colors(given, "to_svg")
     if color == "pattern":
         return palette.pattern_colors(p.patterns)
     if color == "class":
@@ -281,10 +319,17 @@ def _plain(value: Any) -> Any:
 def _read_npz(path: PathLike) -> dict[str, npt.NDArray[Any]]:
     expected = "expected a .npz file written by save()"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise FileFormatError(f"{path} holds a single array; {expected}")
-            return {name: archive[name] for name in archive.files}
+        with open(path, "rb") as file:
+            # numpy would offer to unpickle what it does not know.
+            if file.read(6) == b"\x93NUMPY":
+                raise FileFormatError(f"{path} is a .npy file, a single array; {expected}")
+            if not zipfile.is_zipfile(file):
+                raise FileFormatError(f"{path} is not a .npz file; {expected}")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+    except FileFormatError:
+        raise
     except FileNotFoundError as error:
         raise FileFormatError(f"{path}: there is no such file; {expected}") from error
     except OSError as error:
@@ -319,16 +364,32 @@ def _check_tag(content: Mapping[str, npt.NDArray[Any]], path: PathLike) -> None:
 
 def _network(content: Mapping[str, npt.NDArray[Any]]) -> Network:
     neurons = _integers(content, "n_neurons", 1)
-    return Network.from_layers(
+    network = Network.from_layers(
         [Layer(content[f"weight_{k}"], content[f"bias_{k}"], int(n)) for k, n in enumerate(neurons)]
     )
+    if network.n_inputs != 2:
+        raise ValueError(f"its network takes {network.n_inputs} inputs, expected 2")
+    return network
 
 
 def _domain(content: Mapping[str, npt.NDArray[Any]]) -> Domain:
     if "domain_box" in content:
         low, high = content["domain_box"]
-        return Box(low, high)
-    return Polygon(content["domain_polygon"])
+        domain: Domain = Box(low, high)
+    elif "domain_polygon" in content:
+        domain = Polygon(content["domain_polygon"])
+    else:
+        raise KeyError("domain")
+    if domain.dimension != 2:
+        raise ValueError(f"its domain has dimension {domain.dimension}, expected 2")
+    return domain
+
+
+def _report(content: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    report = json.loads(str(content["report"][()]))
+    if not isinstance(report, dict):
+        raise ValueError(f"its report is a {type(report).__name__}, expected a dict")
+    return report
 
 
 def _complex_arrays(content: Mapping[str, npt.NDArray[Any]], network: Network, domain: Domain) -> dict[str, Any]:

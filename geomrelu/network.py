@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen, real_array
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, ReadOnly, float_array, frozen, real_array
 from geomrelu.errors import InputDimensionError, InputError, ShapeError
 from geomrelu.patterns import Patterns
 
@@ -29,7 +29,7 @@ _LAYOUT = "weights are (units, inputs), as in torch.nn.Linear: transpose those s
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class Layer(ReadOnly):
     """One affine layer, u = weight h + bias, whose first `n_neurons` units are rectified.
 
     Attributes
@@ -55,20 +55,24 @@ class Layer:
         return int(self.weight.shape[1])
 
 
-class Network:
+class Network(ReadOnly):
     """A ReLU network with exactly the given weights.
 
     Parameters
     ----------
     weights : sequence of (n_l, n_{l-1}) arrays
-        One matrix per affine layer, as in ``torch.nn.Linear.weight``.
+        One matrix per affine layer, as in ``torch.nn.Linear.weight``.  Copied; torch tensors
+        will do, whether they require gradients or not.
     biases : sequence of (n_l,) arrays, or None
         None stands for zero biases.
 
-    ReLU stands between consecutive layers; the last layer is the output map.
+    ReLU stands between consecutive layers; the last layer is the output map.  A network
+    cannot be changed once it is made.
 
     Raises
     ------
+    InputError
+        If the weights or biases are not a list with one array per layer.
     ShapeError
         If shapes do not fit each other, or a layer is empty.
     WeightError
@@ -84,27 +88,33 @@ class Network:
            [1.]])
     """
 
+    layers: tuple[Layer, ...]
+
     def __init__(self, weights: Sequence[npt.ArrayLike], biases: Sequence[npt.ArrayLike] | None = None) -> None:
-        if biases is None:
-            biases = [np.zeros(len(np.atleast_1d(np.asarray(w)))) for w in weights]
-        if len(weights) != len(biases):
+        matrices = _sequence(weights, "weights", "one (units, inputs) matrix per layer")
+        vectors = [None] * len(matrices) if biases is None else _sequence(biases, "biases", "one vector per layer")
+        if len(matrices) != len(vectors):
             raise ShapeError(
-                f"network: got {len(weights)} weight matrices and {len(biases)} biases; "
-                "expected as many: give zeros for a layer without bias"
+                f"network: got {len(matrices)} weight matrices and {len(vectors)} biases; "
+                "expected as many: give None or zeros for a layer without bias"
             )
-        last = len(weights) - 1
+        last = len(matrices) - 1
         self._set_layers(
             [
                 _layer(w, b, k, n_neurons=None if k < last else 0)
-                for k, (w, b) in enumerate(zip(weights, biases, strict=True))
+                for k, (w, b) in enumerate(zip(matrices, vectors, strict=True))
             ]
         )
 
     @classmethod
     def from_layers(cls, layers: Sequence[Layer]) -> Network:
         """A network from ready `Layer` objects; the last one must have no neurons."""
+        given = _sequence(layers, "layers", "Layer objects")
+        for k, layer in enumerate(given):
+            if not isinstance(layer, Layer):
+                raise InputError(f"network: layer {k} is of type {type(layer).__name__}; expected gr.Layer objects")
         network = cls.__new__(cls)
-        network._set_layers([_layer(v.weight, v.bias, k, v.n_neurons) for k, v in enumerate(layers)])
+        network._set_layers([_layer(v.weight, v.bias, k, v.n_neurons) for k, v in enumerate(given)])
         return network
 
     def _set_layers(self, layers: list[Layer]) -> None:
@@ -118,7 +128,7 @@ class Network:
                 )
         if layers[-1].n_neurons != 0:
             raise ShapeError("network: the last layer must have no neurons; append an identity output layer")
-        self.layers: tuple[Layer, ...] = tuple(layers)
+        vars(self)["layers"] = tuple(layers)
 
     @property
     def hidden(self) -> tuple[Layer, ...]:
@@ -156,7 +166,7 @@ class Network:
         return sum(layer.weight.size + layer.bias.size for layer in self.layers)
 
     def _points(self, points: npt.ArrayLike) -> FloatArray:
-        x = np.asarray(points, dtype=np.float64)
+        x = float_array(points, "points")
         if x.ndim != 2 or x.shape[1] != self.n_inputs:
             raise InputDimensionError(f"points: got shape {x.shape}, expected (N, {self.n_inputs})")
         return x
@@ -193,15 +203,26 @@ class Network:
         return f"Network({shape}, {self.n_neurons} neurons)"
 
 
+def _sequence(values: Any, what: str, expected: str) -> list[Any]:
+    try:
+        return list(values)
+    except TypeError as error:
+        raise InputError(
+            f"network: got {what} of type {type(values).__name__}; expected a list of {expected}"
+        ) from error
+
+
 def _layer(weight: Any, bias: Any, index: int, n_neurons: int | None) -> Layer:
     w = real_array(weight, f"weight {index}")
-    b = real_array(bias, f"bias {index}")
+    b = real_array(np.zeros(w.shape[:1]) if bias is None else bias, f"bias {index}")
     if w.ndim != 2 or 0 in w.shape:
         raise ShapeError(f"weight {index}: got shape {w.shape}, expected a non-empty (units, inputs) matrix; {_LAYOUT}")
     if b.shape != (w.shape[0],):
         raise ShapeError(
             f"bias {index}: got shape {b.shape}, expected ({w.shape[0]},) to fit weight {index} {w.shape}; {_LAYOUT}"
         )
+    if not isinstance(n_neurons, int | np.integer | None):
+        raise InputError(f"layer {index}: got n_neurons={n_neurons!r}, expected a whole number")
     n = w.shape[0] if n_neurons is None else int(n_neurons)
     if not 0 <= n <= w.shape[0]:
         raise ShapeError(f"layer {index}: got n_neurons={n}, expected between 0 and {w.shape[0]}")

@@ -13,12 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, IntArray
+from geomrelu.errors import InputError
 from geomrelu.patterns import Patterns
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["CLASS_COLORS", "class_colors", "gradient_colors", "hex_colors", "pattern_colors", "region_classes"]
+__all__ = [
+    "CLASS_COLORS",
+    "checked_colors",
+    "class_colors",
+    "gradient_colors",
+    "hex_colors",
+    "pattern_colors",
+    "region_classes",
+]
 
 # Lightness by number of active neurons, modulo 4: neighbours differ in one neuron (where zero sets
 # coincide, in a few), so their lightness always differs by a visible step.
@@ -103,6 +112,17 @@ def hex_colors(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
     levels = np.rint(np.clip(rgb[:, :3], 0.0, 1.0) * 255).astype(np.int64)
     codes, inverse = np.unique((levels[:, 0] << 16) | (levels[:, 1] << 8) | levels[:, 2], return_inverse=True)
     return np.array([f"#{code:06x}" for code in codes], dtype="U7")[inverse]
+
+
+def checked_colors(colors: FloatArray, function: str) -> FloatArray:
+    """Colours (F, 3 or 4) as they are, if they lie in [0, 1]; else an `InputError`."""
+    bad = np.flatnonzero(~((colors >= 0) & (colors <= 1)).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"{function}: colour {bad[0]} is {colors[bad[0]].tolist()}; expected numbers from 0 to 1 "
+            "(divide by 255 if they go up to that)"
+        )
+    return colors
 
 
 def _srgb(lightness: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:

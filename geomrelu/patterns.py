@@ -8,12 +8,13 @@ bit ``j % 64``.  Unused bits are 0, so equal patterns have equal words.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import BoolArray, IntArray, WordArray, frozen
-from geomrelu.errors import ShapeError
+from geomrelu.arrays import BoolArray, IntArray, ReadOnly, WordArray, detached, frozen
+from geomrelu.errors import InputError, ShapeError
 
 __all__ = ["Patterns", "layer_bits", "word_starts"]
 
@@ -29,7 +30,7 @@ def layer_bits(words: WordArray, start: int, width: int) -> BoolArray:
     return np.unpackbits(own.view(np.uint8), count=width, bitorder="little").astype(bool)
 
 
-class Patterns:
+class Patterns(ReadOnly):
     """A list of activation patterns of one network, bit-packed.
 
     Parameters
@@ -38,6 +39,11 @@ class Patterns:
         Packed bits; see the module's docstring for the layout.
     widths : sequence of int
         Neurons per hidden layer.
+
+    Raises
+    ------
+    InputError
+        If the words are not whole numbers of at least 0, or do not fit the widths (`ShapeError`).
 
     Examples
     --------
@@ -49,17 +55,28 @@ class Patterns:
     (1, 3, (1, 2))
     """
 
-    def __init__(self, words: WordArray, widths: Sequence[int]) -> None:
-        self.widths = tuple(int(w) for w in widths)
-        self.starts = word_starts(self.widths)
-        if words.ndim != 2 or words.shape[1] != self.starts[-1]:
-            raise ShapeError(f"patterns: got words of shape {words.shape}, expected (F, {self.starts[-1]})")
-        self.words = frozen(words.astype(np.uint64, copy=False))
+    widths: tuple[int, ...]
+    starts: tuple[int, ...]
+    words: WordArray
+
+    def __init__(self, words: npt.ArrayLike, widths: Sequence[int]) -> None:
+        own_widths = _checked_widths(widths)
+        starts = word_starts(own_widths)
+        given = _checked_words(words)
+        if given.ndim != 2 or given.shape[1] != starts[-1]:
+            raise ShapeError(f"patterns: got words of shape {given.shape}, expected (F, {starts[-1]})")
+        vars(self).update(widths=own_widths, starts=starts, words=frozen(given))
 
     @classmethod
     def pack(cls, bits: npt.ArrayLike, widths: Sequence[int]) -> Patterns:
         """Pack a bool array of shape (F, n_neurons), layer after layer."""
-        dense = np.asarray(bits, dtype=bool)
+        widths = _checked_widths(widths)
+        try:
+            dense = np.asarray(detached(bits), dtype=bool)
+        except (TypeError, ValueError) as error:
+            raise ShapeError(
+                f"patterns: got {type(bits).__name__}, expected bits of shape (F, {sum(widths)})"
+            ) from error
         if dense.ndim != 2 or dense.shape[1] != sum(widths):
             raise ShapeError(f"patterns: got bits of shape {dense.shape}, expected (F, {sum(widths)})")
         starts = word_starts(widths)
@@ -117,3 +134,26 @@ class Patterns:
 
     def __repr__(self) -> str:
         return f"Patterns({len(self)} patterns of {self.n_neurons} neurons, widths {self.widths})"
+
+
+def _checked_widths(widths: Any) -> tuple[int, ...]:
+    try:
+        result = tuple(int(w) for w in widths)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"patterns: got widths={widths!r}, expected the number of neurons of each layer") from error
+    if any(w < 0 for w in result):
+        raise InputError(f"patterns: got widths={result}, expected numbers of at least 0")
+    return result
+
+
+def _checked_words(words: Any) -> WordArray:
+    try:
+        given = np.asarray(detached(words))
+    except ValueError as error:
+        raise ShapeError("patterns: words in rows of unequal length; expected an array of shape (F, words)") from error
+    signed = given.dtype.kind == "i" and not (given < 0).any()
+    if given.dtype.kind != "u" and not signed:
+        raise InputError(
+            f"patterns: got words of dtype {given.dtype}, expected uint64, packed; of bits use Patterns.pack"
+        )
+    return given.astype(np.uint64, copy=False)

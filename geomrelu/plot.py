@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu import palette
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, row_ids
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, float_array, row_ids
 from geomrelu.errors import InputError, ShapeError
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def plot_partition(
     ----------
     p : PlanarComplex
     ax : matplotlib Axes, optional
-        Where to draw; without it, the axes of a new figure (``.figure.savefig(...)``).
+        Where to draw; without it, the axes of a new figure (``.figure.savefig(...)``).  Limits
+        that were set on them are kept; those that follow from data drawn before are widened.
     color : str or array
         ``"pattern"``: similar patterns look alike, neighbours differ.
         ``"value"``: mean of output `output` over the region, with a colour bar.
@@ -91,7 +92,7 @@ def plot_partition(
     Raises
     ------
     InputError
-        If `color`, `output` or `labels` name nothing known.
+        If `ax` is not a pair of axes, or `color`, `cmap`, `output` or `labels` name nothing known.
     ShapeError
         If an array of colours or labels does not have one entry per region.
 
@@ -105,9 +106,11 @@ def plot_partition(
     """
     from matplotlib.collections import PathCollection
 
+    _check_axes(ax, "plot")
     colors, mappable = _region_colors(p, color, output, cmap)
     texts = _label_texts(p, labels)
     ax = _new_axes() if ax is None else ax
+    limits = _limits(ax, p)
     many = p.n_regions > _MANY
     # Below _MANY a thin line in the face's own colour closes the seams that antialiasing leaves.
     faces = PathCollection(
@@ -128,7 +131,7 @@ def plot_partition(
     if boundary or (boundary is None and isinstance(color, str) and color == "class"):
         _draw_boundary(ax, p)
     _draw_labels(ax, p, texts)
-    _frame(ax, p)
+    _frame(ax, *limits)
     if isinstance(color, str) and color == "class":
         _class_legend(ax, p)
     if mappable is not None and colorbar is not False:
@@ -180,6 +183,7 @@ def plot_surface(
     """
     from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 
+    _check_axes(ax, "plot_surface")
     colors, _ = _region_colors(p, color, output, cmap)
     if ax is None:
         ax = cast("Axes3D", _new_axes(projection="3d"))
@@ -344,9 +348,9 @@ def _segment_paths(segments: FloatArray) -> list[Path]:
 def _region_colors(p: PlanarComplex, color: ColorChoice, output: int, cmap: Any) -> tuple[Any, ScalarMappable | None]:
     """Colours (F, 3 or 4), and what a colour bar needs where colours stand for numbers."""
     if not isinstance(color, str):
-        given = np.asarray(color, dtype=np.float64)
+        given = float_array(color, "plot: color")
         if given.shape in ((p.n_regions, 3), (p.n_regions, 4)):
-            return given, None
+            return palette.checked_colors(given, "plot"), None
         if given.shape != (p.n_regions,):
             raise ShapeError(
                 f"plot: got a color array of shape {given.shape}, expected ({p.n_regions},), one number per region, "
@@ -378,7 +382,12 @@ def _mapped(numbers: FloatArray, cmap: Any, logarithmic: bool) -> tuple[Any, Sca
         numbers = np.maximum(numbers, positive.min(initial=1.0))
     low, high = (float(numbers.min()), float(numbers.max())) if len(numbers) else (0.0, 1.0)
     norm = LogNorm(low, high) if logarithmic and low < high else Normalize(low, high)
-    mappable = ScalarMappable(norm, "viridis" if cmap is None else cmap)
+    try:
+        mappable = ScalarMappable(norm, "viridis" if cmap is None else cmap)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"plot: got cmap={cmap!r}; expected the name of a matplotlib colour map, such as 'viridis', or a Colormap"
+        ) from error
     mappable.set_array(numbers)
     return mappable.to_rgba(numbers), mappable
 
@@ -511,10 +520,37 @@ def _draw_labels(ax: Axes, p: PlanarComplex, texts: Sequence[str] | None) -> Non
         ax.text(x, y, texts[k], ha="center", va="center", fontsize=size, color=_INK, bbox=box, zorder=4, clip_on=True)
 
 
-def _frame(ax: Axes, p: PlanarComplex) -> None:
+def _check_axes(ax: Any, function: str) -> None:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import FigureBase
+
+    if ax is None or isinstance(ax, Axes):
+        return
+    advice = "pass one pair of axes, such as figure.add_subplot()"
+    if isinstance(ax, FigureBase):
+        advice = "pass its axes: figure.gca() or figure.add_subplot()"
+    elif isinstance(ax, np.ndarray | list | tuple):
+        advice = "pass one of them, such as axes[0]"
+    raise InputError(f"{function}: got ax of type {type(ax).__name__}; expected matplotlib Axes; {advice}")
+
+
+def _limits(ax: Axes, p: PlanarComplex) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    """Limits of both axes so that the domain shows; None where the user has set some."""
     x0, y0, x1, y1 = p.domain.bounds
     margin = 0.01 * max(x1 - x0, y1 - y0)
-    ax.set(xlim=(x0 - margin, x1 + margin), ylim=(y0 - margin, y1 + margin), xlabel="$x_1$", ylabel="$x_2$")
+    x, y = (x0 - margin, x1 + margin), (y0 - margin, y1 + margin)
+    if ax.has_data():
+        (left, right), (bottom, top) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
+        x, y = (min(x[0], left), max(x[1], right)), (min(y[0], bottom), max(y[1], top))
+    return x if ax.get_autoscalex_on() else None, y if ax.get_autoscaley_on() else None
+
+
+def _frame(ax: Axes, x: tuple[float, float] | None, y: tuple[float, float] | None) -> None:
+    if x is not None:
+        ax.set_xlim(x)
+    if y is not None:
+        ax.set_ylim(y)
+    ax.set(xlabel=ax.get_xlabel() or "$x_1$", ylabel=ax.get_ylabel() or "$x_2$")
     ax.set_aspect("equal")
     ax.tick_params(labelsize="small")
     ax.spines[:].set_visible(False)

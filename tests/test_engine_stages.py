@@ -20,7 +20,7 @@ if INTERPRETED:
 
 def structure(p: Any) -> dict[bytes, tuple[Any, ...]]:
     """What is combinatorial about each region: its pattern, its ring's length, its neighbours' patterns in order."""
-    keys = [k.tobytes() for k in p.patterns.keys()]
+    keys = [words.tobytes() for words in p.patterns.words]
     result = {}
     for f in range(p.n_regions):
         edges = p.face_edges[p.face_offsets[f] : p.face_offsets[f + 1]]
@@ -46,7 +46,7 @@ def test_inflated_bounds_change_nothing(case: Case, caution: float) -> None:
         assert p.report["vertices_exact"] >= p.n_vertices - len(p.domain.vertices)
 
 
-def test_balls_decide_what_norms_leave_in_doubt() -> None:
+def test_tighter_bounds_decide_what_norms_leave_in_doubt() -> None:
     p = build_complex(random_network((16, 16, 16), 5), SQUARE, caution=1e9)
     assert p.report["signs_ball"] > 0
     assert p.report["signs_exact"] == 0

@@ -12,8 +12,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from geomrelu.affine import affine_map_errors
-from geomrelu.arrays import FloatArray, IntArray
+from geomrelu.affine import affine_map_errors, affine_maps
+from geomrelu.arrays import FloatArray, IntArray, frozen
+from geomrelu.errors import RangeError
 from geomrelu.exact import ExactForms
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def linear_regions(p: PlanarComplex) -> LinearRegions:
     a, b = left[joined], right[joined]
     graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(p.n_regions, p.n_regions))
     n, labels = connected_components(graph.tocsr(), directed=False)
-    return LinearRegions(_by_first(labels.astype(np.int64)), int(n), _by_first(map_labels), n_maps)
+    own_labels = _by_first(labels.astype(np.int64))
+    return LinearRegions(frozen(own_labels), int(n), frozen(_by_first(map_labels)), n_maps)
 
 
 def _by_first(labels: IntArray) -> IntArray:
@@ -65,7 +67,10 @@ def _by_first(labels: IntArray) -> IntArray:
 
 
 def _distinct_maps(p: PlanarComplex) -> tuple[IntArray, int]:
-    maps = p.affine_maps
+    try:
+        maps = p.affine_maps
+    except RangeError:
+        maps = affine_maps(p.network, p.patterns)
     values = np.concatenate([maps.A.reshape(p.n_regions, -1), maps.b], axis=1)
     groups = _overlapping(values, _bounds(p))
     counts = np.bincount(groups)
@@ -97,7 +102,10 @@ def _overlapping(values: FloatArray, bounds: FloatArray) -> IntArray:
     n = len(values)
     groups = np.zeros(n, dtype=np.int64)
     for column in range(values.shape[1]):
-        low, high = values[:, column] - bounds[:, column], values[:, column] + bounds[:, column]
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, high = values[:, column] - bounds[:, column], values[:, column] + bounds[:, column]
+        # What overflowed may be anything.
+        low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
         order = np.lexsort((low, groups))
         g, lo, hi = groups[order], low[order], high[order]
         # Running maximum of the intervals' ends within each group: ranks keep groups apart.

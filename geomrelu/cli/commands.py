@@ -89,27 +89,45 @@ def count(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    definition: Annotated[
+        str | None,
+        typer.Option(
+            "--definition",
+            metavar="NAME",
+            help="What to count as a linear region: activation, proper_activation, convex, open_connected, "
+            "closed_connected, affine (Stargalla et al. 2025, Definitions 1 to 6), or all.",
+        ),
+    ] = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
 ) -> None:
     """Count regions, linear regions, affine pieces, vertices and edges.
+
+    With --definition, linear regions in one or all of the six senses of the literature.
 
     Examples:
 
     geomrelu count model.npz --box -1 1
 
     geomrelu count model.pt2 --low 0 -1 --high 2 1 --json
+
+    geomrelu count model.npz --definition all
     """
+    definitions = _definitions(definition)
     p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
-    counts = {
-        "regions": p.n_regions,
-        "linear_regions": p.n_linear_regions,
-        "affine_pieces": p.n_affine_pieces,
-        "vertices": p.n_vertices,
-        "edges": p.n_edges,
-    }
+    counts: dict[str, Any]
+    if definitions:
+        counts = {name: p.count(name) for name in definitions}
+    else:
+        counts = {
+            "regions": p.n_regions,
+            "linear_regions": p.n_linear_regions,
+            "affine_pieces": p.n_affine_pieces,
+            "vertices": p.n_vertices,
+            "edges": p.n_edges,
+        }
     if json:
-        print_json({**facts, **counts})
+        print_json({**facts, **{name: _count_fact(value) for name, value in counts.items()}})
     else:
         print_table(_title(model, p), {name.replace("_", " "): value for name, value in counts.items()})
 
@@ -320,6 +338,22 @@ def _partition(model: Path, domain: Domain, allow_joblib: bool) -> tuple[PlanarC
         except InputDimensionError as error:
             raise InputDimensionError(f"{model}: {error}") from error
     return p, {"model": str(model), "network": _network_facts(network), "domain": domain.vertices.tolist()}
+
+
+def _definitions(name: str | None) -> tuple[str, ...]:
+    """The definitions to count by, none if there is no `name`: asked before the work starts."""
+    from geomrelu.analysis.definitions import DEFINITIONS
+
+    if name is None:
+        return ()
+    if name != "all" and name not in DEFINITIONS:
+        raise InputError(f"--definition: got {name!r}; expected one of {', '.join(DEFINITIONS)}, or all")
+    return tuple(DEFINITIONS) if name == "all" else (name,)
+
+
+def _count_fact(value: Any) -> Any:
+    """A count for JSON: a number, or its bounds by name."""
+    return value if isinstance(value, int) else value._asdict()
 
 
 def _network_facts(network: Network) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen, real_array
 from geomrelu.crosscheck.report import CrossCheck, Failure, Refinement, RefinementRow
-from geomrelu.errors import DomainError, InputDimensionError, ShapeError
+from geomrelu.errors import DomainError, InputDimensionError, InputError, ShapeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 from geomrelu.sampling import (
@@ -82,6 +82,12 @@ def crosscheck(
     CrossCheck
         Never raises for a wrong partition: see `.ok` and `.failures`.
 
+    Raises
+    ------
+    InputError
+        If `p` is no partition, or n, tol or device cannot be used; `DomainError` if a point
+        lies outside the domain; `ShapeError` if `model` has other outputs than the network.
+
     Examples
     --------
     >>> import geomrelu as gr
@@ -90,6 +96,7 @@ def crosscheck(
     >>> report.ok, report.n_samples, report.n_exact, report.n_sampled_maps
     (True, 104, 3, 3)
     """
+    _check_complex(p, "crosscheck")
     tolerance = checked_tolerance(tol)
     x = _sample_points(p, n, points)
     position = _POSITION_ULPS * _EPS * float(np.abs(p.domain.vertices).max())
@@ -136,9 +143,21 @@ def refinement(
     ----------
     p : PlanarComplex
     sizes : sequence of int
-        Grid points along each axis.
+        Grid points along each axis, at least 2 each.
     tol : float
         Tolerance for counting distinct sampled maps.
+    device : str or torch.device, optional
+        Where to sample; by default the CPU.
+
+    Returns
+    -------
+    Refinement
+        One row per grid; prints as a table, and draws itself with ``.plot()``.
+
+    Raises
+    ------
+    InputError
+        If `p` is no partition, or sizes, tol or device cannot be used.
 
     Examples
     --------
@@ -150,7 +169,11 @@ def refinement(
          2         8         3         3         3     100.00%   100.0000%
         10       104         3         3         3     100.00%   100.0000%
     """
+    _check_complex(p, "refinement")
     tolerance = checked_tolerance(tol)
+    if isinstance(sizes, str) or not np.iterable(sizes):
+        raise InputError(f"sizes: got {sizes!r}, expected a list of grid sizes, such as [11, 51, 101]")
+    area = float(p.areas.sum())
     keys = p.patterns.keys()
     rows = []
     for n in sizes:
@@ -165,10 +188,19 @@ def refinement(
                 n_maps=len(distinct_maps(shown.maps.rows, tolerance).representatives),
                 n_regions_seen=int(seen.sum()),
                 share_of_regions=float(seen.mean()),
-                share_of_area=float(p.areas[seen].sum() / p.areas.sum()),
+                share_of_area=float(p.areas[seen].sum() / area) if area > 0 else float("nan"),
             )
         )
     return Refinement(tuple(rows), p.n_regions, int(p.n_affine_pieces), tolerance)
+
+
+def _check_complex(p: Any, function: str) -> None:
+    from geomrelu.planar.complex import PlanarComplex
+
+    if not isinstance(p, PlanarComplex):
+        raise InputError(
+            f"{function}: got {type(p).__name__}; expected a partition, as gr.partition(model, domain) returns it"
+        )
 
 
 class _Findings:
@@ -256,7 +288,7 @@ def _check_areas(p: PlanarComplex, found: _Findings) -> FloatArray:
     if not abs(total - domain) <= 16 * _EPS * size * len(p.face_vertices):
         found.room("area", 1)
         found.kept.append(Failure("area", "partition", -1, -1, f"a sum of {total!r}", f"the domain's {domain!r}"))
-    return areas
+    return np.maximum(areas, 0.0)
 
 
 def _check_vertices(p: PlanarComplex, position: float, device: str | torch.device | None, found: _Findings) -> None:
@@ -363,7 +395,8 @@ def _map_bounds(network: Network) -> tuple[FloatArray, FloatArray]:
         gradient, constant = weight @ gradient, weight @ constant + np.abs(layer.bias)
         terms += layer.n_inputs + 8
     gamma = 4 * terms * _EPS / 2 / (1 - terms * _EPS / 2)
-    return gamma * gradient, gamma * constant
+    # The constants pay for products that underflow.
+    return gamma * gradient + 1e-290, gamma * constant + 1e-290
 
 
 def _verdict(

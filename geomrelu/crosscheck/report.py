@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +119,10 @@ class CrossCheck:
         missed = f"{len(self.missed_regions)} of {self.n_exact}"
         if len(self.missed_regions):
             smallest, largest = float(self.missed_areas.min()), float(self.missed_areas.max())
-            share = float(self.missed_areas.sum()) / self.domain_area
-            missed += f", areas {smallest:.3g} to {largest:.3g}, together {share:.3g} of the domain"
+            missed += f", areas {smallest:.3g} to {largest:.3g}"
+            # The area of a tiny domain may round to 0, and shares of it mean nothing.
+            if self.domain_area > 0:
+                missed += f", together {float(self.missed_areas.sum()) / self.domain_area:.3g} of the domain"
         rows = [
             ("samples", f"{self.n_samples}"),
             ("  agree", f"{self.n_agree}"),
@@ -155,7 +158,8 @@ class RefinementRow:
     n_regions_seen : int
         Regions whose pattern a sample shows; samples on borders may show patterns of no region.
     share_of_regions, share_of_area : float
-        Regions seen, as a share of all regions and of the domain's area.
+        Regions seen, as a share of all regions and of the domain's area (NaN if all areas
+        round to 0).
     """
 
     n: int
@@ -177,15 +181,18 @@ class Refinement:
     tol: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The table as plain Python values, ready for JSON."""
-        return asdict(self)
+        """The table as plain Python values, ready for JSON; an unknown share of area is None."""
+        result = asdict(self)
+        for row in result["rows"]:
+            row["share_of_area"] = None if math.isnan(row["share_of_area"]) else row["share_of_area"]
+        return result
 
     def __str__(self) -> str:
         head = f"{'n':>6} {'samples':>9} {'patterns':>9} {'maps':>9} {'seen':>9} {'of regions':>11} {'of area':>11}"
         lines = [f"exact: {self.n_regions} regions, {self.n_affine_pieces} affine maps", head]
         lines += [
             f"{r.n:>6} {r.n_samples:>9} {r.n_patterns:>9} {r.n_maps:>9} {r.n_regions_seen:>9} "
-            f"{100 * r.share_of_regions:>10.2f}% {100 * r.share_of_area:>10.4f}%"
+            f"{100 * r.share_of_regions:>10.2f}% {_percent(r.share_of_area)}"
             for r in self.rows
         ]
         return "\n".join(lines)
@@ -210,3 +217,7 @@ class Refinement:
         ax.set(xscale="log", yscale="log", xlabel="grid points along each axis", ylabel="count")
         ax.legend(frameon=False)
         return ax
+
+
+def _percent(share: float) -> str:
+    return f"{'unknown':>11}" if math.isnan(share) else f"{100 * share:>10.4f}%"

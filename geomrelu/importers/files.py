@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from geomrelu.arrays import real_array
+from geomrelu.arrays import FloatArray, real_array
 from geomrelu.errors import FileFormatError, InputError, MissingDependencyError, ShapeError, UnsupportedLayerError
 from geomrelu.importers import as_network
 from geomrelu.importers.kinds import READ
@@ -270,7 +270,7 @@ def _state_dict_network(file: Path, tensors: Mapping[str, Any], keys: list[str])
 
 def _chained(file: Path, names: list[tuple[str, str]], weights: list[Any], biases: list[Any], advice: str) -> Network:
     """The network of these arrays; `names` are those of each weight and bias in the file."""
-    checked = []
+    checked: list[tuple[FloatArray, FloatArray]] = []
     for (weight_name, bias_name), given, bias in zip(names, weights, biases, strict=True):
         w, b = real_array(given, f"{file}: {weight_name}"), real_array(bias, f"{file}: {bias_name}")
         if w.ndim != 2 or 0 in w.shape:

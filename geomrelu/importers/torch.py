@@ -115,10 +115,11 @@ def _traced_module(model: nn.Module) -> Program:
     if _is_leaf(model):
         operation = _module_operation("result", model, "", (Ref("input"),), {})
         return Program([operation], {}, "input", Ref("result"))
+    defaults = _defaults(model)
     with _unchanged(model):
         tracer = _Tracer()
         try:
-            graph = tracer.trace(model, concrete_args=_defaults(model))
+            graph = tracer.trace(model, concrete_args=defaults)
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UnsupportedLayerError(

@@ -21,7 +21,8 @@ for any order of summation, fused or not; gamma's n is the number of inputs plus
 pays for the bias, the interpolation of four rows and their weights.  |W|_2 is bounded by the
 Schatten norm (sum of sigma^16)^(1/16).  Rectification moves no two values apart.  A value that
 is stored as zero by definition, or with a sign that was decided exactly against it, has its
-own residual added to d.
+own residual added to d.  So has a value at a new vertex that may have, at the represented
+point, another sign than at the true one: the faces around rectify it by the latter.
 
 *Position error.*  Let g be the neuron's gradient, `steepness` a bound on |g| (row norm times
 the operator norms of the layers before).  The represented points of an edge's ends lie
@@ -39,9 +40,9 @@ edge's distance is its residual over a lower bound of its gradient.
 entry_error + steepness * radius.  Two crossings along an edge have the order of their
 fractions if these, times the length, differ by more than the sum of their radii.
 
-Bounds are themselves computed in floating point; the factor `SLACK` covers that.  Values that
-overflow are never larger than their bound, so they are in doubt and decided exactly; the
-constant `_TINY` pays for underflow.
+Bounds are themselves computed in floating point; the factor `SLACK` covers that.  Where a
+partial sum may overflow the bound is infinite, so the signs are in doubt and decided exactly;
+the constant `_TINY` pays for underflow.
 
 The method is the floating-point filter of exact geometric computation: J. R. Shewchuk,
 "Adaptive Precision Floating-Point Arithmetic and Fast Robust Geometric Predicates", 1997;
@@ -58,10 +59,25 @@ from geomrelu.arrays import FloatArray
 from geomrelu.network import Layer, Network
 from geomrelu.planar.crossings import SLACK
 
-__all__ = ["LayerBounds", "blur", "entry_error", "last_rounding", "layer_bounds", "row_error"]
+__all__ = [
+    "PLACE_ERROR",
+    "LayerBounds",
+    "blur",
+    "coordinate_bound",
+    "entry_error",
+    "last_rounding",
+    "layer_bounds",
+    "row_error",
+]
 
 _UNIT_ROUNDOFF = 2.0**-53
 _TINY = 1e-290
+# Rounds up what is subnormal.
+_LEAST = 2.0**-1070
+# Partial sums of a product stay finite while magnitudes are below this.
+_LARGE = 1e307
+# Vertices whose estimated position error exceeds this share of the domain's size get exact coordinates.
+PLACE_ERROR = 2.0**-27
 
 
 class LayerBounds(NamedTuple):
@@ -92,10 +108,11 @@ def layer_bounds(network: Network) -> list[LayerBounds]:
                 _norm(float(np.linalg.norm(_scaled_down(layer.weight)[0])), layer.weight),
                 float(np.abs(layer.bias).max()),
                 _norm(float(np.linalg.norm(_scaled_down(layer.bias)[0])), layer.bias),
-                rows * steepness * SLACK,
+                max(rows * steepness * SLACK, _TINY),
             )
         )
-        steepness *= max(operator, 0.0)
+        # A product of small norms may underflow, and be multiplied by large ones later.
+        steepness = max(steepness * operator, _TINY)
     return result
 
 
@@ -106,7 +123,7 @@ def _scaled_down(values: FloatArray) -> tuple[FloatArray, float]:
 
 
 def _norm(scaled_norm: float, values: FloatArray) -> float:
-    return float(scaled_norm) * _scaled_down(values)[1] * SLACK
+    return float(scaled_norm) * _scaled_down(values)[1] * SLACK + _LEAST
 
 
 def _operator_norm(layer: Layer) -> float:
@@ -116,19 +133,24 @@ def _operator_norm(layer: Layer) -> float:
     gram = scaled @ scaled.T if wide else scaled.T @ scaled
     square = gram @ gram
     fourth = square @ square
-    return float(np.linalg.norm(fourth) ** 0.125 * largest * SLACK)
+    return float(np.linalg.norm(fourth) ** 0.125 * largest * SLACK) + _LEAST
 
 
 def entry_error(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> FloatArray:
     """Bound on the error of each entry of a vertex's row, (V,)."""
     values = bounds.row_norm * (h_error + bounds.gamma * h_norm) + bounds.gamma * bounds.bias_max
-    return values * SLACK + _TINY
+    return _unless_overflow(bounds, h_norm, values * SLACK + _TINY)
+
+
+def _unless_overflow(bounds: LayerBounds, h_norm: FloatArray, errors: FloatArray) -> FloatArray:
+    """Infinite where a partial sum may overflow: the value's sign then means nothing."""
+    return np.where(bounds.row_norm * h_norm + bounds.bias_max < _LARGE, errors, np.inf)
 
 
 def row_error(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> FloatArray:
     """Bound on the 2-norm of the error of a vertex's row, (V,)."""
     rounding = bounds.gamma * (bounds.frobenius_norm * h_norm + bounds.bias_norm)
-    return (bounds.operator_norm * h_error + rounding) * SLACK + _TINY
+    return _unless_overflow(bounds, h_norm, (bounds.operator_norm * h_error + rounding) * SLACK + _TINY)
 
 
 def last_rounding(bounds: LayerBounds, h_norm: FloatArray) -> FloatArray:
@@ -139,3 +161,14 @@ def last_rounding(bounds: LayerBounds, h_norm: FloatArray) -> FloatArray:
 def blur(corners: FloatArray, layer: int) -> float:
     """Bound on the distance of stored coordinates from represented points, before a layer's cut."""
     return 32.0 * (layer + 1) * _UNIT_ROUNDOFF * float(np.abs(corners).max()) + _TINY
+
+
+def coordinate_bound(corners: FloatArray, n_layers: int) -> float:
+    """Stated bound on the error of a finished vertex's coordinates.
+
+    Vertices whose position error is estimated to exceed `PLACE_ERROR` of the domain's extent get
+    exact coordinates, rounded once.  The estimate takes stored values to have the rounding error of
+    their last product alone, so twice that is allowed for, and the blur of interpolation.
+    """
+    extent = float((corners.max(axis=0) / 2 - corners.min(axis=0) / 2).max())
+    return 4.0 * PLACE_ERROR * extent + blur(corners, n_layers)

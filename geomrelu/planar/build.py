@@ -23,7 +23,7 @@ from geomrelu.errors import InputDimensionError, InvariantError
 from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
-from geomrelu.planar.bounds import LayerBounds, blur, entry_error, last_rounding, layer_bounds, row_error
+from geomrelu.planar.bounds import PLACE_ERROR, LayerBounds, blur, entry_error, last_rounding, layer_bounds, row_error
 from geomrelu.planar.complex import PlanarComplex
 from geomrelu.planar.crossings import count_crossings, edge_crossings, rectified_rows, sign_masks, split_edges
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
@@ -37,8 +37,6 @@ Progress: TypeAlias = Callable[[str, float], None]
 _BLOCK_ROWS = 2048
 # Faces per call of the kernel, between which progress is shown and interrupts are seen.
 _BLOCK_FACES = 16384
-# Vertices whose estimated position error exceeds this share of the domain's size get exact coordinates.
-_PLACE_ERROR = 2.0**-27
 
 
 def build_complex(
@@ -58,7 +56,7 @@ def build_complex(
         Factor on all error bounds.  More than 1 sends more decisions to the exact stages,
         infinity all of them; the complex is the same.
     balls : bool
-        Whether signs in doubt are tried in ball arithmetic before exact integers.
+        Whether signs in doubt are tried with tighter bounds before exact integers.
 
     Raises
     ------
@@ -71,7 +69,10 @@ def build_complex(
             "fix the other inputs first (substitute their values into the first layer's bias)"
         )
     if domain.dimension != 2:
-        raise InputDimensionError(f"partition: the domain has dimension {domain.dimension}, expected 2")
+        raise InputDimensionError(
+            f"partition: the domain has dimension {domain.dimension}, expected 2; "
+            "pass a box or polygon in the plane, such as gr.Box([-1, -1], [1, 1])"
+        )
     _tell_compilation()
     builder = _Builder(network, domain, progress or (lambda message, fraction: None), caution, balls)
     # Values may overflow and bounds be infinite: both only leave signs in doubt.
@@ -139,6 +140,7 @@ class _Builder:
         self.cut_weights = np.empty((0, 4))
         self.cut_lines = np.empty((0, 2), dtype=np.int64)
         self.cut_residual = np.empty(0)
+        self.cut_limit = np.empty(0)
 
     # ------------------------------------------------------------------ one layer
 
@@ -179,7 +181,7 @@ class _Builder:
             h_norm, h_error = np.empty(last - first), np.empty(last - first)
             rectified_rows(
                 self.z, self.z_neurons, self.z_row_error, self.z_extra, self.cut_sources, self.cut_weights,
-                self.cut_lines, self.cut_residual, first, rows, h_norm, h_error,
+                self.cut_lines, self.cut_residual, self.cut_limit, first, rows, h_norm, h_error,
             )  # fmt: skip
             np.matmul(rows, weight, out=z[block])
             z[block] += layer.bias
@@ -208,7 +210,7 @@ class _Builder:
         some_face[mesh.face_vertices] = np.repeat(
             np.arange(len(mesh.face_offsets) - 1), np.diff(mesh.face_offsets)
         )  # fmt: skip
-        signs = self.judge.signs(doubts, index, lambda vertex: self.faces.words[some_face[vertex]])
+        signs = self.judge.signs(doubts, index, some_face[doubts[:, 0]], self.faces.words)
         vertices, neurons = doubts.T
         bits = np.uint64(1) << (neurons % 64).astype(np.uint64)
         for masks, wanted in ((values.positive, signs > 0), (values.negative, signs < 0)):
@@ -323,12 +325,13 @@ class _Builder:
         self.faces = _Faces(
             Mesh(
                 xy=np.concatenate([mesh.xy, out.xy[:n_vertices]]),
-                edges=out.edges[:n_edges].copy(),
-                edge_faces=out.edge_faces[:n_edges].copy(),
-                edge_distance=out.edge_distance[:n_edges].copy(),
-                face_offsets=out.face_offsets[: n_faces + 1].copy(),
-                face_vertices=out.face_vertices[:corners].copy(),
-                face_edges=out.face_edges[:corners].copy(),
+                # Views: the room that was not needed was never touched, so it costs no memory.
+                edges=out.edges[:n_edges],
+                edge_faces=out.edge_faces[:n_edges],
+                edge_distance=out.edge_distance[:n_edges],
+                face_offsets=out.face_offsets[: n_faces + 1],
+                face_vertices=out.face_vertices[:corners],
+                face_edges=out.face_edges[:corners],
             ),
             edge_line=edge_line,
             words=np.concatenate([self.faces.words[parents], out.face_words[:n_faces]], axis=1),
@@ -340,17 +343,20 @@ class _Builder:
         self.cut_lines = out.lines[:n_vertices].copy()
         self.cut_lines[:n_on_edges, 1] = -1
         self.cut_residual = out.residual[:n_vertices]
+        # How far a value at the represented point may be from that at the true one.
+        self.cut_limit = self.caution * self.bounds[index].steepness * out.radius[:n_vertices]
 
     def freeze(self) -> PlanarComplex:
         """The finished complex."""
         self.progress("done", 1.0)
         mesh = self.faces.mesh
         size = float(np.ptp(self.domain.vertices, axis=0).max())
-        misplaced = np.flatnonzero(~(self.faces.place_error <= _PLACE_ERROR * size))
+        misplaced = np.flatnonzero(~(self.faces.place_error <= PLACE_ERROR * size))
         for vertex in misplaced.tolist():
             x, y, w = self.judge.point(vertex)
             mesh.xy[vertex] = float(Fraction(x, w)), float(Fraction(y, w))
         self.report["vertices_exact"] = len(misplaced)
+        self.report["signs_filter"] = self.report["signs"] - self.report["signs_ball"] - self.report["signs_exact"]
         self.report["ties"] += self.judge.face_ties
         self.report["generic"] = self.report["signs_zero"] == 0 and self.report["ties"] == 0
         return PlanarComplex(
@@ -391,7 +397,7 @@ def _new_children(vertices: int, edges: int, faces: int, corners: int, n_words: 
         radius=np.empty(vertices),
         residual=np.empty(vertices),
         edges=np.empty((edges, 2), dtype=np.int64),
-        edge_faces=np.full((edges, 2), -1, dtype=np.int64),
+        edge_faces=np.empty((edges, 2), dtype=np.int64),
         edge_neuron=np.empty(edges, dtype=np.int64),
         edge_distance=np.empty(edges),
         face_offsets=np.zeros(faces + 1, dtype=np.int64),
@@ -426,6 +432,7 @@ def _tell_compilation() -> None:
     if _told or not hasattr(cut_faces, "signatures") or cut_faces.signatures:
         return
     _told = True
-    cache = Path(__file__).parent / "__pycache__"
-    if not any(cache.glob("arrange.cut_faces-*.nbc")):
+    # Where numba keeps it: beside the module, in NUMBA_CACHE_DIR, or in the user's cache folder.
+    cache = getattr(getattr(cut_faces, "stats", None), "cache_path", None)
+    if cache is None or not any(Path(cache).glob("arrange.cut_faces-*.nbc")):
         print("geomrelu: compiling the engine, once on this machine (about half a minute) ...", file=sys.stderr)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, row_ids
-from geomrelu.errors import InvariantError
-from geomrelu.exact import certain_bits
+from geomrelu.affine import affine_map_errors, affine_maps
+from geomrelu.arrays import BoolArray, IntArray, WordArray, row_ids
+from geomrelu.errors import InvariantError, RangeError
+from geomrelu.exact import ExactForms, certain_bits
 from geomrelu.network import Network
-from geomrelu.patterns import word_starts
-from geomrelu.planar.bounds import layer_bounds
+from geomrelu.patterns import Patterns, word_starts
+from geomrelu.planar.bounds import coordinate_bound
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["check_complex"]
+__all__ = ["check_combinatorics", "check_complex"]
 
 # Floats that must agree do so to this many units of rounding, times the magnitudes involved.
 _ROUNDINGS = 2.0**16 * 2.0**-53
@@ -31,13 +33,18 @@ def check_complex(p: PlanarComplex) -> None:
     hold to rounding: counter-clockwise rings, areas that sum to the domain's, patterns and
     values that the network takes in each face, and maps that agree along each edge.
     """
+    check_combinatorics(p)
+    _check_areas(p)
+    _check_inside(p)
+    _check_continuity(p)
+
+
+def check_combinatorics(p: PlanarComplex) -> None:
+    """The part of `check_complex` that is exact; of coordinates only that they are finite."""
     _check_shapes(p)
     _check_rings(p)
     _check_euler(p)
     _check_patterns(p)
-    _check_areas(p)
-    _check_inside(p)
-    _check_continuity(p)
 
 
 def _fail_first(bad: npt.ArrayLike, invariant: str, what: str, got: object, expected: object) -> None:
@@ -61,8 +68,11 @@ def _check_shapes(p: PlanarComplex) -> None:
     for name, shape in shapes.items():
         if getattr(p, name).shape != shape:
             raise InvariantError("shape", name, getattr(p, name).shape, shape)
-    if len(p.patterns) != p.n_regions:
-        raise InvariantError("shape", "patterns", len(p.patterns), p.n_regions)
+    if len(p.patterns) != p.n_regions or p.patterns.widths != p.network.widths:
+        got, expected = (len(p.patterns), p.patterns.widths), (p.n_regions, p.network.widths)
+        raise InvariantError("shape", "patterns (number, widths)", got, expected)
+    if p.face_offsets[0] != 0:
+        raise InvariantError("range", "face_offsets entry 0", p.face_offsets[0], 0)
     _fail_first(~np.isfinite(p.vertices).all(axis=1), "finite", "vertex", p.vertices, "finite coordinates")
     n_lines = len(p.domain.vertices)
     ranges = [
@@ -91,7 +101,10 @@ def _check_rings(p: PlanarComplex) -> None:
     bad = (ends[rows, side] != here) | (ends[rows, 1 - side] != there)
     _fail_first(bad, "ring", "ring entry", ends, "the edge from this ring vertex to the next")
     uses = np.bincount(2 * p.face_edges + side, minlength=2 * p.n_edges).reshape(-1, 2)
-    _fail_first((uses != (p.edge_faces >= 0)).any(axis=1), "ring", "edge", uses, "one use by each of its faces")
+    bad = (uses != (p.edge_faces >= 0)).any(axis=1) | (uses.sum(axis=1) == 0)
+    _fail_first(bad, "ring", "edge", uses, "one use by each of its faces")
+    corners = np.bincount(p.face_vertices, minlength=p.n_vertices)
+    _fail_first(corners == 0, "ring", "vertex", corners, "at least one face around it")
 
 
 def _check_euler(p: PlanarComplex) -> None:
@@ -103,6 +116,9 @@ def _check_euler(p: PlanarComplex) -> None:
 
 
 def _check_patterns(p: PlanarComplex) -> None:
+    # Unused bits would make equal patterns look different.
+    unused = (Patterns.pack(p.patterns.unpack(), p.patterns.widths).words != p.patterns.words).any(axis=1)
+    _fail_first(unused, "pattern", "face", "unused bits that are set", "0 in all unused bits")
     _, first, counts = np.unique(p.patterns.keys(), return_index=True, return_counts=True)
     if (counts > 1).any():
         face = int(first[np.argmax(counts > 1)])
@@ -130,13 +146,18 @@ def _scale(p: PlanarComplex) -> float:
 
 
 def _check_areas(p: PlanarComplex) -> None:
-    at = p.vertices[p.face_vertices] - p.vertices[p.face_vertices[p.face_offsets[:-1]]][row_ids(p.face_offsets)]
+    from geomrelu.planar.complex import scaled_to_range
+
+    vertices, exponents = scaled_to_range(p.vertices, p.domain)
+    at = vertices[p.face_vertices] - vertices[p.face_vertices[p.face_offsets[:-1]]][row_ids(p.face_offsets)]
     to = at[p.ring_next]
     areas = np.add.reduceat(at[:, 0] * to[:, 1] - at[:, 1] * to[:, 0], p.face_offsets[:-1]) / 2
     reach = np.add.reduceat(np.abs(to - at).sum(axis=1), p.face_offsets[:-1])
-    allowed = _ROUNDINGS * _scale(p) * reach
+    corners = np.ldexp(p.domain.vertices, -exponents)
+    allowed = _ROUNDINGS * np.abs(corners).max() * reach
     _fail_first(~(areas >= -allowed), "orientation", "face", areas, "a counter-clockwise ring")
-    total, wanted = float(areas.sum()), p.domain.area
+    a, b = corners - corners[0], np.roll(corners, -1, axis=0) - corners[0]
+    wanted, total = float(np.sum(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])) / 2, float(areas.sum())
     if not abs(total - wanted) <= 1e-9 * wanted + float(allowed.max()):
         raise InvariantError("area", "the sum over faces", total, wanted)
 
@@ -160,29 +181,55 @@ def _check_inside(p: PlanarComplex) -> None:
 
 def _thin_faces(p: PlanarComplex) -> BoolArray:
     """Faces so thin that the rounding of their vertices may put the centroid outside, (F,)."""
-    step = p.vertices[p.face_vertices[p.ring_next]] - p.vertices[p.face_vertices]
+    from geomrelu.planar.complex import scaled_to_range
+
+    size = np.abs(scaled_to_range(p.domain.vertices, p.domain)[0]).max()
+    vertices = scaled_to_range(p.vertices, p.domain)[0]
+    step = vertices[p.face_vertices[p.ring_next]] - vertices[p.face_vertices]
     perimeters = np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), p.face_offsets[:-1])
-    return np.asarray(p.areas <= perimeters * 2.0**-40 * _scale(p))
+    return np.asarray(p.scaled_areas[0] <= perimeters * 2.0**-40 * size)
 
 
 def _check_continuity(p: PlanarComplex) -> None:
-    """Maps of neighbouring faces agree at both ends of their edge."""
+    """Maps of neighbouring faces agree at both ends of their edge, but for their error bounds and the vertices'."""
     inner = p.edges_inner
     left, right = p.edge_faces[inner].T
-    maps = p.affine_maps
-    size = np.abs(maps.A).max(axis=(1, 2)) * _scale(p) + np.abs(maps.b).max(axis=1)
-    allowed = _allowed_jump(p, np.maximum(size[left], size[right]))
+    try:
+        maps = p.affine_maps
+    except RangeError:
+        maps = affine_maps(p.network, p.patterns)
+    errors = affine_map_errors(p.network, p.patterns)
     bad = np.zeros(p.n_edges, dtype=bool)
+    too_large = np.zeros(p.n_edges, dtype=bool)
     jump = np.zeros(p.n_edges)
-    for end in range(2):
-        x = p.vertices[p.edges[inner, end]]
-        a = np.einsum("noi,ni->no", maps.A[left], x) + maps.b[left]
-        b = np.einsum("noi,ni->no", maps.A[right], x) + maps.b[right]
-        jump[inner] = np.maximum(jump[inner], np.abs(a - b).max(axis=1))
-        bad[inner] |= ~(np.abs(a - b).max(axis=1) <= allowed)
-    _fail_first(bad, "continuity", "edge", jump, "maps of both faces that agree along it")
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope = np.abs(maps.A[left] - maps.A[right]).sum(axis=2)
+        misplaced = slope * coordinate_bound(p.domain.vertices, len(p.network.hidden))
+        for end in range(2):
+            x = p.vertices[p.edges[inner, end]]
+            values, allowed = [], misplaced.copy()
+            for side in (left, right):
+                values.append(np.einsum("noi,ni->no", maps.A[side], x) + maps.b[side])
+                size = np.einsum("noi,ni->no", np.abs(maps.A[side]), np.abs(x)) + np.abs(maps.b[side])
+                allowed += np.einsum("noi,ni->no", errors.A[side], np.abs(x)) + errors.b[side] + 2.0**-50 * size
+            apart = np.abs(values[0] - values[1])
+            jump[inner] = np.maximum(jump[inner], apart.max(axis=1))
+            bad[inner] |= ~(apart <= allowed).all(axis=1)
+            too_large[inner] |= ~np.isfinite(allowed).all(axis=1)
+    _fail_first(bad & ~too_large, "continuity", "edge", jump, "maps of both faces that agree along it")
+    _check_exact_continuity(p, np.flatnonzero(too_large))
 
 
-def _allowed_jump(p: PlanarComplex, size: FloatArray) -> FloatArray:
-    depth = sum(bound.gamma for bound in layer_bounds(p.network)) / 2.0**-53
-    return np.asarray((1.0 + depth) * _ROUNDINGS * (size + 1.0))
+def _check_exact_continuity(p: PlanarComplex, edges: IntArray) -> None:
+    """The same where floats overflow: exact maps at the rounded vertices, which may be misplaced."""
+    forms = ExactForms(p.network)
+    unit = 1 << forms.scales[-1]
+    bound = Fraction(coordinate_bound(p.domain.vertices, len(p.network.hidden)))
+    for e in edges.tolist():
+        left, right = (forms.output_map(p.patterns.words[f]) for f in p.edge_faces[e].tolist())
+        for x, y in p.vertices[p.edges[e]].tolist():
+            for a, b, c in ((int(v) for v in row) for row in left - right):
+                jump = abs(a * Fraction(x) + b * Fraction(y) + c) / unit
+                if jump > (abs(a) + abs(b)) * bound / unit:
+                    got = f"a jump of about 2^{jump.numerator.bit_length() - jump.denominator.bit_length()}"
+                    raise InvariantError("continuity", f"edge {e}", got, "maps of both faces that agree along it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.affine import AffineMaps, affine_maps
-from geomrelu.arrays import FloatArray, IntArray, frozen, row_ids
+from geomrelu.affine import AffineMaps, affine_maps, may_underflow
+from geomrelu.arrays import FloatArray, IntArray, ReadOnly, float_array, frozen, row_ids
 from geomrelu.domain import Domain
-from geomrelu.errors import ShapeError
+from geomrelu.errors import InputError, RangeError, ShapeError
+from geomrelu.exact import exact_maps
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 
@@ -21,19 +22,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from scipy.sparse import csr_array
 
+    from geomrelu.analysis.definitions import Count
     from geomrelu.analysis.linear_regions import LinearRegions
     from geomrelu.analysis.location import PointLocator
+    from geomrelu.analysis.vertices import ExactVertices
+    from geomrelu.planar.build import Progress
 
 __all__ = ["PlanarComplex"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PlanarComplex:
+class PlanarComplex(ReadOnly):
     """The partition of a domain into a network's activation regions.
 
     Made by `geomrelu.partition`.  All arrays are read-only.  The combinatorial structure is
     that of the real-arithmetic network with the given weights; coordinates, areas and maps
     are float64 approximations of it.
+
+    A coordinate's error is below 2^-25 times the domain's extent plus 32 (L + 1) 2^-53 times
+    its largest coordinate, for L hidden layers (`planar.bounds.coordinate_bound`): vertices
+    whose error is estimated to exceed a quarter of the first term are computed in integers and
+    rounded.  On ordinary networks errors are near 1e-15.  ``check(level="exact")`` holds each
+    coordinate to the bound.
 
     Attributes
     ----------
@@ -54,7 +64,14 @@ class PlanarComplex:
     network : Network
     domain : Box or Polygon
     report : dict
-        How the partition was made: regions after each layer, seconds, how signs were decided.
+        How the partition was made.  ``layers``: regions, vertices and edges after each layer;
+        ``seconds`` by stage.  ``signs``: number of decisions neuron at vertex, of which
+        ``signs_filter`` by the error bound, ``signs_ball`` in ball arithmetic and
+        ``signs_exact`` in integers (the three add up to ``signs``); ``signs_zero``: of these,
+        exactly zero.  ``edges_exact``, ``faces_exact``: edges and faces whose order of
+        crossings took integers; ``ties``: crossings that coincide with others;
+        ``vertices_exact``: vertices with exact coordinates, rounded once.  ``generic``:
+        whether there is no zero sign and no tie.
     """
 
     vertices: FloatArray
@@ -74,6 +91,10 @@ class PlanarComplex:
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray):
                 object.__setattr__(self, name, frozen(value))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is derived lazily is derived again.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     # ------------------------------------------------------------------ counts
 
@@ -113,12 +134,58 @@ class PlanarComplex:
 
         return linear_regions(self)
 
+    @cached_property
+    def _exact_vertices(self) -> ExactVertices:
+        from geomrelu.analysis.vertices import ExactVertices
+
+        return ExactVertices(self)
+
+    def count(self, definition: str) -> Count:
+        """Number of linear regions in one of the six senses of the literature; exact.
+
+        Parameters
+        ----------
+        definition : str
+            ``"activation"``, ``"proper_activation"``, ``"convex"``, ``"open_connected"``,
+            ``"closed_connected"`` or ``"affine"``: Stargalla, Hertrich and Reichman 2025
+            (arXiv 2505.16716), Definitions 1 to 6.  Each count is at least the next.  See
+            `geomrelu.analysis.definitions` for what each means.
+
+        Returns
+        -------
+        int or CountBounds
+            `CountBounds` (lower, upper) for ``"convex"`` where the minimum is not decided.
+
+        Raises
+        ------
+        InputError
+            If there is no definition of that name.
+        """
+        from geomrelu.analysis.definitions import count
+
+        return count(self, definition)
+
     # ------------------------------------------------------------------ what lies on a face
 
     @cached_property
     def affine_maps(self) -> AffineMaps:
-        """Output maps x -> A x + b of the faces: ``A`` (F, out, 2), ``b`` (F, out), float64."""
+        """Output maps x -> A x + b of the faces: ``A`` (F, out, 2), ``b`` (F, out), float64.
+
+        Products of float64 matrices, with errors below `affine.affine_map_errors`: some 1e-15
+        times the same product of absolute values.  Where a product overflows, or may underflow
+        on the way, the map is computed in integers and rounded once.
+
+        Raises
+        ------
+        RangeError
+            If an exact entry is too large for float64.
+        """
         maps = affine_maps(self.network, self.patterns)
+        finite = np.isfinite(maps.A).all(axis=(1, 2)) & np.isfinite(maps.b).all(axis=1)
+        bad = np.flatnonzero(~finite | may_underflow(self.network))
+        if len(bad):
+            exact = exact_maps(self.network, self.patterns.words[bad])
+            maps.A[bad], maps.b[bad] = exact[:, :, :2], exact[:, :, 2]
         return AffineMaps(frozen(maps.A), frozen(maps.b))
 
     @cached_property
@@ -127,19 +194,41 @@ class PlanarComplex:
 
         Computed from the float vertices, relative to each face's first corner, so that a
         small face far from the origin loses no more digits than its vertices did.
+
+        Raises
+        ------
+        RangeError
+            If an area is too large for float64.
         """
-        return frozen(self._moments[0])
+        areas, exponent = self.scaled_areas
+        if exponent:
+            with np.errstate(over="ignore"):
+                areas = np.ldexp(areas, exponent)
+        if not np.isfinite(areas).all():
+            f = int(np.argmin(np.isfinite(areas)))
+            raise RangeError(
+                f"areas: region {f}'s area is about 2^{int(np.log2(self.scaled_areas[0][f])) + exponent}; expected "
+                "less than 2^1024, what float64 holds; scale the domain down and the first layer's weights up"
+            )
+        return frozen(areas)
 
     @cached_property
     def centroids(self) -> FloatArray:
         """Centroids of the faces, (F, 2); of a face of no float area, the mean of its corners."""
         return frozen(self._moments[1])
 
+    @property
+    def scaled_areas(self) -> tuple[FloatArray, int]:
+        """Areas in units of 2^exponent, and the exponent, 0 but for domains of extreme size; never too large."""
+        return self._moments[0], self._moments[2]
+
     @cached_property
-    def _moments(self) -> tuple[FloatArray, FloatArray]:
+    def _moments(self) -> tuple[FloatArray, FloatArray, int]:
+        """Areas in units of 2^exponent, centroids, that exponent."""
         face = row_ids(self.face_offsets)
-        origin = self.vertices[self.face_vertices[self.face_offsets[:-1]]]
-        at = self.vertices[self.face_vertices] - origin[face]
+        vertices, exponents = scaled_to_range(self.vertices, self.domain)
+        origin = vertices[self.face_vertices[self.face_offsets[:-1]]]
+        at = vertices[self.face_vertices] - origin[face]
         to = at[self.ring_next]
         doubled = at[:, 0] * to[:, 1] - at[:, 1] * to[:, 0]
         starts = self.face_offsets[:-1]
@@ -153,7 +242,7 @@ class PlanarComplex:
         low, high = np.minimum.reduceat(at, starts, axis=0), np.maximum.reduceat(at, starts, axis=0)
         off = flat | ~((low <= centroids) & (centroids <= high)).all(axis=1)
         centroids[off] = means[off]
-        return np.maximum(areas, 0.0), centroids + origin
+        return np.maximum(areas, 0.0), np.ldexp(centroids + origin, exponents), int(exponents.sum())
 
     @cached_property
     def ring_next(self) -> IntArray:
@@ -180,10 +269,19 @@ class PlanarComplex:
             self.vertices[closed],
             (ring_offsets, np.arange(len(sizes) + 1)),
         )
+        polygons.setflags(write=False)
         return polygons
 
     def ring(self, face: int) -> IntArray:
-        """Vertices of one face, counter-clockwise."""
+        """Vertices of one face, counter-clockwise.
+
+        Raises
+        ------
+        InputError
+            If there is no face of that number.
+        """
+        if not isinstance(face, int | np.integer) or isinstance(face, bool) or not 0 <= face < self.n_regions:
+            raise InputError(f"ring: got face {face!r}; expected a whole number from 0 to {self.n_regions - 1}")
         return self.face_vertices[self.face_offsets[face] : self.face_offsets[face + 1]]
 
     # ------------------------------------------------------------------ questions
@@ -228,27 +326,60 @@ class PlanarComplex:
         ------
         MissingDependencyError
             If networkx is asked for and not installed.
+        InputError
+            If there is no such format.
         """
         from geomrelu.analysis.dual_graph import dual_graph, networkx_graph
 
         if format == "networkx":
             return networkx_graph(self)
         if format != "scipy":
-            raise ValueError(f"dual_graph: got format {format!r}; expected 'scipy' or 'networkx'")
+            raise InputError(f"dual_graph: got format {format!r}; expected 'scipy' or 'networkx'")
         graph: csr_array = dual_graph(self)
         return graph
 
-    def check(self) -> None:
+    def check(self, level: str = "float", progress: Progress | None = None) -> None:
         """Check the complex's invariants.
+
+        Combinatorial ones are checked exactly.  Geometric ones hold to these tolerances, u =
+        2^-53: rings turn left, and areas sum to the domain's (relative error 1e-9), but for 2^16
+        u times coordinates times perimeter; patterns at centroids are compared where a bound on
+        the forward pass's rounding leaves no doubt, in faces of area above 2^-40 times
+        perimeter times coordinates; maps of neighbours agree along their edge but for bounds on
+        the maps' own rounding (`affine.affine_map_errors`) and on the vertices' positions.
+
+        Parameters
+        ----------
+        level : {"float", "exact"}
+            "float": combinatorics exactly, geometry to within rounding; fast.  "exact": a proof
+            in integers that these are all the regions, independent of how the partition was
+            made; some thousand faces of a small network take seconds.  See `planar.audit`.
+        progress : callable, optional
+            Called with a message and a fraction between 0 and 1 now and then ("exact" only).
 
         Raises
         ------
         InvariantError
             Naming the first invariant that is broken, where, and what was got and expected.
-        """
-        from geomrelu.planar.check import check_complex
+        InputError
+            If there is no such level.
 
-        check_complex(self)
+        Examples
+        --------
+        >>> import geomrelu as gr
+        >>> p = gr.partition(gr.Network([[[1.0, 1.0]], [[2.0]]]), gr.Box(-1, 1))
+        >>> p.check(level="exact")
+        """
+        if level == "exact":
+            from geomrelu.planar.audit import audit_complex
+
+            audit_complex(self, progress)
+        elif level == "float":
+            from geomrelu.planar.check import check_complex
+
+            check_complex(self)
+        else:
+            raise InputError(f"check: got level {level!r}; expected 'float' or 'exact'")
 
     # ------------------------------------------------------------------ output
 
@@ -289,8 +420,15 @@ class PlanarComplex:
         )
 
 
+def scaled_to_range(vertices: FloatArray, domain: Domain) -> tuple[FloatArray, IntArray]:
+    """Vertices over 2^exponents (one per axis), which are 0 unless products of coordinates leave float64's range."""
+    exponents = np.frexp(np.abs(domain.vertices).max(axis=0))[1].astype(np.int64)
+    exponents[np.abs(exponents) <= 500] = 0
+    return (np.ldexp(vertices, -exponents) if exponents.any() else vertices), exponents
+
+
 def _points(points: npt.ArrayLike) -> FloatArray:
-    x = np.asarray(points, dtype=np.float64)
+    x = float_array(points, "points")
     if x.ndim != 2 or x.shape[1] != 2:
         raise ShapeError(f"points: got shape {x.shape}, expected (N, 2)")
     return x

@@ -83,6 +83,21 @@ def sign_masks(
     return n_doubts
 
 
+@inner
+def _scaled_norm(row: FloatArray) -> float:
+    """Upper bound on a row's 2-norm where squares may under- or overflow."""
+    largest = 0.0
+    for j in range(len(row)):
+        if not abs(row[j]) <= largest:
+            largest = abs(row[j])
+    if largest == 0.0 or not largest < np.inf:
+        return float(largest)
+    square = 0.0
+    for j in range(len(row)):
+        square += (row[j] / largest) ** 2
+    return float(largest * np.sqrt(square) * SLACK + 1e-300)
+
+
 @njit
 def rectified_rows(
     z: FloatArray,
@@ -93,6 +108,7 @@ def rectified_rows(
     weights: FloatArray,
     lines: IntArray,
     new_error: FloatArray,
+    new_limit: FloatArray,
     first: int,
     h: FloatArray,
     h_norm: FloatArray,
@@ -103,6 +119,10 @@ def rectified_rows(
     The first ``len(z)`` vertices are old and have their own row; the others interpolate four
     old rows.  `h_norm` receives the rows' 2-norms, `h_error` bounds on the 2-norms of their
     errors.  The two neurons that define a new vertex are zero there by definition.
+
+    A value not above `new_limit` may have, at the represented point, another sign than at the
+    true one, and be rectified unlike in the faces around: then it is itself an error.  Not so
+    where all four old values have one sign and none was decided against it.
     """
     n_old = len(z)
     units = z.shape[1]
@@ -120,9 +140,18 @@ def rectified_rows(
         else:
             k = v - n_old
             a, b, c, d = sources[k, 0], sources[k, 1], sources[k, 2], sources[k, 3]
+            worst = max(max(row_error[a], row_error[b]), max(row_error[c], row_error[d]))
+            limit = new_limit[k] + worst
+            unsure = 0.0
+            contradicted = max(max(extra_error[a], extra_error[b]), max(extra_error[c], extra_error[d])) > 0.0
             p, q, r, s = weights[k, 0], weights[k, 1], weights[k, 2], weights[k, 3]
             for j in range(units):
                 value = p * z[a, j] + q * z[b, j] + r * z[c, j] + s * z[d, j]
+                if j < n_neurons and not abs(value) > limit and j != lines[k, 0] and j != lines[k, 1]:
+                    low = min(min(z[a, j], z[b, j]), min(z[c, j], z[d, j]))
+                    high = max(max(z[a, j], z[b, j]), max(z[c, j], z[d, j]))
+                    if contradicted or not (low > 0.0 or high < 0.0):
+                        unsure += value * value
                 if j < n_neurons and value < 0.0:
                     value = 0.0
                 h[row, j] = value
@@ -131,9 +160,8 @@ def rectified_rows(
                     h[row, lines[k, side]] = 0.0
             for j in range(units):
                 square += h[row, j] * h[row, j]
-            worst = max(max(row_error[a], row_error[b]), max(row_error[c], row_error[d]))
-            h_error[row] = worst + new_error[k]
-        h_norm[row] = np.sqrt(square) * SLACK
+            h_error[row] = worst + new_error[k] + np.sqrt(unsure) * SLACK
+        h_norm[row] = np.sqrt(square) * SLACK if 1e-280 < square < 1e280 else _scaled_norm(h[row])
 
 
 @inner

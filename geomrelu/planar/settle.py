@@ -1,8 +1,8 @@
 """Decisions that the floating-point bounds leave in doubt, by exact integers.
 
 Three questions come here: the sign of a neuron at a vertex, the order of crossings along an
-edge, and the order of crossings along the chords of a face.  A sign is first tried in ball
-arithmetic (`balls`).  A vertex is defined by two lines that cross in a face of an earlier
+edge, and the order of crossings along the chords of a face.  A sign is first tried with
+tighter bounds in double precision (`balls`).  A vertex is defined by two lines that cross in a face of an earlier
 layer (`History`), so its exact position is at hand.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.domain import Domain
 from geomrelu.exact import ExactForms, Line, Point, border_line, crossing, dyadic_point, sign_at, travel
 from geomrelu.network import Network
-from geomrelu.planar.balls import BallForms, ball_crossing, ball_sign
+from geomrelu.planar.balls import BallForms, Balls, border_ball, cross, signs_at
 from geomrelu.planar.chords import order_questions
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
 
@@ -63,7 +63,7 @@ class Judge:
         self.exact_signs = 0
         self.face_ties = 0
         self._points: dict[int, Point] = {}
-        self._ball_points: dict[int, tuple[Any, Any, Any] | None] = {}
+        self._ball_points: dict[int, Balls] = {}
 
     @cached_property
     def forms(self) -> ExactForms:
@@ -72,7 +72,7 @@ class Judge:
 
     @cached_property
     def balls(self) -> BallForms:
-        """Forms as balls, made when first needed."""
+        """Forms with error bounds, made when first needed."""
         return BallForms(self.network)
 
     def line(self, line: int, words: WordArray) -> Line:
@@ -96,45 +96,56 @@ class Judge:
             self._points[vertex] = found
         return found
 
-    def signs(self, doubts: IntArray, layer: int, vertex_words: Callable[[int], WordArray]) -> IntArray:
-        """Signs -1, 0, 1 of the (vertex, neuron) pairs in `doubts`, (N,)."""
-        result = np.empty(len(doubts), dtype=np.int64)
-        last, forms = -1, None
-        for k, (vertex, neuron) in enumerate(doubts.tolist()):
-            if vertex != last:
-                words, forms = vertex_words(vertex), None
-                last = vertex
-            result[k] = 0 if forms is not None or not self.use_balls else self._ball_sign(layer, neuron, words, vertex)
-            if result[k] == 0:
-                self.exact_signs += 1
-                # With several neurons in doubt at one vertex all forms pay, and are kept.
-                if forms is None and k + 2 < len(doubts) and int(doubts[k + 2, 0]) == vertex:
-                    forms = self.forms.forms(layer, words)
-                line = tuple(forms[neuron]) if forms is not None else self.forms.line(layer, neuron, words)
+    def signs(self, doubts: IntArray, layer: int, faces: IntArray, words: WordArray) -> IntArray:
+        """Signs -1, 0, 1 of the (vertex, neuron) pairs in `doubts`, (N,).
+
+        `faces` (N,) names a face at each pair's vertex, `words` holds the faces' patterns.
+        """
+        result = np.zeros(len(doubts), dtype=np.int64)
+        by_face = np.argsort(faces, kind="stable")
+        bounds = np.flatnonzero(np.diff(faces[by_face], prepend=-1, append=-1))
+        for first, last in pairwise(bounds.tolist()):
+            chosen = by_face[first:last]
+            pattern = words[faces[chosen[0]]]
+            if self.use_balls:
+                result[chosen] = self._ball_signs(doubts[chosen], layer, pattern)
+            chosen = chosen[result[chosen] == 0]
+            self.exact_signs += len(chosen)
+            # With several neurons in doubt all forms pay, and are kept.
+            forms = self.forms.forms(layer, pattern) if len(chosen) > 2 else None
+            for k in chosen.tolist():
+                vertex, neuron = doubts[k].tolist()
+                line = tuple(forms[neuron]) if forms is not None else self.forms.line(layer, neuron, pattern)
                 result[k] = sign_at(line, self.point(vertex))
         return result
 
-    def _ball_sign(self, layer: int, neuron: int, words: WordArray, vertex: int) -> int:
-        """A sign by ball arithmetic, 0 if in doubt."""
-        point = self._ball_point(vertex)
-        return 0 if point is None else ball_sign(self.balls.line(layer, neuron, words), point)
+    def _ball_signs(self, doubts: IntArray, layer: int, words: WordArray) -> IntArray:
+        """Signs with double-precision bounds, 0 where in doubt."""
+        forms = self.balls.rows(layer, doubts[:, 1], words)
+        points = [self._ball_point(vertex) for vertex in doubts[:, 0].tolist()]
+        place = Balls(np.array([p.value for p in points]), np.array([p.error for p in points]))
+        return signs_at(forms, place)
 
-    def _ball_point(self, vertex: int) -> tuple[Any, Any, Any] | None:
-        if vertex not in self._ball_points:
+    def _ball_point(self, vertex: int) -> Balls:
+        found = self._ball_points.get(vertex)
+        if found is None:
             layer = int(self.history.layers[vertex])
             if layer < 0:
-                self._ball_points[vertex] = self.balls.border(self.corners[vertex])
+                found = border_ball(self.corners[vertex])
             else:
                 words = self.history.words[layer][self.history.parents[vertex]]
                 p, q = (self._ball_line(line, words) for line in self.history.lines[vertex].tolist())
-                self._ball_points[vertex] = ball_crossing(p, q)
-        return self._ball_points[vertex]
+                # An unknown point leaves every sign in doubt.
+                found = cross(p, q) or Balls(np.zeros(3), np.full(3, np.inf))
+            self._ball_points[vertex] = found
+        return found
 
-    def _ball_line(self, line: int, words: WordArray) -> tuple[Any, Any, Any]:
+    def _ball_line(self, line: int, words: WordArray) -> Balls:
         if line < 0:
-            return self.balls.border(self.sides[-1 - line])
+            return border_ball(self.sides[-1 - line])
         layer = int(np.searchsorted(self.firsts, line, side="right")) - 1
-        return self.balls.line(layer, int(line - self.firsts[layer]), words)
+        form = self.balls.rows(layer, np.array([line - self.firsts[layer]]), words)
+        return Balls(form.value[0], form.error[0])
 
     def order_edge(
         self, edge: int, edge_line: int, words: WordArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen, real_array
 from geomrelu.domain import Domain, as_domain
-from geomrelu.errors import InputDimensionError, InputError, ShapeError, UnsupportedLayerError
+from geomrelu.errors import InputDimensionError, InputError, ShapeError, UnsupportedLayerError, WeightError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 from geomrelu.sampling.distinct import checked_tolerance, distinct_maps
@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 _MAX_SAMPLES = 10**8
+# Pays for products that underflow.
+_UNDERFLOW = 1e-290
 _UNIT_ROUNDOFF = 2.0**-53
 
 
@@ -190,6 +192,10 @@ def sample(
     ------
     InputDimensionError
         If the model or the domain is not two-dimensional.
+    NotPiecewiseLinearError
+        If a layer of a module is not piecewise linear; named with its path.
+    WeightError
+        If a weight is NaN or infinite.
     InputError
         If n, tol, device or chunk cannot be used.
 
@@ -227,7 +233,8 @@ def sample_maps(
     ----------
     model : torch.nn.Module, Network or scikit-learn MLP
         A module is copied; the copy runs in float64 and in evaluation mode.  It must treat
-        the rows of a batch independently.
+        the rows of a batch independently.  One that `geomrelu.partition` cannot read
+        (`UnsupportedLayerError`) is sampled all the same, unless it is not piecewise linear.
     points : (N, d) array_like
     device : str or torch.device, optional
         Where to compute; by default where the model's parameters are.
@@ -350,7 +357,10 @@ def _forward(
 
         network = as_network(model)
     if network.n_inputs != n_inputs:
-        raise InputDimensionError(f"points: got shape (N, {n_inputs}), expected (N, {network.n_inputs}) for {network}")
+        raise InputDimensionError(
+            f"points: got shape (N, {n_inputs}), expected (N, {network.n_inputs}) for {network}; "
+            "of a network with more inputs fix the others first (substitute their values into the first layer's bias)"
+        )
     where = _device(device, None)
     layers = [_tensor_layer(layer, where) for layer in network.layers]
     return lambda x: _plain_forward(layers, x), where
@@ -361,6 +371,7 @@ def _module_forward(
 ) -> tuple[Callable[[torch.Tensor], torch.Tensor], torch.device]:
     import torch
 
+    _check_module(model, n_inputs)
     own = next((t.device for t in [*model.parameters(), *model.buffers()]), None)
     where = _device(device, own)
     try:
@@ -377,8 +388,8 @@ def _module_forward(
             values = module(x)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise InputDimensionError(
-                f"model: {type(model).__name__} failed on points of shape {tuple(x.shape)}: {error}; "
-                f"expected a model that takes (N, {n_inputs}) float64 points"
+                f"model: {type(model).__name__} failed on points of shape {tuple(x.shape)} ({error}); "
+                f"expected a model that takes (N, {n_inputs}) float64 points; wrap it in a module that does"
             ) from error
         if not isinstance(values, torch.Tensor) or values.ndim not in (1, 2) or len(values) != len(x):
             got = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
@@ -386,6 +397,30 @@ def _module_forward(
         return values[:, None] if values.ndim == 1 else values
 
     return forward, where
+
+
+def _check_module(model: torch.nn.Module, n_inputs: int) -> None:
+    """Refuse what `geomrelu.partition` would refuse, but for modules that merely cannot be read."""
+    import torch
+
+    from geomrelu.importers import as_network
+
+    try:
+        network = as_network(model)
+    except UnsupportedLayerError:
+        for name, tensor in model.named_parameters():
+            if torch.nn.parameter.is_lazy(tensor) or tensor.is_meta:
+                raise WeightError(f"{name}: holds no values yet; load the weights, or call the model once") from None
+            if not torch.isfinite(tensor).all():
+                raise WeightError(
+                    f"{name}: holds NaN or infinity; expected finite numbers only, so mend or retrain the model"
+                ) from None
+        return
+    if network.n_inputs != n_inputs:
+        raise InputDimensionError(
+            f"model: {type(model).__name__} takes {network.n_inputs} inputs, the points have {n_inputs} coordinates; "
+            "expected as many; fix the other inputs first (substitute their values into the first layer's bias)"
+        )
 
 
 class _TensorLayer(NamedTuple):
@@ -441,6 +476,7 @@ def _bounded_forward(
             gamma = terms * _UNIT_ROUNDOFF / (1 - terms * _UNIT_ROUNDOFF)
             size = h if index and layers[index - 1].n_neurons == h.shape[1] else h.abs()
             error = linear(torch.add(error, size, alpha=gamma), weight.abs(), gamma * bias.abs())
+            error += _UNDERFLOW * ((error > 0) | (u != 0))
             if index < len(layers) - 1:
                 v, e = u[:, :n], error[:, :n]
                 # Strictly smaller (the bound has room): where it is 0, the value 0 is exact.

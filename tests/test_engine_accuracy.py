@@ -1,0 +1,120 @@
+"""Vertices, areas and maps are floats: their errors against exact values stay below what is stated."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+import geomrelu as gr
+from geomrelu.affine import affine_map_errors
+from geomrelu.exact import ExactForms
+from geomrelu.planar.bounds import coordinate_bound
+from tests.networks import SQUARE, Case, degenerate_cases, integer_network, random_cases, random_network, scaled
+from tests.oracles.fraction_enumerator import enumerate_regions
+from tests.soundness import INTERPRETED
+
+CASES = [*degenerate_cases(), *random_cases()]
+if INTERPRETED:
+    CASES = CASES[::6]
+
+
+def exact_rings(p: Any) -> list[tuple[tuple[Fraction, Fraction], ...]]:
+    """The oracle's corners of each face, in the order of the faces."""
+    found = enumerate_regions(p.network, p.domain.vertices)
+    return [found.by_pattern[tuple(row)].polygon for row in p.patterns.unpack().astype(int).tolist()]
+
+
+def vertex_errors(p: Any) -> np.ndarray:
+    """Distance (largest coordinate difference) of each ring's corners from the nearest rotation of the exact ring."""
+    errors = []
+    for f, polygon in enumerate(exact_rings(p)):
+        ring = [[Fraction(x) for x in v] for v in p.vertices[p.ring(f)].tolist()]
+        # The oracle leaves out vertices of other faces only, so the rings correspond one to one.
+        assert len(ring) == len(polygon)
+        shifts = [
+            max(max(abs(v[0] - w[0]), abs(v[1] - w[1])) for v, w in zip(ring, polygon[k:] + polygon[:k], strict=True))
+            for k in range(len(ring))
+        ]
+        errors.append(float(min(shifts)))
+    return np.array(errors)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_vertices(case: Case) -> None:
+    p = gr.partition(case.network, case.domain)
+    corners = case.domain.vertices
+    assert vertex_errors(p).max() <= coordinate_bound(corners, len(case.network.hidden))
+
+
+def test_vertices_of_random_networks_are_near_rounding() -> None:
+    errors = [vertex_errors(gr.partition(random_network((8, 8, 8), seed), SQUARE)).max() for seed in range(4)]
+    assert max(errors) < 1e-12
+
+
+def test_vertices_of_integer_networks_are_near_rounding() -> None:
+    errors = [vertex_errors(gr.partition(integer_network((8, 6), s, largest=3), SQUARE)).max() for s in range(4)]
+    assert max(errors) < 1e-14
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_maps(case: Case) -> None:
+    p = gr.partition(case.network, case.domain)
+    assert_maps_within_bound(p)
+
+
+@pytest.mark.skipif(INTERPRETED, reason="interpreted kernels take the smaller cases")
+@pytest.mark.parametrize("widths", [(32, 32), (16, 16, 16, 16), (64,)], ids=str)
+def test_maps_of_larger_networks(widths: tuple[int, ...]) -> None:
+    assert_maps_within_bound(gr.partition(random_network(widths, 3, n_outputs=2), SQUARE), step=10)
+
+
+@pytest.mark.parametrize("k", [-300, -100, -10, 10, 100, 300])
+def test_maps_of_networks_with_scaled_layers(k: int) -> None:
+    """The same function, so the same maps: powers of two cost no digit."""
+    network = random_network((6, 5), 1)
+    p, q = gr.partition(network, SQUARE), gr.partition(scaled(network, 2.0**k), SQUARE)
+    assert p.patterns == q.patterns
+    np.testing.assert_array_equal(p.affine_maps.A, q.affine_maps.A)
+    np.testing.assert_array_equal(p.affine_maps.b, q.affine_maps.b)
+    assert_maps_within_bound(q)
+
+
+def assert_maps_within_bound(p: Any, step: int = 1) -> None:
+    """Every entry's error, in rational arithmetic, is below `affine_map_errors`, and that is small."""
+    forms, errors = ExactForms(p.network), affine_map_errors(p.network, p.patterns)
+    unit = 1 << forms.scales[-1]
+    for f in range(0, p.n_regions, step):
+        exact = forms.output_map(p.patterns.words[f])
+        for o in range(p.network.n_outputs):
+            got = [*p.affine_maps.A[f, o].tolist(), p.affine_maps.b[f, o].item()]
+            bounds = [*errors.A[f, o].tolist(), errors.b[f, o].item()]
+            for value, v, bound in zip(got, exact[o], bounds, strict=True):
+                assert abs(Fraction(value) - Fraction(int(v), unit)) <= Fraction(bound)
+    size = np.ones(2)
+    for layer in p.network.layers:
+        size = np.abs(layer.weight) @ size + np.abs(layer.bias)
+    assert errors.A.max() <= 1e-11 * size.max() + 1e-280
+    assert errors.b.max() <= 1e-11 * size.max() + 1e-280
+
+
+@pytest.mark.parametrize("case", CASES[::4], ids=str)
+def test_areas(case: Case) -> None:
+    """An area is off by no more than the perimeter times the vertices' error, and rounding."""
+    p = gr.partition(case.network, case.domain)
+    found = enumerate_regions(case.network, case.domain.vertices)
+    exact = [found.by_pattern[tuple(row)].area for row in p.patterns.unpack().astype(int).tolist()]
+    errors, size = vertex_errors(p), float(np.ptp(case.domain.vertices, axis=0).sum())
+    for f in range(p.n_regions):
+        off = float(abs(Fraction(p.areas[f].item()) - exact[f]))
+        assert off <= 4 * size * (errors[f] + 2.0**-52 * size)
+
+
+def test_report_adds_up() -> None:
+    for network in (random_network((8, 8), 1), integer_network((8, 8), 1), integer_network((5, 5), 2, bias=False)):
+        report = gr.partition(network, SQUARE).report
+        assert report["signs"] == report["signs_filter"] + report["signs_ball"] + report["signs_exact"]
+        assert report["signs_zero"] <= report["signs_exact"]
+        assert report["generic"] == (report["signs_zero"] == 0 and report["ties"] == 0)
