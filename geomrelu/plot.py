@@ -132,6 +132,8 @@ def plot_partition(
         _draw_boundary(ax, p)
     _draw_labels(ax, p, texts)
     _frame(ax, *limits)
+    if isinstance(color, str) and color == "class":
+        _class_legend(ax, p)
     if mappable is not None and colorbar is not False:
         title = _color_title(p, color, output)
         ax.figure.colorbar(mappable, ax=ax, fraction=0.046, pad=0.04, label=title)
@@ -427,6 +429,23 @@ def _draw_class_pieces(ax: Axes, p: PlanarComplex, alpha: float | None) -> None:
         zorder=1.5,
     )
     ax.add_collection(pieces, autolim=False)
+
+
+def _class_legend(ax: Axes, p: PlanarComplex) -> None:
+    from matplotlib.patches import Patch
+
+    values = p.network(p.vertices)
+    if values.shape[1] == 1:
+        shown = [k for k, there in ((0, values.min() <= 0), (1, values.max() > 0)) if there]
+        names = {0: "f ≤ 0", 1: "f > 0"}
+    else:
+        shown = sorted(set(np.argmax(values, axis=1).tolist()) | set(palette.region_classes(p).tolist()))
+        names = {k: f"class {k}" for k in shown}
+    # Colours repeat after these: more names would not tell more.
+    colors = palette.class_colors(np.array(shown))
+    n = len(palette.CLASS_COLORS)
+    handles = [Patch(facecolor=c, edgecolor=_INK, label=names[k]) for k, c in zip(shown[:n], colors, strict=False)]
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4, frameon=False)
 
 
 def _on_white(colors: FloatArray, alpha: float | None) -> FloatArray:

@@ -25,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     help="The exact geometry of ReLU networks: linear regions, their polygons, patterns and affine maps.\n\n"
     "Examples:\n\ngeomrelu count model.npz --box -1 1\n\ngeomrelu plot model.pt2 -o regions.svg\n\n"
     "geomrelu xor --width 20 --out study",
@@ -166,7 +166,7 @@ def plot(
     axes = figure.add_subplot()
     p.plot(axes, color=color)
     with atomic_path(out) as temporary:
-        figure.savefig(temporary, format=suffix[1:], dpi=dpi)
+        figure.savefig(temporary, format=suffix[1:], dpi=dpi, bbox_inches="tight")
     _report_written(out, p, facts, json)
 
 

@@ -80,6 +80,7 @@ def flat_axes(figure: Figure, position: Any, title: str, margin: float = 0.0) ->
     ax.set(xlim=(-1 - margin, 1 + margin), ylim=(-1 - margin, 1 + margin), xlabel="x₁", ylabel="x₂")
     ax.set_title(title, pad=9)
     ax.set_aspect("equal")
+    ax.spines[:].set_linewidth(1.6)  # covers the cells' own light borders at the rim
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
     return ax

@@ -89,14 +89,16 @@ def plot_parameters_2d(pair: Pair) -> Figure:
         ax = figure.add_subplot(2, 3, k + 1)
         _scatter_maps(ax, pair, direction, way, columns=(0, 1))
         ax.set(xlabel=r"$\partial f / \partial x_1$", ylabel=r"$\partial f / \partial x_2$")
-        ax.margins(0.1)
-        ax.set_aspect("equal", adjustable="datalim")
-        if k % 3:
-            # One target in a row: one scale for its three fits.
-            ax.sharex(figure.axes[k - k % 3])
-            ax.sharey(figure.axes[k - k % 3])
         ax.set_axisbelow(True)
         ax.grid(color="0.9")
+    for row in (figure.axes[:3], figure.axes[3:]):
+        # One target in a row: one scale for its three fits, square so that slopes look as they are.
+        low = np.min([ax.dataLim.min for ax in row], axis=0)
+        high = np.max([ax.dataLim.max for ax in row], axis=0)
+        centre, half = (low + high) / 2, 0.55 * max(float((high - low).max()), 1e-9)
+        for ax in row:
+            ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
+            ax.set_aspect("equal")
     _map_legend(figure)
     return figure
 

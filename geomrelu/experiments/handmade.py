@@ -9,7 +9,7 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray
 from geomrelu.domain import Box
-from geomrelu.experiments.cells import Cells, cells_of, centre_values, corner_values, zero_segments
+from geomrelu.experiments.cells import Cells, cells_of, centre_values, corner_values, positive_part, zero_segments
 from geomrelu.experiments.data import parity_data, scatter_targets
 from geomrelu.experiments.drawing import (
     BLUE,
@@ -61,13 +61,25 @@ def plot_hand_made() -> Figure:
     draw_cells(ax, cells, colours=colours, edge="none")
     draw_segments(ax, neuron_segments(p), BLUE, 2.0, label="nonlinearity: a neuron is 0")
     draw_segments(ax, zero_segments(cells, heights), VERMILION, 2.0, (0, (4, 3)), label="decision: f = 0")
-    write_maps(ax, cells, p.centroids, maps)
+    write_maps(ax, cells, label_places(cells, heights), maps)
     scatter_targets(ax, *parity_data(2), labels=True, size=90)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
     space = space_axes(figure, grid[1], "f(x) = 2 relu(x₁ + x₂ + 1) − 4 relu(x₁ + x₂) − 1", "f")
     draw_surface(space, cells, heights, relief(maps, centre_values(cells, heights), value_norm(heights)))
+    for ends in zero_segments(cells, heights):
+        space.plot(*ends.T, [0.0, 0.0], color=VERMILION, lw=2.0, ls=(0, (4, 3)), zorder=5)
+    space.computed_zorder = False  # lines on the surface, not behind it
     space.set_zlim(float(heights.min()), float(heights.max()))
+    space.set_zticks([-3, -2, -1, 0, 1])
     return figure
+
+
+def label_places(cells: Cells, heights: FloatArray) -> FloatArray:
+    """A place for a label on each cell, (F, 2), off the zero line: amid the larger of the two parts that it makes."""
+    parts = [positive_part(cells, heights), positive_part(cells, -heights)]
+    larger = np.argmax([part.areas() for part in parts], axis=0)
+    rings = [part.rings() for part in parts]
+    return np.array([rings[k][i].mean(axis=0) for i, k in enumerate(larger)])
 
 
 def neuron_segments(p: PlanarComplex) -> FloatArray:
@@ -75,12 +87,12 @@ def neuron_segments(p: PlanarComplex) -> FloatArray:
     return np.asarray(p.vertices[p.edges[p.edge_neuron >= 0]])
 
 
-def write_maps(ax: Any, cells: Cells, centroids: FloatArray, maps: FloatArray) -> None:
-    """Write each cell's map at its centroid, along its longest side."""
+def write_maps(ax: Any, cells: Cells, places: FloatArray, maps: FloatArray) -> None:
+    """Write each cell's map at its place (F, 2), along its longest side."""
     following = cells.following()
     sides = cells.points[following] - cells.points
     lengths = np.hypot(*sides.T)
-    for i, (x, y) in enumerate(centroids):
+    for i, (x, y) in enumerate(places):
         own = slice(cells.offsets[i], cells.offsets[i + 1])
         dx, dy = sides[own][int(np.argmax(lengths[own]))]
         angle = (float(np.degrees(np.arctan2(dy, dx))) + 90) % 180 - 90
