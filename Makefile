@@ -3,7 +3,8 @@
 #   make demo    the XOR study at width 20: figures and report in demo/, its table on the screen
 #   make test    all tests, doctests and README examples
 #   make lint    ruff and mypy
-#   make bench   the engine beside regioncam and one forward pass (minutes; make bench-quick: seconds)
+#   make bench   the engine beside regioncam and one forward pass, and the cost of exactness (minutes)
+#   make bench-quick   small networks (seconds)
 #
 # Another interpreter: make test PYTHON=python3.12.  One file: make test ARGS=tests/test_io.py
 
@@ -50,6 +51,7 @@ lint: $(STAMP)
 
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/engine.py $(ARGS)
+	$(BIN)/python benchmarks/exactness.py
 
 bench-quick: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/engine.py --quick $(ARGS)

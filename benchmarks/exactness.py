@@ -21,6 +21,7 @@ import json
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -58,7 +59,7 @@ def timed(network: gr.Network, caution: float) -> tuple[float, PlanarComplex]:
     return time.perf_counter() - start, p
 
 
-def generic_row(name: str, network: gr.Network, repeats: int) -> dict[str, object]:
+def generic_row(name: str, network: gr.Network, repeats: int) -> dict[str, Any]:
     exact, unchecked = timed(network, 1.0)[1], timed(network, 0.0)[1]
     exact.check()
     same = (exact.n_regions, exact.n_edges) == (unchecked.n_regions, unchecked.n_edges)
@@ -74,7 +75,7 @@ def generic_row(name: str, network: gr.Network, repeats: int) -> dict[str, objec
     }
 
 
-def degenerate_row(name: str, network: gr.Network, repeats: int) -> dict[str, object]:
+def degenerate_row(name: str, network: gr.Network, repeats: int) -> dict[str, Any]:
     p = timed(network, 1.0)[1]
     p.check()
     return {
@@ -95,16 +96,33 @@ def main() -> None:
     rows.append(degenerate_row("2-64x3 ternary", ternary_network(WIDTHS), repeats))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    header = [
+        "network",
+        "regions",
+        "exact, s",
+        "unchecked, s",
+        "exact / unchecked",
+        "unchecked counts",
+        "signs in integers",
+    ]
+    lines = [cells(row) for row in rows]
+    markdown = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    markdown += ["| " + " | ".join(line) + " |" for line in lines]
+    RESULTS.with_suffix(".md").write_text("\n".join(markdown) + "\n", encoding="utf-8")
     table = Table(title="Exact signs beside unchecked floats, one thread, medians")
-    for column in ("network", "regions", "exact, s", "unchecked, s", "ratio", "unchecked counts", "signs exact"):
-        table.add_column(column)
-    for row in rows:
-        cells = [f"{row[k]:.3f}" if k in row else "" for k in ("exact_s", "unchecked_s", "ratio")]
-        table.add_row(
-            str(row["network"]), f"{row['regions']:,}", *cells, str(row.get("unchecked_counts", "")),
-            f"{row['signs']['signs_exact']:,}",
-        )  # fmt: skip
-    Console().print(table)
+    for k, column in enumerate(header):
+        table.add_column(column, justify="right" if k else "left")
+    for line in lines:
+        table.add_row(*line)
+    console = Console()
+    (console if console.is_terminal else Console(width=120)).print(table)
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    times = [f"{row[k]:.3f}" if k in row else "-" for k in ("exact_s", "unchecked_s")]
+    ratio = f"{row['ratio']:.2f}" if "ratio" in row else "-"
+    signs = f"{row['signs']['signs_exact']:,} of {row['signs']['signs']:,}"
+    return [row["network"], f"{row['regions']:,}", *times, ratio, row.get("unchecked_counts", "-"), signs]
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ class _Builder:
             z[block] += layer.bias
             error[block] = self.caution * entry_error(bounds, h_norm, h_error)
             row_errors[block] = self.caution * row_error(bounds, h_norm, h_error)
-            share = last_rounding(bounds, h_norm) / error[block]
+            share = last_rounding(bounds, h_norm) / np.maximum(error[block], last_rounding(bounds, h_norm))
             self.rounding_share = max(self.rounding_share, float(np.nan_to_num(share, nan=1.0).max()))
             limit = error[block] + bounds.steepness * self.faces.radius[block]
             found = _signs(z[block], limit, layer.n_neurons, positive[block], negative[block])
