@@ -20,6 +20,8 @@ from geomrelu.errors import DomainError, GeomReluError, RangeError
 __all__ = ["Box", "Domain", "Polygon", "as_domain"]
 
 _EXPECTED = "expected gr.Box(low, high) or gr.Polygon(corners), such as gr.Box(-1, 1)"
+# Differences of coordinates up to this, and sums of a few such, stay finite.
+_LARGEST = 2.0**1022
 _Point: TypeAlias = tuple[Fraction, Fraction]
 _CROSSED = (
     "Polygon: the ring crosses itself; expected the corners of a convex polygon in order around it, so reorder them"
@@ -211,7 +213,15 @@ def _too_large() -> float:
 
 def _domain_array(values: Any, what: str) -> FloatArray:
     try:
-        return real_array(values, what, advice="give a bounded domain")
+        array = real_array(values, what, advice="give a bounded domain")
+        if array.size and np.abs(array).max() > _LARGEST:
+            raise DomainError(
+                f"{what}: got a coordinate of {np.abs(array).max():.3g}; expected at most 2^1022 (4.5e307), so that "
+                "differences stay within float64; scale the domain down and the first layer's weights up"
+            )
+        return array
+    except DomainError:
+        raise
     except GeomReluError as error:
         raise DomainError(str(error)) from error
     except (TypeError, ValueError) as error:

@@ -71,6 +71,7 @@ def save(p: PlanarComplex, path: PathLike) -> None:
         "format": np.array(_FORMAT),
         "version": np.array(_VERSION),
         "vertices": p.vertices,
+        "vertex_errors": p.vertex_errors,
         "face_offsets": _narrow(p.face_offsets),
         "pattern_words": p.patterns.words,
         "report": np.array(json.dumps(dict(p.report), default=_plain)),
@@ -400,7 +401,10 @@ def _complex_arrays(content: Mapping[str, npt.NDArray[Any]], network: Network, d
     offsets = _integers(content, "face_offsets", 1)
     if len(offsets) < 2 or offsets[0] != 0 or (np.diff(offsets) < 3).any():
         raise ValueError("face_offsets do not start at 0 and rise by at least 3 from each region to the next")
-    arrays: dict[str, Any] = {"vertices": vertices, "face_offsets": offsets}
+    errors = content["vertex_errors"]
+    if errors.dtype != np.float64 or errors.shape != (len(vertices),) or not (errors >= 0).all():
+        raise ValueError(f"vertex_errors of shape {errors.shape}, {errors.dtype}; expected (V,) float64, none below 0")
+    arrays: dict[str, Any] = {"vertices": vertices, "vertex_errors": errors, "face_offsets": offsets}
     arrays |= {name: _integers(content, name, columns) for name, (columns, _, _) in _INDEX_ARRAYS.items()}
     n_vertices, n_edges, n_faces = len(vertices), len(arrays["edges"]), len(offsets) - 1
     lengths = {

@@ -11,7 +11,6 @@ import pytest
 import geomrelu as gr
 from geomrelu.affine import affine_map_errors
 from geomrelu.exact import ExactForms
-from geomrelu.planar.bounds import coordinate_bound
 from tests.networks import SQUARE, Case, degenerate_cases, integer_network, random_cases, random_network, scaled
 from tests.oracles.fraction_enumerator import enumerate_regions
 from tests.soundness import INTERPRETED
@@ -45,8 +44,33 @@ def vertex_errors(p: Any) -> np.ndarray:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_vertices(case: Case) -> None:
     p = gr.partition(case.network, case.domain)
-    corners = case.domain.vertices
-    assert vertex_errors(p).max() <= coordinate_bound(corners, len(case.network.hidden))
+    bounds = np.array([p.vertex_errors[p.ring(f)].max() for f in range(p.n_regions)])
+    assert (vertex_errors(p) <= bounds).all()
+    assert bounds.max() <= 2.0**-16 * np.ptp(case.domain.vertices, axis=0).max()
+
+
+def test_nearly_parallel_lines_of_a_deep_network_are_placed_within_their_bounds() -> None:
+    """Found by a reviewer's fuzzer: the estimated error was 1e-8, the actual one 3e-5."""
+    network = gr.Network(
+        [
+            [[-1.0000000000003468, 1.9999999999998666], [-0.9999999999985153, 1.9999999999988842]],
+            [[1.0000000000018703, -1.0000000000000682]],
+            [[1.9999999996676028]],
+            [[1.0000000000121738]],
+            [[-1.771532414193438e-11]],
+        ],
+        [
+            [2.0189206449809064e-12, 9.244983392963725e-13],
+            [1.329044433442599e-13],
+            [-1.6568293093469785e-11],
+            [5.424567585297548e-11],
+            [-1.47173785850282e-16],
+        ],
+    )
+    p = gr.partition(network, SQUARE)
+    p.check(level="exact")
+    bounds = np.array([p.vertex_errors[p.ring(f)].max() for f in range(p.n_regions)])
+    assert (vertex_errors(p) <= bounds).all()
 
 
 def test_vertices_of_random_networks_are_near_rounding() -> None:

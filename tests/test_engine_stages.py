@@ -46,6 +46,17 @@ def test_inflated_bounds_change_nothing(case: Case, caution: float) -> None:
         assert p.report["vertices_exact"] >= p.n_vertices - len(p.domain.vertices)
 
 
+@pytest.mark.parametrize("widths", [(32,), (16, 16), (8, 8, 8)], ids=str)
+def test_the_filter_alone_decides_generic_networks_as_integers_do(widths: tuple[int, ...]) -> None:
+    network = random_network(widths, 5)
+    p = gr.partition(network, SQUARE)
+    assert p.report["signs_filter"] == p.report["signs"]
+    assert p.report["edges_exact"] == p.report["faces_exact"] == p.report["vertices_again"] == 0
+    exact = build_complex(network, SQUARE, caution=math.inf, balls=False)
+    assert exact.report["signs_exact"] == exact.report["signs"]
+    assert structure(p) == structure(exact)
+
+
 def test_tighter_bounds_decide_what_norms_leave_in_doubt() -> None:
     p = build_complex(random_network((16, 16, 16), 5), SQUARE, caution=1e9)
     assert p.report["signs_ball"] > 0

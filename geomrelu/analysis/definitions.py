@@ -175,10 +175,18 @@ def count_affine(p: PlanarComplex) -> int:
 
     Examples
     --------
+    Both functions have slopes 0, 1, 0, -1 or 1 and 0 in five strips.  The one that goes up twice has five
+    different maps; the one that comes back has the map 0 in its first strip and its last:
+
     >>> import geomrelu as gr
-    >>> p = gr.partition(gr.Network([[[1, 0], [-1, 0]], [[1, 1]]], [[-1, -1], [0]]), gr.Box(-2, 2))
-    >>> count_affine(p)
-    3
+    >>> weights, biases = [[0, 1]] * 4, [0, -1, -2, -3]
+    >>> up_and_down = gr.Network([weights, [[1, -1, 1, -1]]], [biases, [0]])
+    >>> there_and_back = gr.Network([weights, [[1, -1, -1, 1]]], [biases, [0]])
+    >>> for f in (up_and_down, there_and_back):
+    ...     p = gr.partition(f, gr.Box(-1, 4))
+    ...     print(count_closed_connected(p), count_affine(p))
+    5 5
+    5 4
     """
     return p.n_affine_pieces
 
@@ -201,7 +209,7 @@ def count(p: PlanarComplex, definition: str) -> Count:
     InputError
         If there is no definition of that name.
     """
-    if definition not in DEFINITIONS:
+    if not isinstance(definition, str) or definition not in DEFINITIONS:
         raise InputError(f"count: got definition {definition!r}; expected one of {', '.join(DEFINITIONS)}")
     return DEFINITIONS[definition](p)
 

@@ -129,7 +129,7 @@ def count(
     if json:
         print_json({**facts, **{name: _count_fact(value) for name, value in counts.items()}})
     else:
-        print_table(_title(model, p), {name.replace("_", " "): value for name, value in counts.items()})
+        print_table(_title(model, p), counts)
 
 
 @app.command()
@@ -174,6 +174,7 @@ def plot(
 def check(
     model: Model,
     n: Annotated[int, typer.Option("--n", min=2, max=20_000, help="Grid points along each axis.")] = 101,
+    exact: Annotated[bool, typer.Option("--exact", help="Prove it in integers too (slow if large).")] = False,
     box: BoxOption = None,
     low: LowOption = None,
     high: HighOption = None,
@@ -190,6 +191,8 @@ def check(
     geomrelu check model.npz
 
     geomrelu check model.pt2 --n 401 --json
+
+    geomrelu check model.npz --exact
     """
     p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
     from geomrelu.crosscheck import crosscheck
@@ -197,6 +200,9 @@ def check(
     broken = None
     try:
         p.check()
+        if exact:
+            with shown_progress() as progress:
+                p.check(level="exact", progress=progress)
     except InvariantError as error:
         broken = str(error)
     report = crosscheck(p, n=n)

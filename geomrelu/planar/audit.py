@@ -17,7 +17,7 @@ What is checked, in this order:
    where its bit is 1, and <= 0 everywhere where it is 0; each vertex's lines vanish there, and
    each edge's neuron at both its ends.
 6. The faces' areas sum to the domain's.
-7. Each coordinate is within `bounds.coordinate_bound` of the exact one.
+7. Each coordinate is within its `vertex_errors` of the exact one.
 
 *Why this proves the partition right and complete.*  By 4 each face Q is a convex polygon with
 area.  Layer by layer, each neuron of the network is on Q the face's affine form: rectified by
@@ -45,7 +45,6 @@ import numpy as np
 from geomrelu.arrays import IntArray
 from geomrelu.errors import InvariantError
 from geomrelu.network import Layer, Network
-from geomrelu.planar.bounds import coordinate_bound
 from geomrelu.planar.check import check_combinatorics
 
 if TYPE_CHECKING:
@@ -329,8 +328,9 @@ def _sum(terms: list[Fraction]) -> Fraction:
 
 
 def _check_coordinates(p: PlanarComplex, points: list[_Point]) -> None:
-    bound = Fraction(coordinate_bound(p.domain.vertices, len(p.network.hidden)))
+    errors = p.vertex_errors.tolist()
     for v, ((x, y, w), stored) in enumerate(zip(points, p.vertices.tolist(), strict=True)):
+        bound = Fraction(errors[v])
         for got, exact in zip(stored, (x, y), strict=True):
             n, d = got.as_integer_ratio()
             # |n / d - exact / w| > bound, without a fraction.

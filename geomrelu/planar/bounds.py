@@ -36,6 +36,11 @@ so the true crossing is within distance + (r + |g| distance) / slope (`crossings
 This `radius` is made afresh from the vertex's own two lines: it does not accumulate.  A new
 edge's distance is its residual over a lower bound of its gradient.
 
+A finished vertex keeps this bound plus the rounding of its coordinates as its entry of
+`vertex_errors`.  Where it exceeds `PLACE_BOUND` of the domain's extent, or an estimate of the
+error (as if values had only the rounding of their last product) exceeds `PLACE_ERROR`, the
+vertex is computed again from its two lines, in ball arithmetic (`balls`) or exactly.
+
 *Decisions.*  Neuron m has at the true vertex the sign of its stored value if that exceeds
 entry_error + steepness * radius.  Two crossings along an edge have the order of their
 fractions if these, times the length, differ by more than the sum of their radii.
@@ -60,13 +65,14 @@ from geomrelu.network import Layer, Network
 from geomrelu.planar.crossings import SLACK
 
 __all__ = [
+    "PLACE_BOUND",
     "PLACE_ERROR",
     "LayerBounds",
     "blur",
-    "coordinate_bound",
     "entry_error",
     "last_rounding",
     "layer_bounds",
+    "place_bound",
     "row_error",
 ]
 
@@ -76,8 +82,10 @@ _TINY = 1e-290
 _LEAST = 2.0**-1070
 # Partial sums of a product stay finite while magnitudes are below this.
 _LARGE = 1e307
-# Vertices whose estimated position error exceeds this share of the domain's size get exact coordinates.
+# Vertices get tighter or exact coordinates where their position error is estimated to exceed the first
+# of these shares of the domain's extent, or where its bound exceeds the second.
 PLACE_ERROR = 2.0**-27
+PLACE_BOUND = 2.0**-16
 
 
 class LayerBounds(NamedTuple):
@@ -163,12 +171,6 @@ def blur(corners: FloatArray, layer: int) -> float:
     return 32.0 * (layer + 1) * _UNIT_ROUNDOFF * float(np.abs(corners).max()) + _TINY
 
 
-def coordinate_bound(corners: FloatArray, n_layers: int) -> float:
-    """Stated bound on the error of a finished vertex's coordinates.
-
-    Vertices whose position error is estimated to exceed `PLACE_ERROR` of the domain's extent get
-    exact coordinates, rounded once.  The estimate takes stored values to have the rounding error of
-    their last product alone, so twice that is allowed for, and the blur of interpolation.
-    """
-    extent = float((corners.max(axis=0) / 2 - corners.min(axis=0) / 2).max())
-    return 4.0 * PLACE_ERROR * extent + blur(corners, n_layers)
+def place_bound(corners: FloatArray) -> float:
+    """What no finished vertex's `vertex_errors` exceeds."""
+    return float(PLACE_BOUND * np.ptp(corners, axis=0).max())

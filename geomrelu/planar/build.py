@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,7 +22,16 @@ from geomrelu.errors import InputDimensionError, InvariantError
 from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
-from geomrelu.planar.bounds import PLACE_ERROR, LayerBounds, blur, entry_error, last_rounding, layer_bounds, row_error
+from geomrelu.planar.bounds import (
+    PLACE_ERROR,
+    LayerBounds,
+    blur,
+    entry_error,
+    last_rounding,
+    layer_bounds,
+    place_bound,
+    row_error,
+)
 from geomrelu.planar.complex import PlanarComplex
 from geomrelu.planar.crossings import count_crossings, edge_crossings, rectified_rows, sign_masks, split_edges
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
@@ -152,9 +160,11 @@ class _Builder:
         self.history.words.append(self.faces.words)
         n_vertices, n_words = len(self.faces.mesh.xy), (layer.n_neurons + 63) // 64
         values, row_errors, extra = self._values(index, layer, self.bounds[index], n_vertices, n_words)
-        clock = time.perf_counter()
+        clock, exact = time.perf_counter(), self.report["seconds"]["exact decisions"]
         cuts = self._cut_edges(index, values)
-        self.report["seconds"]["crossings"] += time.perf_counter() - clock
+        # Decided exactly on the way: that has a stage of its own.
+        exact = self.report["seconds"]["exact decisions"] - exact
+        self.report["seconds"]["crossings"] += time.perf_counter() - clock - exact
         self._cut_faces(index, layer, values, cuts)
         self.z, self.z_neurons, self.z_row_error, self.z_extra = values.z, layer.n_neurons, row_errors, extra
         mesh = self.faces.mesh
@@ -346,21 +356,32 @@ class _Builder:
         # How far a value at the represented point may be from that at the true one.
         self.cut_limit = self.caution * self.bounds[index].steepness * out.radius[:n_vertices]
 
+    def _place_vertices(self) -> FloatArray:
+        """Compute again the vertices that may be too far from their true points; returns bounds on all errors."""
+        clock = time.perf_counter()
+        corners = self.domain.vertices
+        wanted = PLACE_ERROR * float(np.ptp(corners, axis=0).max())
+        errors = self.faces.radius + blur(corners, len(self.network.hidden))
+        errors[: len(corners)] = 0.0
+        misplaced = ~((errors <= place_bound(corners)) & (self.faces.place_error <= wanted))
+        for vertex in np.flatnonzero(misplaced).tolist():
+            self.faces.mesh.xy[vertex], errors[vertex] = self.judge.place(vertex, wanted)
+        self.report["vertices_again"] = int(misplaced.sum())
+        self.report["vertices_exact"] = self.judge.exact_places
+        self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
+        return errors
+
     def freeze(self) -> PlanarComplex:
         """The finished complex."""
         self.progress("done", 1.0)
         mesh = self.faces.mesh
-        size = float(np.ptp(self.domain.vertices, axis=0).max())
-        misplaced = np.flatnonzero(~(self.faces.place_error <= PLACE_ERROR * size))
-        for vertex in misplaced.tolist():
-            x, y, w = self.judge.point(vertex)
-            mesh.xy[vertex] = float(Fraction(x, w)), float(Fraction(y, w))
-        self.report["vertices_exact"] = len(misplaced)
+        vertex_errors = self._place_vertices()
         self.report["signs_filter"] = self.report["signs"] - self.report["signs_ball"] - self.report["signs_exact"]
         self.report["ties"] += self.judge.face_ties
         self.report["generic"] = self.report["signs_zero"] == 0 and self.report["ties"] == 0
         return PlanarComplex(
             vertices=mesh.xy,
+            vertex_errors=vertex_errors,
             edges=mesh.edges,
             edge_faces=mesh.edge_faces,
             edge_neuron=np.maximum(self.faces.edge_line, -1),

@@ -14,7 +14,7 @@ from geomrelu.errors import InvariantError, RangeError
 from geomrelu.exact import ExactForms, certain_bits
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns, word_starts
-from geomrelu.planar.bounds import coordinate_bound
+from geomrelu.planar.bounds import place_bound
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -58,6 +58,7 @@ def _fail_first(bad: npt.ArrayLike, invariant: str, what: str, got: object, expe
 def _check_shapes(p: PlanarComplex) -> None:
     shapes = {
         "vertices": (p.n_vertices, 2),
+        "vertex_errors": (p.n_vertices,),
         "edges": (p.n_edges, 2),
         "edge_faces": (p.n_edges, 2),
         "edge_neuron": (p.n_edges,),
@@ -74,6 +75,9 @@ def _check_shapes(p: PlanarComplex) -> None:
     if p.face_offsets[0] != 0:
         raise InvariantError("range", "face_offsets entry 0", p.face_offsets[0], 0)
     _fail_first(~np.isfinite(p.vertices).all(axis=1), "finite", "vertex", p.vertices, "finite coordinates")
+    allowed = place_bound(p.domain.vertices)
+    off = ~((p.vertex_errors >= 0) & (p.vertex_errors <= allowed))
+    _fail_first(off, "error bounds", "vertex", p.vertex_errors, f"0 to {allowed:.3g}")
     n_lines = len(p.domain.vertices)
     ranges = [
         ("edges", p.edges, 0, p.n_vertices),
@@ -204,10 +208,9 @@ def _check_continuity(p: PlanarComplex) -> None:
     jump = np.zeros(p.n_edges)
     with np.errstate(over="ignore", invalid="ignore"):
         slope = np.abs(maps.A[left] - maps.A[right]).sum(axis=2)
-        misplaced = slope * coordinate_bound(p.domain.vertices, len(p.network.hidden))
         for end in range(2):
             x = p.vertices[p.edges[inner, end]]
-            values, allowed = [], misplaced.copy()
+            values, allowed = [], slope * p.vertex_errors[p.edges[inner, end], None]
             for side in (left, right):
                 values.append(np.einsum("noi,ni->no", maps.A[side], x) + maps.b[side])
                 size = np.einsum("noi,ni->no", np.abs(maps.A[side]), np.abs(x)) + np.abs(maps.b[side])
@@ -224,12 +227,12 @@ def _check_exact_continuity(p: PlanarComplex, edges: IntArray) -> None:
     """The same where floats overflow: exact maps at the rounded vertices, which may be misplaced."""
     forms = ExactForms(p.network)
     unit = 1 << forms.scales[-1]
-    bound = Fraction(coordinate_bound(p.domain.vertices, len(p.network.hidden)))
     for e in edges.tolist():
         left, right = (forms.output_map(p.patterns.words[f]) for f in p.edge_faces[e].tolist())
-        for x, y in p.vertices[p.edges[e]].tolist():
+        ends = p.edges[e]
+        for (x, y), error in zip(p.vertices[ends].tolist(), p.vertex_errors[ends].tolist(), strict=True):
             for a, b, c in ((int(v) for v in row) for row in left - right):
                 jump = abs(a * Fraction(x) + b * Fraction(y) + c) / unit
-                if jump > (abs(a) + abs(b)) * bound / unit:
+                if jump > (abs(a) + abs(b)) * Fraction(error) / unit:
                     got = f"a jump of about 2^{jump.numerator.bit_length() - jump.denominator.bit_length()}"
                     raise InvariantError("continuity", f"edge {e}", got, "maps of both faces that agree along it")

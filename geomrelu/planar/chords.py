@@ -6,6 +6,7 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, njit
 from geomrelu.planar.crossings import (
+    LEAST,
     ONE,
     SLACK,
     ZERO,
@@ -240,7 +241,7 @@ def chords_of_face(
         slope = face.slope[c]
         if slope == 0.0:
             slope = _widest_slope(f, mesh, values, face.strand_neuron[face.strand[c]])
-        face.distance[c] = face.residual[c] / slope * SLACK if slope > 0.0 else np.inf
+        face.distance[c] = face.residual[c] / slope * SLACK + LEAST if slope > 0.0 else np.inf
         a, b = face.ring_vertex[face.first[c]], face.ring_vertex[face.second[c]]
         ax, ay = (mesh.xy[a, 0], mesh.xy[a, 1]) if a < n_old else (out.xy[a - n_old, 0], out.xy[a - n_old, 1])
         bx, by = (mesh.xy[b, 0], mesh.xy[b, 1]) if b < n_old else (out.xy[b - n_old, 0], out.xy[b - n_old, 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, fields
 from functools import cached_property
 from os import PathLike
@@ -11,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.affine import AffineMaps, affine_maps, may_underflow
-from geomrelu.arrays import FloatArray, IntArray, ReadOnly, float_array, frozen, row_ids
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, ReadOnly, float_array, frozen, row_ids
 from geomrelu.domain import Domain
-from geomrelu.errors import InputError, RangeError, ShapeError
+from geomrelu.errors import InputError, InvariantError, RangeError, ShapeError
 from geomrelu.exact import exact_maps
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PlanarComplex"]
 
+# Width of a face, over the largest coordinate, below which its area is computed exactly.
+_THIN = 2.0**-33
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PlanarComplex(ReadOnly):
@@ -39,15 +43,17 @@ class PlanarComplex(ReadOnly):
     that of the real-arithmetic network with the given weights; coordinates, areas and maps
     are float64 approximations of it.
 
-    A coordinate's error is below 2^-25 times the domain's extent plus 32 (L + 1) 2^-53 times
-    its largest coordinate, for L hidden layers (`planar.bounds.coordinate_bound`): vertices
-    whose error is estimated to exceed a quarter of the first term are computed in integers and
-    rounded.  On ordinary networks errors are near 1e-15.  ``check(level="exact")`` holds each
-    coordinate to the bound.
+    Each vertex lies within its entry of ``vertex_errors`` of the true point: a rigorous bound
+    (`planar.bounds`), at most 2^-16 of the domain's extent and mostly far smaller; vertices that
+    would exceed it are computed again, if need be in integers.  The bound is pessimistic: actual
+    errors are near 1e-15 on ordinary networks, and those estimated to exceed 2^-27 of the extent
+    are computed again, too.  ``check(level="exact")`` holds each coordinate to its bound.
 
     Attributes
     ----------
     vertices : (V, 2) float64
+    vertex_errors : (V,) float64
+        Bounds on the vertices' distances from their true points.
     edges : (E, 2) int64
         End points.
     edge_faces : (E, 2) int64
@@ -70,11 +76,13 @@ class PlanarComplex(ReadOnly):
         ``signs_exact`` in integers (the three add up to ``signs``); ``signs_zero``: of these,
         exactly zero.  ``edges_exact``, ``faces_exact``: edges and faces whose order of
         crossings took integers; ``ties``: crossings that coincide with others;
-        ``vertices_exact``: vertices with exact coordinates, rounded once.  ``generic``:
+        ``vertices_again``: vertices computed again with tighter bounds, of which
+        ``vertices_exact`` in integers, rounded once.  ``generic``:
         whether there is no zero sign and no tie.
     """
 
     vertices: FloatArray
+    vertex_errors: FloatArray
     edges: IntArray
     edge_faces: IntArray
     edge_neuron: IntArray
@@ -172,8 +180,9 @@ class PlanarComplex(ReadOnly):
         """Output maps x -> A x + b of the faces: ``A`` (F, out, 2), ``b`` (F, out), float64.
 
         Products of float64 matrices, with errors below `affine.affine_map_errors`: some 1e-15
-        times the same product of absolute values.  Where a product overflows, or may underflow
-        on the way, the map is computed in integers and rounded once.
+        times the same product of absolute values, and what is lost to underflow.  Where a
+        product overflows, or layers of very small and of large weights follow each other
+        (`affine.may_underflow`), the map is computed in integers and rounded once.
 
         Raises
         ------
@@ -192,8 +201,9 @@ class PlanarComplex(ReadOnly):
     def areas(self) -> FloatArray:
         """Areas of the faces, (F,), in the domain's coordinates squared.
 
-        Computed from the float vertices, relative to each face's first corner, so that a
-        small face far from the origin loses no more digits than its vertices did.
+        Computed from the float vertices, relative to each face's first corner; for faces
+        narrower than about 2^-33 of the domain's largest coordinate, on which the vertices'
+        rounding would tell, from exact corners, rounded once.
 
         Raises
         ------
@@ -203,6 +213,13 @@ class PlanarComplex(ReadOnly):
         scaled, exponent = self.scaled_areas
         with np.errstate(over="ignore"):
             areas = np.ldexp(scaled, exponent)
+        thin = np.flatnonzero(self._thin)
+        if len(thin):
+            from geomrelu.analysis.exact_areas import exact_areas
+
+            # A damaged partition's lines need not cross: that is for `check` to say.
+            with contextlib.suppress(InvariantError):
+                areas[thin] = exact_areas(self, thin)
         # A damaged partition's vertices may be infinite or NaN: that is for `check` to say.
         large = np.isfinite(scaled) & ~np.isfinite(areas)
         if large.any():
@@ -222,6 +239,14 @@ class PlanarComplex(ReadOnly):
     def scaled_areas(self) -> tuple[FloatArray, int]:
         """Areas in units of 2^exponent, and the exponent, 0 but for domains of extreme size; never too large."""
         return self._moments[0], self._moments[2]
+
+    @cached_property
+    def _thin(self) -> BoolArray:
+        """Faces so thin that their vertices' rounding may tell, (F,)."""
+        vertices = scaled_to_range(self.vertices, self.domain)[0]
+        steps = np.abs(vertices[self.face_vertices[self.ring_next]] - vertices[self.face_vertices]).sum(axis=1)
+        perimeters = np.add.reduceat(steps, self.face_offsets[:-1])
+        return np.asarray(~(self.scaled_areas[0] > perimeters * _THIN * np.abs(vertices).max()))
 
     @cached_property
     def _moments(self) -> tuple[FloatArray, FloatArray, int]:
@@ -422,9 +447,9 @@ class PlanarComplex(ReadOnly):
 
 
 def scaled_to_range(vertices: FloatArray, domain: Domain) -> tuple[FloatArray, IntArray]:
-    """Vertices over 2^exponents (one per axis), which are 0 unless products of coordinates leave float64's range."""
+    """Vertices over 2^exponents (one per axis), 0 unless products of a few coordinates come near float64's range."""
     exponents = np.frexp(np.abs(domain.vertices).max(axis=0))[1].astype(np.int64)
-    exponents[np.abs(exponents) <= 500] = 0
+    exponents[np.abs(exponents) <= 100] = 0
     return (np.ldexp(vertices, -exponents) if exponents.any() else vertices), exponents
 
 

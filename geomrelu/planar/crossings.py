@@ -8,6 +8,7 @@ from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, inner, n
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
 
 __all__ = [
+    "LEAST",
     "ONE",
     "SLACK",
     "ZERO",
@@ -30,6 +31,8 @@ ZERO = np.uint64(0)
 # Bounds are computed in floating point themselves; this factor covers their own rounding.
 SLACK = 1.001
 _ULP = 2.0**-52
+# Exceeds what a few operations lose to underflow.
+LEAST = 2.0**-1060
 
 
 @inner
@@ -151,7 +154,8 @@ def rectified_rows(
                     low = min(min(z[a, j], z[b, j]), min(z[c, j], z[d, j]))
                     high = max(max(z[a, j], z[b, j]), max(z[c, j], z[d, j]))
                     if contradicted or not (low > 0.0 or high < 0.0):
-                        unsure += value * value
+                        # The 1-norm bounds the 2-norm, and does not underflow.
+                        unsure += abs(value)
                 if j < n_neurons and value < 0.0:
                     value = 0.0
                 h[row, j] = value
@@ -160,7 +164,7 @@ def rectified_rows(
                     h[row, lines[k, side]] = 0.0
             for j in range(units):
                 square += h[row, j] * h[row, j]
-            h_error[row] = worst + new_error[k] + np.sqrt(unsure) * SLACK
+            h_error[row] = worst + new_error[k] + unsure * SLACK
         h_norm[row] = np.sqrt(square) * SLACK if 1e-280 < square < 1e280 else _scaled_norm(h[row])
 
 
@@ -180,8 +184,9 @@ def crossing_between(
     fall = abs(zb - za) - SLACK * (2.0 * error + 2.0 * steepness * distance)
     if not fall > 0.0:
         return t, np.inf, residual, 0.0
-    radius = distance + (residual + steepness * distance) * length / fall
-    return t, radius * SLACK, residual, fall / (length * SLACK)
+    # Divided first: the product with a short length might underflow, which no relative slack pays for.
+    radius = distance + ((residual + steepness * distance) / fall + LEAST) * length
+    return t, radius * SLACK + LEAST, residual, fall / (length * SLACK)
 
 
 @inner

@@ -22,6 +22,7 @@ from geomrelu.exact import ExactForms, Line, Point, border_line, crossing, dyadi
 from geomrelu.network import Network
 from geomrelu.planar.balls import BallForms, Balls, border_ball, cross, signs_at
 from geomrelu.planar.chords import order_questions
+from geomrelu.planar.crossings import LEAST
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
 
 __all__ = ["History", "Judge"]
@@ -61,6 +62,7 @@ class Judge:
         self.firsts = np.concatenate([[0], np.cumsum(network.widths)]).astype(np.int64)
         self.use_balls = balls
         self.exact_signs = 0
+        self.exact_places = 0
         self.face_ties = 0
         self._points: dict[int, Point] = {}
         self._ball_points: dict[int, Balls] = {}
@@ -95,6 +97,21 @@ class Judge:
                 found = crossing(self.line(p, words), self.line(q, words))
             self._points[vertex] = found
         return found
+
+    def place(self, vertex: int, wanted: float) -> tuple[tuple[float, float], float]:
+        """A vertex's coordinates and a bound on their distance from the true point: `wanted`, or from integers."""
+        if self.use_balls:
+            found = self._ball_point(vertex)
+            with np.errstate(all="ignore"):
+                at = found.value[:2] / found.value[2]
+                errors = (found.error[:2] + np.abs(at) * found.error[2]) / (found.value[2] - found.error[2])
+                error = float((errors * 1.01 + np.abs(at) * 2.0**-52).sum()) + LEAST
+            if found.value[2] > found.error[2] and error <= wanted:
+                return (float(at[0]), float(at[1])), error
+        self.exact_places += 1
+        x, y, w = self.point(vertex)
+        place = float(Fraction(x, w)), float(Fraction(y, w))
+        return place, max(abs(v) for v in place) * 2.0**-52 + LEAST
 
     def signs(self, doubts: IntArray, layer: int, faces: IntArray, words: WordArray) -> IntArray:
         """Signs -1, 0, 1 of the (vertex, neuron) pairs in `doubts`, (N,).
