@@ -29,7 +29,7 @@ from geomrelu.errors import InvariantError
 from geomrelu.exact import Point
 from geomrelu.patterns import Patterns
 from geomrelu.planar.bounds import entry_error, layer_bounds, row_error
-from geomrelu.planar.settle import History, Judge
+from geomrelu.planar.settle import Forms, History, Judge
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -139,7 +139,7 @@ class ExactVertices:
         p = self.p
         # Corners, too, are crossings of two lines, so every vertex counts as made in a face.
         made = np.zeros(p.n_vertices, dtype=np.int64)
-        return Judge(p.network, p.domain, History(p.vertex_lines, self._places[1], made, [p.patterns.words]))
+        return Judge(p.domain, Forms(p.network), History(p.vertex_lines, self._places[1], made, [p.patterns.words]))
 
     def _position_errors(self, vertices: IntArray, faces: IntArray) -> FloatArray:
         a, b = (self._lines_at(self.p.vertex_lines[vertices, k], vertices, faces) for k in range(2))

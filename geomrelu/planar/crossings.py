@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, inner, njit
-from geomrelu.planar.records import Children, Cuts, Mesh, Values
+from geomrelu.planar.records import Children, Cuts, Mesh, Rows, Values
 
 __all__ = [
     "LEAST",
@@ -102,24 +102,10 @@ def _scaled_norm(row: FloatArray) -> float:
 
 
 @njit
-def rectified_rows(
-    z: FloatArray,
-    n_neurons: int,
-    row_error: FloatArray,
-    extra_error: FloatArray,
-    sources: IntArray,
-    weights: FloatArray,
-    lines: IntArray,
-    new_error: FloatArray,
-    new_limit: FloatArray,
-    first: int,
-    h: FloatArray,
-    h_norm: FloatArray,
-    h_error: FloatArray,
-) -> None:
-    """Rectified rows h of the vertices ``first, first + 1, ...`` after a cut.
+def rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: FloatArray, h_error: FloatArray) -> None:
+    """Rectified rows h of the given vertices after a cut.
 
-    The first ``len(z)`` vertices are old and have their own row; the others interpolate four
+    The first ``len(rows.z)`` vertices are old and have their own row; the others interpolate four
     old rows.  `h_norm` receives the rows' 2-norms, `h_error` bounds on the 2-norms of their
     errors.  The two neurons that define a new vertex are zero there by definition.
 
@@ -127,10 +113,13 @@ def rectified_rows(
     true one, and be rectified unlike in the faces around: then it is itself an error.  Not so
     where all four old values have one sign and none was decided against it.
     """
+    z, n_neurons, row_error, extra_error = rows.z, rows.n_neurons, rows.row_error, rows.extra_error
+    sources, weights, lines = rows.sources, rows.weights, rows.lines
+    new_error, new_limit = rows.new_error, rows.new_limit
     n_old = len(z)
     units = z.shape[1]
     for row in range(len(h)):
-        v = first + row
+        v = vertices[row]
         square = 0.0
         if v < n_old:
             for j in range(units):

@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray
 
-__all__ = ["Children", "Cuts", "Face", "Links", "Mesh", "Pairs", "Values"]
+__all__ = ["Children", "Cuts", "Face", "Links", "Mesh", "Pairs", "Rows", "Values"]
 
 
 class Mesh(NamedTuple):
@@ -45,6 +45,20 @@ class Mesh(NamedTuple):
     face_offsets: IntArray  # (F + 1,)
     face_vertices: IntArray  # (C,)
     face_edges: IntArray  # (C,)
+
+
+class Rows(NamedTuple):
+    """What a layer's inputs at the vertices are made of: old vertices' rows, and new ones' places between them."""
+
+    z: FloatArray  # (old, units) preactivations
+    n_neurons: int  # how many of the units are rectified
+    row_error: FloatArray  # (old,) bound on the 2-norm of a row's error
+    extra_error: FloatArray  # (old,) for values that contradict a sign that was decided exactly
+    sources: IntArray  # (new, 4) old vertices
+    weights: FloatArray  # (new, 4)
+    lines: IntArray  # (new, 2) neurons that are zero by definition, -1 for none
+    new_error: FloatArray  # (new,) residual of these
+    new_limit: FloatArray  # (new,) how far a value may be from that at the true vertex
 
 
 class Values(NamedTuple):

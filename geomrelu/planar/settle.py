@@ -25,7 +25,7 @@ from geomrelu.planar.chords import order_questions
 from geomrelu.planar.crossings import LEAST
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
 
-__all__ = ["History", "Judge"]
+__all__ = ["Forms", "History", "Judge"]
 
 
 @dataclass
@@ -37,7 +37,8 @@ class History:
     lines : (V, 2) int64
         The two lines that define a vertex: neuron >= 0, or -1 - k for the domain's side k.
     parents : (V,) int64
-        The face in which they cross, numbered as before the layer that made the vertex.
+        The face in which they cross, numbered as before the layer that made the vertex; of a
+        corner of the domain, its number.
     layers : (V,) int64
         That layer; -1 for the domain's corners.
     words : list of (F_l, words) uint64
@@ -50,11 +51,29 @@ class History:
     words: list[WordArray] = field(default_factory=list)
 
 
+class Forms:
+    """Affine forms of a network's neurons, exact and with error bounds, made when first needed."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    @cached_property
+    def exact(self) -> ExactForms:
+        """Exact forms."""
+        return ExactForms(self.network)
+
+    @cached_property
+    def balls(self) -> BallForms:
+        """Forms with error bounds."""
+        return BallForms(self.network)
+
+
 class Judge:
     """Exact decisions for one network on one domain."""
 
-    def __init__(self, network: Network, domain: Domain, history: History, balls: bool = True) -> None:
-        self.network = network
+    def __init__(self, domain: Domain, forms: Forms, history: History, balls: bool = True) -> None:
+        network = self.network = forms.network
+        self._forms = forms
         self.history = history
         corners = domain.vertices
         self.corners = [dyadic_point(x, y) for x, y in corners.tolist()]
@@ -67,15 +86,10 @@ class Judge:
         self._points: dict[int, Point] = {}
         self._ball_points: dict[int, Balls] = {}
 
-    @cached_property
+    @property
     def forms(self) -> ExactForms:
-        """Exact forms, made when first needed."""
-        return ExactForms(self.network)
-
-    @cached_property
-    def balls(self) -> BallForms:
-        """Forms with error bounds, made when first needed."""
-        return BallForms(self.network)
+        """Exact forms."""
+        return self._forms.exact
 
     def line(self, line: int, words: WordArray) -> Line:
         """A border side or a neuron's form under a pattern."""
@@ -90,7 +104,7 @@ class Judge:
         if found is None:
             layer = int(self.history.layers[vertex])
             if layer < 0:
-                found = self.corners[vertex]
+                found = self.corners[self.history.parents[vertex]]
             else:
                 words = self.history.words[layer][self.history.parents[vertex]]
                 p, q = self.history.lines[vertex].tolist()
@@ -138,7 +152,7 @@ class Judge:
 
     def _ball_signs(self, doubts: IntArray, layer: int, words: WordArray) -> IntArray:
         """Signs with double-precision bounds, 0 where in doubt."""
-        forms = self.balls.rows(layer, doubts[:, 1], words)
+        forms = self._forms.balls.rows(layer, doubts[:, 1], words)
         points = [self._ball_point(vertex) for vertex in doubts[:, 0].tolist()]
         place = Balls(np.array([p.value for p in points]), np.array([p.error for p in points]))
         return signs_at(forms, place)
@@ -148,7 +162,7 @@ class Judge:
         if found is None:
             layer = int(self.history.layers[vertex])
             if layer < 0:
-                found = border_ball(self.corners[vertex])
+                found = border_ball(self.corners[self.history.parents[vertex]])
             else:
                 words = self.history.words[layer][self.history.parents[vertex]]
                 p, q = (self._ball_line(line, words) for line in self.history.lines[vertex].tolist())
@@ -161,7 +175,7 @@ class Judge:
         if line < 0:
             return border_ball(self.sides[-1 - line])
         layer = int(np.searchsorted(self.firsts, line, side="right")) - 1
-        form = self.balls.rows(layer, np.array([line - self.firsts[layer]]), words)
+        form = self._forms.balls.rows(layer, np.array([line - self.firsts[layer]]), words)
         return Balls(form.value[0], form.error[0])
 
     def order_edge(
