@@ -58,13 +58,15 @@ def _exponent(values: FloatArray) -> int:
 
 
 def _scaled(values: FloatArray, exponent: int) -> _Objects:
-    """Values times 2^exponent as Python integers."""
-    result = np.empty(values.shape, dtype=object)
-    flat = result.ravel()
-    for k, value in enumerate(values.ravel().tolist()):
-        numerator, denominator = value.as_integer_ratio()
-        flat[k] = (numerator << exponent) // denominator
-    return result
+    """Values times 2^exponent, which are integers, as Python integers."""
+    mantissa, power = np.frexp(values)
+    whole = (mantissa * 2.0**53).astype(np.int64).astype(object)
+    shift = power.astype(np.int64) - 53 + exponent
+    if (shift >= 0).all():
+        return np.asarray(whole << shift.astype(object))
+    # What a negative shift drops are zeros.
+    return np.asarray(np.where(shift >= 0, whole << np.maximum(shift, 0).astype(object),
+                               whole >> np.maximum(-shift, 0).astype(object)))  # fmt: skip
 
 
 class ExactForms:

@@ -10,13 +10,12 @@ of a face are computed afresh, layer by layer, every entry with its own error bo
 D the pattern's gate and gamma = n u / (1 - n u) for n inputs and the bias (Higham, section
 3.1).  A vertex is the cross product of its two lines, whose orientation must be certain; the
 sign of a third form there is certain where the value exceeds the error that products of
-balls carry.  What remains goes on to exact integers.  Faces share the forms of the layers
-before, so a face costs one product of its own.
+balls carry.  What remains goes on to exact integers.  Many questions are asked at once, so that
+each layer is one product for all their faces.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import NamedTuple
 
 import numpy as np
@@ -24,11 +23,12 @@ import numpy as np
 from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.exact import Line
 from geomrelu.network import Network
-from geomrelu.patterns import layer_bits, word_starts
+from geomrelu.patterns import Patterns, word_starts
 
 __all__ = ["BallForms", "Balls", "border_ball", "cross", "signs_at"]
 
-_CACHED_ROWS = 1_000_000
+# Numbers in a product's operand: faces are taken in groups of this size.
+_GROUP = 1 << 20
 _TINY = 1e-290
 _ULP = 2.0**-52
 
@@ -41,79 +41,91 @@ class Balls(NamedTuple):
 
 
 class BallForms:
-    """All units' affine forms under a pattern, with error bounds."""
+    """Neurons' affine forms under given patterns, with error bounds."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self.starts = word_starts(network.widths)
         self._magnitudes = [(np.abs(v.weight), np.abs(v.bias)) for v in network.layers]
-        self._cache: OrderedDict[tuple[int, bytes], Balls] = OrderedDict()
-        self._cached_rows = 0
-
-    def forms(self, layer: int, words: WordArray) -> Balls:
-        """The forms of a layer's units (units, 3); only the bits of the layers before are used."""
-        key = (layer, words[: self.starts[layer]].tobytes())
-        found = self._cache.get(key)
-        if found is not None:
-            self._cache.move_to_end(key)
-            return found
-        found = self._compute(layer, words, slice(None))
-        self._cache[key] = found
-        self._cached_rows += len(found.value)
-        while self._cached_rows > _CACHED_ROWS and len(self._cache) > 1:
-            self._cached_rows -= len(self._cache.popitem(last=False)[1].value)
-        return found
 
     def rows(self, layer: int, units: IntArray, words: WordArray) -> Balls:
-        """The forms of some of a layer's units, (k, 3); cheaper than all where they are few."""
-        found = self._cache.get((layer, words[: self.starts[layer]].tobytes()))
-        if found is None and 4 * len(units) < self.network.layers[layer].n_units:
-            return self._compute(layer, words, units)
-        forms = self.forms(layer, words)
-        return Balls(forms.value[units], forms.error[units])
+        """The forms of units (k,) of a layer under patterns (k, words), (k, 3).
 
-    def _compute(self, layer: int, words: WordArray, units: IntArray | slice) -> Balls:
-        own = self.network.layers[layer]
-        weight, bias = own.weight[units], own.bias[units]
+        Only the words of the layers before are used; there may be more or, after them, none.
+        """
         if layer == 0:
             # The first layer's forms are its weights: exact.
-            value = np.concatenate([weight, bias[:, None]], axis=1)
+            own = self.network.layers[0]
+            value = np.concatenate([own.weight[units], own.bias[units, None]], axis=1)
             return Balls(value, np.zeros_like(value))
-        magnitude, bias_magnitude = (v[units] for v in self._magnitudes[layer])
-        gamma = (own.n_inputs + 2) * 2.0**-53 * 1.01
-        before = self.network.layers[layer - 1]
-        below = self.forms(layer - 1, words)
-        gate = np.ones((before.n_units, 1))
-        gate[: before.n_neurons, 0] = layer_bits(words, self.starts[layer - 1], before.n_neurons)
-        gated = gate * below.value
-        value = weight @ gated
-        value[:, 2] += bias
-        error = magnitude @ (gate * below.error + gamma * np.abs(gated))
-        error[:, 2] += gamma * bias_magnitude
-        # A partial sum that overflows need not have the value's sign, nor a large bound.
-        return Balls(value, np.where(np.isfinite(value), error * 1.01 + _TINY, np.inf))
+        prefixes, group = np.unique(words[:, : self.starts[layer]], axis=0, return_inverse=True)
+        group = group.ravel()
+        size = max(1, _GROUP // (3 * max(v.n_units for v in self.network.layers[:layer])))
+        value, error = np.empty((len(units), 3)), np.empty((len(units), 3))
+        order = np.argsort(group, kind="stable")
+        for first in range(0, len(prefixes), size):
+            start, stop = np.searchsorted(group[order], [first, first + size])
+            chosen = order[start:stop]
+            value[chosen], error[chosen] = self._group(
+                layer, units[chosen], group[chosen] - first, prefixes[first : first + size]
+            )
+        return Balls(value, error)
+
+    def _group(self, layer: int, units: IntArray, group: IntArray, words: WordArray) -> Balls:
+        """Forms of units (k,), each under the pattern ``words[group[k]]``."""
+        patterns = Patterns(words, self.network.widths[:layer])
+        m = len(words)
+        first = self.network.layers[0]
+        value = np.repeat(np.concatenate([first.weight, first.bias[:, None]], axis=1)[:, :, None], m, axis=2)
+        error = np.zeros_like(value)
+        for below in range(layer):
+            before, own = self.network.layers[below], self.network.layers[below + 1]
+            gate = np.ones((before.n_units, 1, m), dtype=bool)
+            gate[: before.n_neurons, 0] = patterns.unpack(below).T
+            gamma = (own.n_inputs + 2) * 2.0**-53 * 1.01
+            # An infinite error times 0 would be NaN.
+            value = np.where(gate, value, 0.0)
+            error = np.where(gate, error, 0.0) + gamma * np.abs(value)
+            magnitude, bias_magnitude = self._magnitudes[below + 1]
+            if below + 1 < layer:
+                value, error = (
+                    (w @ v.reshape(len(v), -1)).reshape(-1, 3, m)
+                    for w, v in ((own.weight, value), (magnitude, error))
+                )  # fmt: skip
+                value[:, 2] += own.bias[:, None]
+                error[:, 2] += gamma * bias_magnitude[:, None]
+            else:
+                value = np.einsum("kn,nck->kc", own.weight[units], value[:, :, group])
+                error = np.einsum("kn,nck->kc", magnitude[units], error[:, :, group])
+                value[:, 2] += own.bias[units]
+                error[:, 2] += gamma * bias_magnitude[units]
+            # A partial sum that overflows need not have the value's sign, nor a large bound.
+            error = np.where(np.isfinite(value), error * 1.01 + _TINY, np.inf)
+        return Balls(value, error)
 
 
 def border_ball(line: Line) -> Balls:
-    """A border side with exact integer coefficients, scaled to magnitude 1 and rounded."""
+    """A border side with exact integer coefficients, scaled to magnitude 1 and rounded, (3,)."""
     largest = max(abs(v) for v in line)
     value = np.array([v / largest for v in line])
     return Balls(value, np.abs(value) * _ULP + _TINY)
 
 
-def cross(p: Balls, q: Balls) -> Balls | None:
-    """The point where two lines cross, with positive last coordinate; None if they may be parallel."""
+def cross(p: Balls, q: Balls) -> Balls:
+    """Where lines (k, 3) cross, last coordinates positive; errors are infinite where they may be parallel."""
     i, j = np.array([1, 2, 0]), np.array([2, 0, 1])
-    a, b = p.value[i] * q.value[j], p.value[j] * q.value[i]
+    a, b = p.value[:, i] * q.value[:, j], p.value[:, j] * q.value[:, i]
     error = _product_error(p, q, i, j) + _product_error(p, q, j, i) + 2 * _ULP * (np.abs(a) + np.abs(b)) + _TINY
     value = a - b
-    if not abs(value[2]) > error[2]:
-        return None
-    return Balls(value if value[2] > 0 else -value, error)
+    unknown = ~(np.abs(value[:, 2]) > error[:, 2])
+    value[value[:, 2] < 0] *= -1
+    value[unknown], error[unknown] = 0.0, np.inf
+    return Balls(value, error)
 
 
 def _product_error(p: Balls, q: Balls, i: IntArray, j: IntArray) -> FloatArray:
-    return np.asarray(np.abs(p.value[i]) * q.error[j] + p.error[i] * (np.abs(q.value[j]) + q.error[j])) * 1.01
+    size = np.abs(p.value[:, i]) * q.error[:, j] + p.error[:, i] * (np.abs(q.value[:, j]) + q.error[:, j])
+    return np.asarray(size * 1.01)
 
 
 def signs_at(lines: Balls, points: Balls) -> IntArray:

@@ -354,10 +354,9 @@ class Cutter:
         wanted = PLACE_ERROR * float(np.ptp(corners, axis=0).max())
         errors = self.faces.radius + blur(corners, len(self.network.hidden))
         errors[self.history.layers < 0] = 0.0
-        misplaced = ~((errors <= place_bound(corners)) & (self.faces.place_error <= wanted))
-        for vertex in np.flatnonzero(misplaced).tolist():
-            self.faces.mesh.xy[vertex], errors[vertex] = self.judge.place(vertex, wanted)
-        self.report["vertices_again"] = int(misplaced.sum())
+        again = np.flatnonzero(~((errors <= place_bound(corners)) & (self.faces.place_error <= wanted)))
+        self.faces.mesh.xy[again], errors[again] = self.judge.places(again, wanted)
+        self.report["vertices_again"] = len(again)
         self.report["vertices_exact"] = self.judge.exact_places
         self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
         return errors

@@ -84,7 +84,6 @@ class Judge:
         self.exact_places = 0
         self.face_ties = 0
         self._points: dict[int, Point] = {}
-        self._ball_points: dict[int, Balls] = {}
 
     @property
     def forms(self) -> ExactForms:
@@ -112,20 +111,25 @@ class Judge:
             self._points[vertex] = found
         return found
 
-    def place(self, vertex: int, wanted: float) -> tuple[tuple[float, float], float]:
-        """A vertex's coordinates and a bound on their distance from the true point: `wanted`, or from integers."""
-        if self.use_balls:
-            found = self._ball_point(vertex)
+    def places(self, vertices: IntArray, wanted: float) -> tuple[FloatArray, FloatArray]:
+        """Coordinates (k, 2) of vertices, and bounds on their errors: at most `wanted`, or from integers."""
+        at, errors = np.zeros((len(vertices), 2)), np.full(len(vertices), np.inf)
+        if self.use_balls and len(vertices):
+            found = self._ball_points(vertices)
             with np.errstate(all="ignore"):
-                at = found.value[:2] / found.value[2]
-                errors = (found.error[:2] + np.abs(at) * found.error[2]) / (found.value[2] - found.error[2])
-                error = float((errors * 1.01 + np.abs(at) * 2.0**-52).sum()) + LEAST
-            if found.value[2] > found.error[2] and error <= wanted:
-                return (float(at[0]), float(at[1])), error
-        self.exact_places += 1
-        x, y, w = self.point(vertex)
-        place = float(Fraction(x, w)), float(Fraction(y, w))
-        return place, max(abs(v) for v in place) * 2.0**-52 + LEAST
+                x, y, w = found.value.T
+                dx, dy, dw = found.error.T
+                at = np.stack([x / w, y / w], axis=1)
+                # The 1-norm of the error of a quotient of balls, and its rounding.
+                size = np.abs(at).sum(axis=1)
+                errors = (dx + dy + size * dw) / (w - dw) * 1.01 + size * 2.0**-52 + LEAST
+            errors[~(w > dw)] = np.inf
+        for k in np.flatnonzero(~(errors <= wanted)).tolist():
+            x, y, w = self.point(int(vertices[k]))
+            at[k] = float(Fraction(x, w)), float(Fraction(y, w))
+            errors[k] = np.abs(at[k]).max() * 2.0**-52 + LEAST
+            self.exact_places += 1
+        return at, errors
 
     def signs(self, doubts: IntArray, layer: int, faces: IntArray, words: WordArray) -> IntArray:
         """Signs -1, 0, 1 of the (vertex, neuron) pairs in `doubts`, (N,).
@@ -133,50 +137,56 @@ class Judge:
         `faces` (N,) names a face at each pair's vertex, `words` holds the faces' patterns.
         """
         result = np.zeros(len(doubts), dtype=np.int64)
-        by_face = np.argsort(faces, kind="stable")
-        bounds = np.flatnonzero(np.diff(faces[by_face], prepend=-1, append=-1))
+        if self.use_balls:
+            vertices, which = np.unique(doubts[:, 0], return_inverse=True)
+            points = self._ball_points(vertices)
+            forms = self._forms.balls.rows(layer, doubts[:, 1], words[faces])
+            result = signs_at(forms, Balls(points.value[which], points.error[which]))
+        left = np.flatnonzero(result == 0)
+        self.exact_signs += len(left)
+        left = left[np.argsort(faces[left], kind="stable")]
+        bounds = np.flatnonzero(np.diff(faces[left], prepend=-1, append=-1))
         for first, last in pairwise(bounds.tolist()):
-            chosen = by_face[first:last]
+            chosen = left[first:last]
             pattern = words[faces[chosen[0]]]
-            if self.use_balls:
-                result[chosen] = self._ball_signs(doubts[chosen], layer, pattern)
-            chosen = chosen[result[chosen] == 0]
-            self.exact_signs += len(chosen)
             # With several neurons in doubt all forms pay, and are kept.
-            forms = self.forms.forms(layer, pattern) if len(chosen) > 2 else None
+            own = self.forms.forms(layer, pattern) if len(chosen) > 2 else None
             for k in chosen.tolist():
                 vertex, neuron = doubts[k].tolist()
-                line = tuple(forms[neuron]) if forms is not None else self.forms.line(layer, neuron, pattern)
+                line = tuple(own[neuron]) if own is not None else self.forms.line(layer, neuron, pattern)
                 result[k] = sign_at(line, self.point(vertex))
         return result
 
-    def _ball_signs(self, doubts: IntArray, layer: int, words: WordArray) -> IntArray:
-        """Signs with double-precision bounds, 0 where in doubt."""
-        forms = self._forms.balls.rows(layer, doubts[:, 1], words)
-        points = [self._ball_point(vertex) for vertex in doubts[:, 0].tolist()]
-        place = Balls(np.array([p.value for p in points]), np.array([p.error for p in points]))
-        return signs_at(forms, place)
+    def _ball_points(self, vertices: IntArray) -> Balls:
+        """Vertices as homogeneous points with error bounds, (k, 3)."""
+        history = self.history
+        layers = history.layers[vertices]
+        words = np.zeros((len(vertices), max((w.shape[1] for w in history.words), default=0)), dtype=np.uint64)
+        for layer in np.unique(layers[layers >= 0]).tolist():
+            made = layers == layer
+            rows = history.words[layer][history.parents[vertices[made]]]
+            words[made, : rows.shape[1]] = rows
+        first, second = (self._ball_lines(history.lines[vertices, side], words) for side in range(2))
+        points = cross(first, second)
+        for k in np.flatnonzero(layers < 0).tolist():
+            corner = border_ball(self.corners[history.parents[vertices[k]]])
+            points.value[k], points.error[k] = corner
+        return points
 
-    def _ball_point(self, vertex: int) -> Balls:
-        found = self._ball_points.get(vertex)
-        if found is None:
-            layer = int(self.history.layers[vertex])
+    def _ball_lines(self, lines: IntArray, words: WordArray) -> Balls:
+        """Lines (k,) under patterns (k, words), (k, 3)."""
+        value, error = np.empty((len(lines), 3)), np.empty((len(lines), 3))
+        layers = np.where(lines < 0, -1, np.searchsorted(self.firsts, lines, side="right") - 1)
+        for layer in np.unique(layers).tolist():
+            chosen = np.flatnonzero(layers == layer)
             if layer < 0:
-                found = border_ball(self.corners[self.history.parents[vertex]])
+                for k in chosen.tolist():
+                    value[k], error[k] = border_ball(self.sides[-1 - lines[k]])
             else:
-                words = self.history.words[layer][self.history.parents[vertex]]
-                p, q = (self._ball_line(line, words) for line in self.history.lines[vertex].tolist())
-                # An unknown point leaves every sign in doubt.
-                found = cross(p, q) or Balls(np.zeros(3), np.full(3, np.inf))
-            self._ball_points[vertex] = found
-        return found
-
-    def _ball_line(self, line: int, words: WordArray) -> Balls:
-        if line < 0:
-            return border_ball(self.sides[-1 - line])
-        layer = int(np.searchsorted(self.firsts, line, side="right")) - 1
-        form = self._forms.balls.rows(layer, np.array([line - self.firsts[layer]]), words)
-        return Balls(form.value[0], form.error[0])
+                value[chosen], error[chosen] = self._forms.balls.rows(
+                    layer, lines[chosen] - self.firsts[layer], words[chosen]
+                )
+        return Balls(value, error)
 
     def order_edge(
         self, edge: int, edge_line: int, words: WordArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts
