@@ -22,10 +22,11 @@ from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import torch
 
+    from geomrelu.analysis.aggregates import Aggregates
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.sampling import Samples
 
@@ -37,6 +38,8 @@ __all__ = [
     "Patterns",
     "Polygon",
     "__version__",
+    "aggregate",
+    "count_regions",
     "crosscheck",
     "joint",
     "load",
@@ -46,7 +49,14 @@ __all__ = [
 ]
 
 
-def partition(model: Any, domain: Any, *, progress: Callable[[str, float], None] | None = None) -> PlanarComplex:
+def partition(
+    model: Any,
+    domain: Any,
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+    resume: str | PathLike[str] | None = None,
+) -> PlanarComplex:
     """The exact partition of a domain into a model's activation regions.
 
     Parameters
@@ -55,8 +65,15 @@ def partition(model: Any, domain: Any, *, progress: Callable[[str, float], None]
         With two inputs.
     domain : Box, Polygon, shapely polygon or (N, 2) array_like
         Bounded and convex.
+    n_jobs : int, optional
+        Workers, as joblib has it: threads here, -1 for all cores; inside a
+        ``joblib.parallel_config("dask")`` (or ``"ray"``, ``"loky"``) its workers.  The result
+        does not depend on it.
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
+    resume : path-like, optional
+        A journal: finished blocks of regions are written to it, and taken from it if an earlier
+        run of the same question was interrupted.
 
     Returns
     -------
@@ -69,6 +86,8 @@ def partition(model: Any, domain: Any, *, progress: Callable[[str, float], None]
     InputError
         Of a kind that names what is wrong: `UnsupportedLayerError`, `NotPiecewiseLinearError`,
         `WeightError`, `ShapeError`, `InputDimensionError`, `DomainError`.
+    FileFormatError, OutputPathError
+        If the journal is another run's, or cannot be written.
 
     Examples
     --------
@@ -79,12 +98,96 @@ def partition(model: Any, domain: Any, *, progress: Callable[[str, float], None]
     from geomrelu.importers import as_network
     from geomrelu.planar.build import build_complex
 
+    n_jobs, progress = _checked_run("partition", n_jobs, progress)
+    return build_complex(as_network(model), as_domain(domain), progress, n_jobs=n_jobs, resume=resume)
+
+
+def count_regions(
+    model: Any,
+    domain: Any,
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+    resume: str | PathLike[str] | None = None,
+) -> int:
+    """The number of activation regions, in memory that does not grow with it; exact.
+
+    Parameters, errors as in `partition`, whose ``n_regions`` it is.
+
+    Examples
+    --------
+    >>> f = Network([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
+    >>> count_regions(f, Box(-1, 1))
+    4
+    """
+    from geomrelu.analysis.aggregates import count_regions as count
+    from geomrelu.importers import as_network
+
+    n_jobs, progress = _checked_run("count_regions", n_jobs, progress)
+    return count(as_network(model), as_domain(domain), n_jobs=n_jobs, progress=progress, resume=resume)
+
+
+def aggregate(
+    model: Any,
+    domain: Any,
+    names: Sequence[str],
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+    resume: str | PathLike[str] | None = None,
+) -> Aggregates:
+    """Aggregates over all activation regions, in memory that does not grow with their number.
+
+    Parameters
+    ----------
+    names : list of str
+        - ``"regions"``: their number, exact;
+        - ``"area"``: ``total``, ``smallest``, ``largest``;
+        - ``"area_decades"``: numbers of regions by floor(log10(area));
+        - ``"active_neurons"``: numbers of regions by their number of active neurons, exact;
+        - ``"extrema"``: for each output ``minimum``, ``minimum_at``, ``maximum``, ``maximum_at``;
+        - ``"lipschitz"``: ``constant`` in the 2-norm, and ``at``, a point of the steepest region;
+        - ``"integral"``: of each output over the domain.
+
+        But for the exact ones, float64 with the rounding of vertices and maps.
+    model, domain, n_jobs, progress, resume
+        As in `partition`.
+
+    Returns
+    -------
+    Aggregates
+        A dict by name, with ``report`` as a partition's, which has the numbers of regions,
+        vertices and edges after each layer.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown; and as in `partition`.
+
+    Examples
+    --------
+    >>> f = Network([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
+    >>> found = aggregate(f, Box(-1, 1), ["regions", "integral", "extrema"])
+    >>> found["regions"], found["integral"], found["extrema"][0]["maximum"]
+    (4, [2.0], 2.0)
+    """
+    from geomrelu.analysis.aggregates import aggregate as measure
+    from geomrelu.importers import as_network
+
+    n_jobs, progress = _checked_run("aggregate", n_jobs, progress)
+    return measure(as_network(model), as_domain(domain), names, n_jobs=n_jobs, progress=progress, resume=resume)
+
+
+def _checked_run(function: str, n_jobs: Any, progress: Any) -> tuple[int | None, Any]:
+    whole = isinstance(n_jobs, int) and not isinstance(n_jobs, bool) and n_jobs != 0
+    if n_jobs is not None and not whole:
+        raise InputError(f"{function}: got n_jobs={n_jobs!r}; expected a number of workers, or -1 for all cores")
     if progress is not None and not callable(progress):
         raise InputError(
-            f"partition: got progress={progress!r}; expected a function of a message and a fraction, such as "
+            f"{function}: got progress={progress!r}; expected a function of a message and a fraction, such as "
             "lambda message, fraction: print(message, fraction)"
         )
-    return build_complex(as_network(model), as_domain(domain), progress)
+    return n_jobs, progress
 
 
 def joint(model_a: Any, model_b: Any) -> Network:

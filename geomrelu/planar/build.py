@@ -1,14 +1,17 @@
-"""Builds the planar complex of a network on a domain, block by block.
+"""Builds the planar complex of a network on a domain, and keeps all of it.
 
-A block goes through the layers (`cutter`) until it is done or too large; then it is split
-(`blocks`), its parts go on one after another, and are merged when all are finished.
+`run` takes the blocks through the layers, `blocks.merge` puts them together again.
 """
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,14 +20,15 @@ from geomrelu.errors import InputDimensionError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 from geomrelu.planar.arrange import cut_faces
-from geomrelu.planar.blocks import Block, Part, merge
+from geomrelu.planar.blocks import Part, merge
 from geomrelu.planar.complex import PlanarComplex
-from geomrelu.planar.cutter import Cutter, Progress, Task, add_report, new_report, root_block
+from geomrelu.planar.cutter import Cutter, Task
+from geomrelu.planar.journal import Journal
+from geomrelu.planar.run import BLOCK_VALUES, Ids, Plan, Progress, Reducer, Result, run
 
-__all__ = ["Progress", "build_complex"]
+__all__ = ["Progress", "as_complex", "build_complex", "closed_report", "prepared_task", "run_planned"]
 
-# Numbers that a block's preactivations should take: a few times the processor's cache.
-_BLOCK_VALUES = 1 << 21
+PathLike: TypeAlias = "str | os.PathLike[str]"
 
 
 def build_complex(
@@ -32,9 +36,11 @@ def build_complex(
     domain: Domain,
     progress: Progress | None = None,
     *,
+    n_jobs: int | None = None,
+    resume: PathLike | None = None,
     caution: float = 1.0,
     balls: bool = True,
-    block_values: int = _BLOCK_VALUES,
+    block_values: int = BLOCK_VALUES,
 ) -> PlanarComplex:
     """The exact partition of a domain into the network's activation regions.
 
@@ -46,6 +52,10 @@ def build_complex(
         Two-dimensional.
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
+    n_jobs : int, optional
+        Workers, as joblib has it; the result is the same, bit for bit.
+    resume : path-like, optional
+        A journal of finished blocks: written, and resumed from if it is there.
     caution : float
         Factor on all error bounds.  More than 1 sends more decisions to the exact stages,
         infinity all of them; the complex is the same.
@@ -58,95 +68,16 @@ def build_complex(
     ------
     InputDimensionError
         If the network's or the domain's dimension is not 2.
+    FileFormatError, OutputPathError
+        If the journal is another run's, or cannot be written.
     """
-    _check_dimensions(network, domain)
-    _tell_compilation()
-    task = Task(network, domain, caution, balls)
-    run = _Run(task, progress or (lambda message, fraction: None), block_values)
-    # Values may overflow and bounds be infinite: both only leave signs in doubt.
-    with np.errstate(over="ignore", invalid="ignore"):
-        part = run.grow(root_block(task))
-    run.progress("done", 1.0)
-    return PlanarComplex(
-        vertices=part.xy,
-        vertex_errors=part.errors,
-        edges=part.edges,
-        edge_faces=part.edge_faces,
-        edge_neuron=np.maximum(part.edge_line, -1),
-        vertex_lines=part.lines,
-        face_offsets=part.face_offsets,
-        face_vertices=part.face_vertices,
-        face_edges=part.face_edges,
-        patterns=Patterns(part.words, network.widths),
-        network=network,
-        domain=domain,
-        report=_closed(run.report),
-    )
+    task = prepared_task(network, domain, caution, balls)
+    result = run_planned(task, Keep(), Plan(n_jobs, block_values, progress), resume)
+    return as_complex(task, result.value, closed_report(result.report))
 
 
-class _Run:
-    """One partition being built."""
-
-    def __init__(self, task: Task, progress: Progress, block_values: int) -> None:
-        self.task, self.progress, self.block_values = task, progress, block_values
-        self.report = new_report(len(task.network.hidden))
-        self.done, self.regions = 0.0, 0
-
-    def grow(self, block: Block) -> Part:
-        """Cut a block by all remaining layers."""
-        hidden = self.task.network.hidden
-        cutter = Cutter(self.task, block)
-        while cutter.layer < len(hidden):
-            size = block_size(self.task.network, cutter.layer, self.block_values)
-            if cutter.n_faces > 2 * size and cutter.layer > block.layer:
-                part = self._split(cutter, size)
-                break
-            cutter.advance()
-            self._tell(cutter)
-        else:
-            part = cutter.finish()
-            self.done += cutter.share
-            self.regions += cutter.n_faces
-            add_report(self.report, part.report)
-        return part
-
-    def _split(self, cutter: Cutter, size: int) -> Part:
-        mesh, ids, parts = cutter.faces.mesh, [], []
-        for block in cutter.blocks(size):
-            ids.append((block.vertex_ids, block.edge_ids))
-            parts.append(self.grow(block))
-        add_report(self.report, cutter.report)
-        whole = merge(len(mesh.xy), len(mesh.edges), ids, parts)
-        whole.first_piece = whole.first_piece[cutter.first_piece]
-        return whole
-
-    def _tell(self, cutter: Cutter) -> None:
-        n_layers = len(self.task.network.hidden)
-        part = cutter.share * cutter.layer / n_layers
-        self.progress(f"{self.regions + cutter.n_faces:,} regions", min(self.done + part, 1.0))
-
-
-def block_size(network: Network, layer: int, block_values: int) -> int:
-    """Faces that a block should have before a layer, so that it holds about `block_values` preactivations at most.
-
-    The number of regions grows about as the square of the number of layers.
-    """
-    last = len(network.hidden) - 1
-    growth = (max(last, 1) / max(layer, 1)) ** 2
-    widest = max(v.n_units for v in network.hidden[layer:])
-    return max(1, int(block_values / (widest * growth)))
-
-
-def _closed(report: dict[str, Any]) -> dict[str, Any]:
-    """The finished report: what follows from its sums."""
-    for counts in report["layers"]:
-        counts["vertices"] = 1 + counts["edges"] - counts["regions"]
-    report["signs_filter"] = report["signs"] - report["signs_ball"] - report["signs_exact"]
-    report["generic"] = report["signs_zero"] == 0 and report["ties"] == 0
-    return report
-
-
-def _check_dimensions(network: Network, domain: Domain) -> None:
+def prepared_task(network: Network, domain: Domain, caution: float = 1.0, balls: bool = True) -> Task:
+    """The task, after its dimensions were checked and a word was said if the engine has to be compiled."""
     if network.n_inputs != 2:
         raise InputDimensionError(
             f"partition: the network takes {network.n_inputs} inputs, expected 2; "
@@ -157,6 +88,72 @@ def _check_dimensions(network: Network, domain: Domain) -> None:
             f"partition: the domain has dimension {domain.dimension}, expected 2; "
             "pass a box or polygon in the plane, such as gr.Box([-1, -1], [1, 1])"
         )
+    _tell_compilation()
+    return Task(network, domain, caution, balls)
+
+
+def run_planned(task: Task, reducer: Reducer[Any], plan: Plan, resume: PathLike | None) -> Result[Any]:
+    """Run, with a journal if a path for one is given."""
+    if resume is None:
+        return run(task, reducer, plan)
+    with Journal(resume, task, f"{reducer.kind} {plan.block_values}") as journal:
+        return run(task, reducer, plan._replace(journal=journal))
+
+
+class Keep:
+    """Keeps finished blocks, and merges them."""
+
+    kind = "partition"
+
+    def finish(self, cutter: Cutter) -> Part:
+        """The block's arrays."""
+        return cutter.finish()
+
+    def combine(self, cutter: Cutter, ids: Ids, values: Iterable[Part]) -> Part:
+        """The parts, merged."""
+        mesh, parts = cutter.faces.mesh, list(values)
+        whole = merge(len(mesh.xy), len(mesh.edges), ids, parts)
+        whole.first_piece = whole.first_piece[cutter.first_piece]
+        return whole
+
+    def encode(self, value: Part) -> bytes:
+        """Arrays as an .npz file."""
+        file = io.BytesIO()
+        np.savez(file, **{f.name: getattr(value, f.name) for f in fields(Part)})
+        return file.getvalue()
+
+    def decode(self, data: bytes) -> Part:
+        """The same arrays."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return Part(**arrays)
+
+
+def as_complex(task: Task, part: Part, report: dict[str, Any]) -> PlanarComplex:
+    """A finished part as a complex: of the whole domain, or of a block, whose border's other side is -1."""
+    return PlanarComplex(
+        vertices=part.xy,
+        vertex_errors=part.errors,
+        edges=part.edges,
+        edge_faces=part.edge_faces,
+        edge_neuron=np.maximum(part.edge_line, -1),
+        vertex_lines=part.lines,
+        face_offsets=part.face_offsets,
+        face_vertices=part.face_vertices,
+        face_edges=part.face_edges,
+        patterns=Patterns(part.words, task.network.widths),
+        network=task.network,
+        domain=task.domain,
+        report=report,
+    )
+
+
+def closed_report(report: dict[str, Any]) -> dict[str, Any]:
+    """The finished report: what follows from its sums."""
+    for counts in report["layers"]:
+        counts["vertices"] = 1 + counts["edges"] - counts["regions"]
+    report["signs_filter"] = report["signs"] - report["signs_ball"] - report["signs_exact"]
+    report["generic"] = report["signs_zero"] == 0 and report["ties"] == 0
+    return report
 
 
 _told = False

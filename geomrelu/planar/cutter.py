@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +34,7 @@ from geomrelu.planar.crossings import count_crossings, edge_crossings, rectified
 from geomrelu.planar.records import Children, Cuts, Mesh, Rows, Values
 from geomrelu.planar.settle import Forms, History, Judge
 
-__all__ = ["Cutter", "Progress", "Task", "root_block"]
-
-Progress: TypeAlias = Callable[[str, float], None]
+__all__ = ["Cutter", "Task", "add_report", "new_report", "root_block"]
 
 # Rows per matrix product: enough for BLAS to run at full speed, few enough to stay in cache.
 _BLOCK_ROWS = 1024
@@ -273,6 +271,8 @@ class Cutter:
             )  # fmt: skip
             status[doubtful] = again
             self.report["faces_exact"] += len(doubtful)
+            self.report["ties"] += self.judge.face_ties
+            self.judge.face_ties = 0
             self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
         bad = np.flatnonzero(status == CONTRADICTION)
         if len(bad):
@@ -375,11 +375,10 @@ class Cutter:
         """The finished block, in arrays of its own."""
         errors = self._place_vertices()
         mesh = self.faces.mesh
-        self.report["ties"] += self.judge.face_ties
         return Part(
             mesh.xy, errors, self.history.lines, mesh.edges.copy(), mesh.edge_faces.copy(), self.faces.edge_line,
             mesh.face_offsets.copy(), mesh.face_vertices.copy(), mesh.face_edges.copy(), self.faces.words,
-            self.first_piece, self.report,
+            self.first_piece,
         )  # fmt: skip
 
 

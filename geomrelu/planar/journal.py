@@ -1,0 +1,114 @@
+"""A journal of finished blocks, from which an interrupted run resumes.
+
+An SQLite file: each block is one transaction, so a process may be killed at any moment, and
+the file holds the blocks that were finished.  It holds no code, and is tied to one question:
+the network, the domain, what was asked and how blocks were made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from geomrelu._version import __version__
+from geomrelu.errors import FileFormatError, OutputPathError
+from geomrelu.planar.cutter import Task
+
+__all__ = ["Journal"]
+
+PathLike: TypeAlias = "str | os.PathLike[str]"
+_APPLICATION = 0x47524A31  # "GRJ1"
+
+
+class Journal:
+    """Finished blocks of one run, on disk.
+
+    Parameters
+    ----------
+    path : path-like
+        Made if it is not there.
+    task : Task
+    question : str
+        What was asked, and how.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is something else, or the journal of another run.
+    OutputPathError
+        If it cannot be written.
+    """
+
+    def __init__(self, path: PathLike, task: Task, question: str) -> None:
+        self.path = Path(path)
+        key = _fingerprint(task, question)
+        try:
+            self._connection = sqlite3.connect(self.path, timeout=60.0, check_same_thread=False)
+            with self._connection as connection:
+                self._open(connection, key)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise OutputPathError(
+                    f"{self.path}: the journal cannot be opened for writing ({error}); choose another path"
+                ) from error
+            raise FileFormatError(
+                f"{self.path} is not a journal of geomrelu ({error}); expected one written by --resume, or a new path"
+            ) from error
+
+    def _open(self, connection: sqlite3.Connection, key: str) -> None:
+        tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+        if not tables:
+            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            connection.execute("CREATE TABLE run (key TEXT)")
+            connection.execute("CREATE TABLE block (number INTEGER PRIMARY KEY, value BLOB, report TEXT)")
+            connection.execute("INSERT INTO run VALUES (?)", (key,))
+        elif connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+            raise FileFormatError(f"{self.path} is another program's database; choose a new path for the journal")
+        elif connection.execute("SELECT key FROM run").fetchone() != (key,):
+            raise FileFormatError(
+                f"{self.path} is the journal of another run (model, domain, question or version differ); "
+                "choose a new path, or repeat that run as it was"
+            )
+
+    def get(self, number: int) -> tuple[bytes, dict[str, Any]] | None:
+        """A block's value and report, None if it is not there."""
+        found = self._connection.execute("SELECT value, report FROM block WHERE number = ?", (number,)).fetchone()
+        return None if found is None else (found[0], json.loads(found[1]))
+
+    def put(self, number: int, value: bytes, report: dict[str, Any]) -> None:
+        """Keep a finished block; it is on disk when this returns."""
+        try:
+            with self._connection as connection:
+                connection.execute("INSERT OR REPLACE INTO block VALUES (?, ?, ?)", (number, value, json.dumps(report)))
+        except sqlite3.OperationalError as error:
+            raise OutputPathError(f"{self.path}: cannot write to the journal ({error}); free some space") from error
+
+    def __len__(self) -> int:
+        return int(self._connection.execute("SELECT COUNT(*) FROM block").fetchone()[0])
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+
+def _fingerprint(task: Task, question: str) -> str:
+    """A digest of all that a block's result depends on."""
+    digest = hashlib.sha256(f"{__version__} {question} {task.caution} {task.balls}".encode())
+    arrays = [task.domain.vertices]
+    for layer in task.network.layers:
+        arrays += [np.array([layer.n_neurons]), layer.weight, layer.bias]
+    for array in arrays:
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
