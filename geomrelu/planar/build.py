@@ -22,7 +22,7 @@ from geomrelu.domain import Domain
 from geomrelu.errors import InputDimensionError, InvariantError
 from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns
-from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
+from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces, kernel
 from geomrelu.planar.bounds import PLACE_ERROR, LayerBounds, blur, entry_error, last_rounding, layer_bounds, row_error
 from geomrelu.planar.complex import PlanarComplex
 from geomrelu.planar.crossings import count_crossings, edge_crossings, rectified_rows, sign_masks, split_edges
@@ -429,10 +429,10 @@ _told = False
 def _tell_compilation() -> None:
     """Say once, on stderr, that the first run on a machine compiles."""
     global _told
-    if _told or not hasattr(cut_faces, "signatures") or cut_faces.signatures:
+    if _told or not hasattr(kernel, "signatures") or kernel.signatures:
         return
     _told = True
     # Where numba keeps it: beside the module, in NUMBA_CACHE_DIR, or in the user's cache folder.
-    cache = getattr(getattr(cut_faces, "stats", None), "cache_path", None)
-    if cache is None or not any(Path(cache).glob("arrange.cut_faces-*.nbc")):
+    cache = getattr(getattr(kernel, "stats", None), "cache_path", None)
+    if cache is None or not any(Path(cache).glob("arrange.kernel-*.nbc")):
         print("geomrelu: compiling the engine, once on this machine (about half a minute) ...", file=sys.stderr)

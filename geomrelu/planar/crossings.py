@@ -329,7 +329,7 @@ def sort_by_key(order: IntArray, key: FloatArray, start: int, stop: int) -> None
     Written out because the compiled library sort takes longer to compile than all else here.
     """
     gap = 1
-    while 9 * gap < stop - start:
+    while 24 * gap < stop - start:
         gap = 3 * gap + 1
     while gap > 0:
         for k in range(start + gap, stop):
