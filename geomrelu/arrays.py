@@ -52,7 +52,7 @@ def njit(function: _F) -> _F:
 
 def inner(function: _F) -> _F:
     """Compile a function that only kernels call: no wrapper for Python, most of the compilation's cost."""
-    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
     return cast(_F, numba.njit(nogil=True, **options)(function))
 
 

@@ -365,10 +365,10 @@ def test_notice_looks_where_numba_keeps_its_cache(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from geomrelu.planar import build
-from geomrelu.planar.arrange import cut_faces
-cache = Path(cut_faces.stats.cache_path)
+from geomrelu.planar.arrange import kernel
+cache = Path(kernel.stats.cache_path)
 cache.mkdir(parents=True, exist_ok=True)
-entry = cache / "arrange.cut_faces-1.nbc"
+entry = cache / "arrange.kernel-1.nbc"
 print(cache)
 for exists in (True, False):
     entry.touch() if exists else entry.unlink()

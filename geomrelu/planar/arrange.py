@@ -6,6 +6,8 @@ runs along the ring from position k to k + 1; segment s of the chords has the da
 lies to its left.  The dart after d turns as far left as possible: among the directions at
 d's head it is the next one clockwise from where d came.  Around a vertex, directions are in
 the cyclic order of the ring positions to which their chords lead, so no angle is computed.
+
+A child is written as soon as it is found, so each dart is walked once.
 """
 
 from __future__ import annotations
@@ -24,416 +26,16 @@ from geomrelu.planar.chords import (
     ring_length,
     sort_items,
 )
-from geomrelu.planar.crossings import sort_by_key
+from geomrelu.planar.crossings import ONE
 from geomrelu.planar.records import Children, Cuts, Face, Links, Mesh, Pairs, Values
 
-__all__ = ["CONTRADICTION", "DOUBTFUL", "cut_faces"]
+__all__ = ["CONTRADICTION", "DOUBTFUL", "cut_faces", "kernel", "order_questions"]
 
 # What `cut_faces` reports of a face that it did not cut.
 DOUBTFUL = 1
 CONTRADICTION = 2
 
-_ONE = np.uint64(1)
 
-
-@inner
-def _new_links(ring: int, chords: int, pairs: int) -> Links:
-    darts = ring + 2 * (chords + 2 * pairs)
-    return Links(
-        np.empty(chords + 1, dtype=np.int64),
-        np.empty(pairs + 1, dtype=np.int64),
-        np.empty(2 * pairs, dtype=np.int64),
-        np.empty(2 * pairs, dtype=np.int64),
-        np.empty(darts, dtype=np.int64),
-        np.empty(darts, dtype=np.int64),
-        np.empty(ring + 1, dtype=np.int64),
-        np.empty(2 * chords, dtype=np.int64),
-        np.empty(1 + chords + pairs, dtype=np.int64),
-    )
-
-
-@inner
-def _root(parent: IntArray, x: int) -> int:
-    while parent[x] != x:
-        parent[x] = parent[parent[x]]
-        x = parent[x]
-    return x
-
-
-@inner
-def _number_vertices(pairs: Pairs, n_chords: int, n_pairs: int) -> int:
-    """Local vertex of each pair: one a pair, but one for all that tie; returns their number."""
-    for x in range(n_pairs):
-        pairs.vertex[x] = x
-    ties = False
-    for c in range(n_chords):
-        for k in range(pairs.offsets[c] + 1, pairs.offsets[c + 1]):
-            a, b = pairs.order[k - 1], pairs.order[k]
-            if pairs.key[a] == pairs.key[b]:
-                ties = True
-                p, q = _root(pairs.vertex, a >> 1), _root(pairs.vertex, b >> 1)
-                pairs.vertex[max(p, q)] = min(p, q)
-    if not ties:
-        return n_pairs
-    n_vertices = 0
-    for x in range(n_pairs):
-        # Roots are the smallest of their sets, so they are numbered before they are asked for.
-        if pairs.vertex[x] == x:
-            pairs.vertex[x] = n_vertices
-            n_vertices += 1
-        else:
-            pairs.vertex[x] = -1 - _root_before(pairs.vertex, x)
-    for x in range(n_pairs):
-        if pairs.vertex[x] < 0:
-            pairs.vertex[x] = -1 - pairs.vertex[x]
-    return n_vertices
-
-
-@inner
-def _root_before(vertex: IntArray, x: int) -> int:
-    """Number of x's set; all smaller entries are numbered (>= 0) or encoded (-1 - number)."""
-    y = vertex[x]
-    return int(vertex[y] if vertex[y] >= 0 else -1 - vertex[y])
-
-
-@inner
-def _segments_and_nodes(pairs: Pairs, links: Links, n_chords: int, n_vertices: int) -> int:
-    """Number the chords' segments, list which chords meet at each local vertex; returns the segments' number."""
-    for v in range(n_vertices + 1):
-        links.node_offsets[v] = 0
-    for fill in range(2):
-        segment = 0
-        for c in range(n_chords):
-            links.segment[c] = segment
-            at = 0
-            for k in range(pairs.offsets[c], pairs.offsets[c + 1]):
-                item = pairs.order[k]
-                if k > pairs.offsets[c] and pairs.key[item] == pairs.key[pairs.order[k - 1]]:
-                    continue
-                v = pairs.vertex[item >> 1]
-                if fill == 0:
-                    links.node_offsets[v + 1] += 1
-                else:
-                    links.node_chord[links.node_offsets[v]] = c
-                    links.node_at[links.node_offsets[v]] = at
-                    links.node_offsets[v] += 1
-                at += 1
-            segment += at + 1
-        links.segment[n_chords] = segment
-        if fill == 0:
-            for v in range(n_vertices):
-                links.node_offsets[v + 1] += links.node_offsets[v]
-        else:
-            for v in range(n_vertices, 0, -1):
-                links.node_offsets[v] = links.node_offsets[v - 1]
-            links.node_offsets[0] = 0
-    return int(links.segment[n_chords])
-
-
-@inner
-def _link_inner(face: Face, links: Links, ring: int, n_vertices: int) -> None:
-    """Link the darts around each local vertex."""
-    for v in range(n_vertices):
-        start, stop = links.node_offsets[v], links.node_offsets[v + 1]
-        n = stop - start
-        if n == 2:
-            i, j = links.node_chord[start], links.node_chord[start + 1]
-            a, b = links.node_at[start], links.node_at[start + 1]
-            # Chords are numbered by their first ends: i opens before j, and closes before j.
-            fi, fj = ring + 2 * (links.segment[i] + a), ring + 2 * (links.segment[j] + b)
-            links.next[fi] = fj + 2
-            links.next[fi + 3] = fj + 1
-            links.next[fj] = fi + 1
-            links.next[fj + 3] = fi + 2
-            continue
-        # Directions: (ring position they lead to, dart that leaves, dart that arrives from there).
-        target = np.empty(2 * n, dtype=np.float64)
-        order = np.empty(2 * n, dtype=np.int64)
-        leave = np.empty(2 * n, dtype=np.int64)
-        arrive = np.empty(2 * n, dtype=np.int64)
-        for k in range(n):
-            c = links.node_chord[start + k]
-            dart = ring + 2 * (links.segment[c] + links.node_at[start + k])
-            target[2 * k], leave[2 * k], arrive[2 * k] = face.first[c], dart + 1, dart
-            target[2 * k + 1], leave[2 * k + 1], arrive[2 * k + 1] = face.second[c], dart + 2, dart + 3
-        for k in range(2 * n):
-            order[k] = k
-        sort_by_key(order, target, 0, 2 * n)
-        for k in range(2 * n):
-            links.next[arrive[order[k]]] = leave[order[k - 1 if k > 0 else 2 * n - 1]]
-
-
-@inner
-def _link_ring(face: Face, links: Links, ring: int, n_chords: int) -> None:
-    """Link the darts at each ring position."""
-    for k in range(ring + 1):
-        links.end_offsets[k] = 0
-    for c in range(n_chords):
-        links.end_offsets[face.first[c] + 1] += 1
-        links.end_offsets[face.second[c] + 1] += 1
-    for k in range(ring):
-        links.end_offsets[k + 1] += links.end_offsets[k]
-    for c in range(n_chords):
-        for position in (face.first[c], face.second[c]):
-            links.end_chord[links.end_offsets[position]] = c
-            links.end_offsets[position] += 1
-    for k in range(ring, 0, -1):
-        links.end_offsets[k] = links.end_offsets[k - 1]
-    links.end_offsets[0] = 0
-    for position in range(ring):
-        start, stop = links.end_offsets[position], links.end_offsets[position + 1]
-        # Counter-clockwise from the ring ahead: chords by how far round the ring they lead.
-        for k in range(start + 1, stop):
-            c = links.end_chord[k]
-            m = k
-            while m > start and _ahead(face, links.end_chord[m - 1], position, ring) > _ahead(face, c, position, ring):
-                links.end_chord[m] = links.end_chord[m - 1]
-                m -= 1
-            links.end_chord[m] = c
-        out = position
-        for k in range(start, stop):
-            c = links.end_chord[k]
-            outgoing = ring + 2 * links.segment[c]
-            arriving = outgoing + 1
-            if face.second[c] == position:
-                arriving = ring + 2 * (links.segment[c + 1] - 1)
-                outgoing = arriving + 1
-            links.next[arriving] = out
-            out = outgoing
-        links.next[position - 1 if position > 0 else ring - 1] = out
-
-
-@inner
-def _ahead(face: Face, chord: int, position: int, ring: int) -> int:
-    other = face.second[chord] if face.first[chord] == position else face.first[chord]
-    return int(other - position if other > position else other - position + ring)
-
-
-@inner
-def _chord_of(links: Links, segment: int, n_chords: int) -> int:
-    low, high = 0, n_chords
-    while high - low > 1:
-        middle = (low + high) >> 1
-        if links.segment[middle] <= segment:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-@inner
-def _trace(face: Face, links: Links, ring: int, n_chords: int, n_segments: int, words: WordArray, limit: int) -> int:
-    """Children of the face and their pattern words (limit, words); -1 if there are more than `limit`.
-
-    ``words[0]`` holds the word of the child at dart 0.
-    """
-    for d in range(ring + 2 * n_segments):
-        links.face[d] = -1
-    links.start[0] = 0
-    n_children = 1
-    _mark(links, 0, 0)
-    child = 0
-    while child < n_children:
-        dart = links.start[child]
-        while True:
-            if dart >= ring and links.face[ring + ((dart - ring) ^ 1)] < 0:
-                if n_children == limit:
-                    return -1
-                other = ring + ((dart - ring) ^ 1)
-                links.start[n_children] = other
-                _mark(links, other, n_children)
-                for w in range(words.shape[1]):
-                    words[n_children, w] = words[child, w]
-                s = face.strand[_chord_of(links, (dart - ring) >> 1, n_chords)]
-                while s >= 0:
-                    j = face.strand_neuron[s]
-                    words[n_children, j >> 6] ^= _ONE << np.uint64(j & 63)
-                    s = face.strand_next[s]
-                n_children += 1
-            dart = links.next[dart]
-            if dart == links.start[child]:
-                break
-        child += 1
-    return n_children
-
-
-@inner
-def _mark(links: Links, start: int, child: int) -> None:
-    dart = start
-    while True:
-        links.face[dart] = child
-        dart = links.next[dart]
-        if dart == start:
-            break
-
-
-@inner
-def _first_word(face: Face, n_chords: int, pending: WordArray, active: WordArray, word: WordArray) -> None:
-    """Pattern of the child at dart 0, which lies right of the chords that start at position 0, left of the others."""
-    for w in range(len(word)):
-        word[w] = active[w] & ~pending[w]
-    for c in range(n_chords):
-        s = face.strand[c]
-        while s >= 0:
-            if (face.strand_right[s] == 1) == (face.first[c] == 0):
-                j = face.strand_neuron[s]
-                word[j >> 6] |= _ONE << np.uint64(j & 63)
-            s = face.strand_next[s]
-
-
-@inner
-def _write_vertices(
-    f: int, error: float, values: Values, face: Face, pairs: Pairs, links: Links, n_pairs: int, n_vertices: int,
-    out: Children,
-) -> None:  # fmt: skip
-    """Write the vertices inside the face; each stands where its best-placed pair is represented."""
-    base = out.used[0]
-    for v in range(n_vertices):
-        out.radius[base + v] = -1.0
-    for x in range(n_pairs):
-        at = base + pairs.vertex[x]
-        side = 0 if pairs.radius[2 * x] <= pairs.radius[2 * x + 1] else 1
-        item = 2 * x + side
-        if out.radius[at] >= 0.0 and not pairs.radius[item] < out.radius[at]:
-            continue
-        along, other = (pairs.i[x], pairs.j[x]) if side == 0 else (pairs.j[x], pairs.i[x])
-        # With exact ranks the key is no fraction; `t` holds it in either case.
-        t = pairs.t[item]
-        a = face.ring_vertex[face.first[along]]
-        b = face.ring_vertex[face.second[along]]
-        _blend(values, out, at, a, b, t)
-        out.radius[at] = pairs.radius[item]
-        out.residual[at] = face.residual[along] + pairs.residual[item]
-        out.lines[at, 0] = _chord_neuron(face, along)
-        out.lines[at, 1] = _chord_neuron(face, other)
-        out.parents[at] = f
-    for v in range(n_vertices):
-        strands = 0
-        for k in range(links.node_offsets[v], links.node_offsets[v + 1]):
-            strands += face.strands[links.node_chord[k]]
-        if strands > 2:
-            # The other neurons vanish at the true point, so near it they are small.
-            out.residual[base + v] += (strands - 2) * (values.steepness * out.radius[base + v] + error)
-    out.used[0] += n_vertices
-
-
-@inner
-def _blend(values: Values, out: Children, at: int, a: int, b: int, t: float) -> None:
-    """Represent vertex `at` as (1 - t) a + t b for ring vertices a and b, in terms of old vertices."""
-    n_old = len(values.z)
-    for end in range(2):
-        v = a if end == 0 else b
-        share = 1.0 - t if end == 0 else t
-        if v < n_old:
-            out.sources[at, 2 * end], out.sources[at, 2 * end + 1] = v, v
-            out.weights[at, 2 * end], out.weights[at, 2 * end + 1] = share, 0.0
-        else:
-            k = v - n_old
-            for m in range(2):
-                out.sources[at, 2 * end + m] = out.sources[k, m]
-                out.weights[at, 2 * end + m] = share * out.weights[k, m]
-
-
-@inner
-def _chord_neuron(face: Face, chord: int) -> int:
-    """The neuron that names a chord: the first of those whose zero sets coincide."""
-    s = face.strand[chord]
-    neuron = face.strand_neuron[s]
-    while s >= 0:
-        neuron = min(neuron, face.strand_neuron[s])
-        s = face.strand_next[s]
-    return int(neuron)
-
-
-@inner
-def _write_edges(
-    mesh: Mesh, face: Face, pairs: Pairs, links: Links, n_chords: int, first_vertex: int, out: Children
-) -> None:
-    """Write the chords' segments as edges."""
-    n_old = len(mesh.xy)
-    at = out.used[1]
-    for c in range(n_chords):
-        before = face.ring_vertex[face.first[c]]
-        for k in range(pairs.offsets[c], pairs.offsets[c + 1]):
-            item = pairs.order[k]
-            if k > pairs.offsets[c] and pairs.key[item] == pairs.key[pairs.order[k - 1]]:
-                continue
-            v = n_old + first_vertex + pairs.vertex[item >> 1]
-            out.edges[at, 0], out.edges[at, 1] = before, v
-            out.edge_neuron[at] = _chord_neuron(face, c)
-            out.edge_distance[at] = face.distance[c]
-            before = v
-            at += 1
-        out.edges[at, 0], out.edges[at, 1] = before, face.ring_vertex[face.second[c]]
-        out.edge_neuron[at] = _chord_neuron(face, c)
-        out.edge_distance[at] = face.distance[c]
-        at += 1
-
-
-@inner
-def _write_children(
-    f: int, face: Face, links: Links, ring: int, n_children: int, n_segments: int, words: WordArray, out: Children
-) -> None:
-    first_edge = out.used[1]
-    for child in range(n_children):
-        number = out.used[2] + child
-        at = out.face_offsets[number]
-        dart = links.start[child]
-        while True:
-            if dart < ring:
-                edge = face.ring_edge[dart]
-                forward = face.ring_forward[dart] == 1
-                out.face_vertices[at] = face.ring_vertex[dart]
-            else:
-                edge = first_edge + ((dart - ring) >> 1)
-                forward = (dart - ring) & 1 == 0
-                out.face_vertices[at] = out.edges[edge, 0 if forward else 1]
-            out.face_edges[at] = edge
-            out.edge_faces[edge, 0 if forward else 1] = number
-            at += 1
-            dart = links.next[dart]
-            if dart == links.start[child]:
-                break
-        out.face_offsets[number + 1] = at
-        out.face_parent[number] = f
-        for w in range(words.shape[1]):
-            out.face_words[number, w] = words[child, w]
-    out.used[1] += n_segments
-    out.used[2] += n_children
-
-
-@inner
-def _keep_face(f: int, mesh: Mesh, cuts: Cuts, active: WordArray, out: Children) -> None:
-    """Copy a face that no neuron cuts."""
-    number = out.used[2]
-    at = out.face_offsets[number]
-    for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
-        e = mesh.face_edges[c]
-        edge = e + cuts.vertex_offsets[e]
-        out.face_vertices[at] = mesh.face_vertices[c]
-        out.face_edges[at] = edge
-        out.edge_faces[edge, 0 if mesh.edge_faces[e, 0] == f else 1] = number
-        at += 1
-    out.face_offsets[number + 1] = at
-    out.face_parent[number] = f
-    for w in range(len(active)):
-        out.face_words[number, w] = active[w]
-    out.used[2] += 1
-
-
-@inner
-def _room(out: Children, ring: int, chords: int, pairs: int) -> bool:
-    """Whether a face of this size fits into what is left of the output."""
-    corners = out.face_offsets[out.used[2]] + ring + 2 * (chords + 2 * pairs)
-    return bool(
-        out.used[0] + pairs <= len(out.xy)
-        and out.used[1] + chords + 2 * pairs <= len(out.edges)
-        and out.used[2] + 1 + chords + pairs <= len(out.face_parent)
-        and corners <= len(out.face_vertices)
-    )
-
-
-@njit
 def cut_faces(
     faces: IntArray,
     begin: int,
@@ -454,81 +56,478 @@ def cut_faces(
     their keys from ``ranks[rank_offsets[k]:rank_offsets[k + 1]]`` where that is not empty:
     exact ranks, equal for ties.
     """
-    n_words = values.positive.shape[1]
-    pending = np.empty(n_words, dtype=np.uint64)
-    active = np.empty(n_words, dtype=np.uint64)
-    face = new_face(n_neurons, 64, 32)
-    pairs = new_pairs(32, 256)
-    links = _new_links(64, 32, 256)
-    words = np.empty((64, n_words), dtype=np.uint64)
+    done, _, _ = _cut(faces, begin, end, mesh, values, cuts, n_neurons, ranks, rank_offsets, status, out)
+    return done
+
+
+def order_questions(
+    f: int, n_neurons: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children
+) -> tuple[Face, Pairs]:
+    """Chords and pairs of one face whose order is in doubt; `Pairs.offsets` tells how many chords there are."""
+    nothing = np.zeros(2, dtype=np.int64)
+    # What is in doubt stays in the scratch space.
+    _, face, pairs = _cut(
+        np.array([f]), 0, 1, mesh, values, cuts, n_neurons, np.empty(0), nothing, np.empty(1, dtype=np.int64), out
+    )
+    chords, n = face.counts[3:5].tolist()
+    items = (pairs.t, pairs.key, pairs.radius, pairs.residual, pairs.order)
+    return face, Pairs(
+        pairs.i[:n], pairs.j[:n], *(item[: 2 * n] for item in items), pairs.vertex[:n], pairs.offsets[: chords + 1]
+    )
+
+
+def _cut(
+    faces: IntArray, begin: int, end: int, mesh: Mesh, values: Values, cuts: Cuts, n_neurons: int,
+    ranks: FloatArray, rank_offsets: IntArray, status: IntArray, out: Children,
+) -> tuple[int, Face, Pairs]:  # fmt: skip
+    """Run the kernel with enough scratch space, which it leaves to Python: allocation takes long to compile."""
+    ring, strands, crossings = 64, 32, 256
+    masks = np.empty((2, values.positive.shape[1]), dtype=np.uint64)
+    wanted = np.zeros(3, dtype=np.int64)
+    while True:
+        face, pairs = new_face(n_neurons, ring, strands), new_pairs(strands, crossings)
+        links = _new_links(ring, strands, crossings)
+        begin = kernel(
+            faces, begin, end, mesh, values, cuts, ranks, rank_offsets, status, face, pairs, links, masks[0], masks[1],
+            wanted, out,
+        )  # fmt: skip
+        if not wanted.any():
+            return begin, face, pairs
+        ring, strands, crossings = np.maximum([ring, strands, crossings], 2 * wanted).tolist()
+        wanted[:] = 0
+
+
+def _new_links(ring: int, chords: int, pairs: int) -> Links:
+    segments = chords + 2 * pairs
+    vertices = np.empty((3, pairs), dtype=np.int64)
+    return Links(
+        segment=np.empty(chords + 1, dtype=np.int64),
+        chord=np.empty(segments, dtype=np.int64),
+        first_dart=vertices[0],
+        last_dart=vertices[1],
+        strands=vertices[2],
+        next=np.empty(ring + 2 * segments, dtype=np.int64),
+        child=np.empty(2 * segments, dtype=np.int64),
+        queue=np.empty(2 * segments, dtype=np.int64),
+        ends=np.empty(chords, dtype=np.int64),
+    )
+
+
+@njit
+def kernel(
+    faces: IntArray,
+    begin: int,
+    end: int,
+    mesh: Mesh,
+    values: Values,
+    cuts: Cuts,
+    ranks: FloatArray,
+    rank_offsets: IntArray,
+    status: IntArray,
+    face: Face,
+    pairs: Pairs,
+    links: Links,
+    pending: WordArray,
+    active: WordArray,
+    wanted: IntArray,
+    out: Children,
+) -> int:
+    """See `cut_faces`; `wanted` receives (ring, strands, pairs) where there is too little scratch space."""
     for k in range(begin, end):
         f = faces[k]
         status[k] = 0
         n_pending = face_masks(f, mesh, values, pending, active)
-        ring = ring_length(f, mesh, cuts)
-        if not _room(out, ring, n_pending, 0):
-            return k
-        if n_pending == 0:
-            _keep_face(f, mesh, cuts, active, out)
-            continue
-        if ring > len(face.ring_vertex) or n_pending > len(face.residual):
-            face = new_face(n_neurons, 2 * ring, 2 * n_pending)
-        ring, n_chords = chords_of_face(f, mesh, values, cuts, out, pending, face)
-        if n_chords < 0:
-            status[k] = CONTRADICTION
-            continue
-        n_pairs = find_pairs(face, n_chords, pairs)
+        n_chords = 0
+        n_pairs = 0
+        ring = mesh.face_offsets[f + 1] - mesh.face_offsets[f]
+        if n_pending > 0:
+            ring = ring_length(f, mesh, cuts)
+            if ring > len(face.ring_vertex) or n_pending > len(face.strand):
+                wanted[0] = ring
+                wanted[1] = n_pending
+                return k
+            ring, n_chords = chords_of_face(f, mesh, values, cuts, pending, face)
+            if n_chords < 0:
+                status[k] = CONTRADICTION
+                continue
+            if n_chords > 1:
+                n_pairs = find_pairs(face, n_chords, pairs)
+                if n_pairs > len(pairs.i):
+                    wanted[2] = n_pairs
+                    return k
+        error = 0.0
+        exact = rank_offsets[k + 1] > rank_offsets[k]
+        if n_pairs > 0:
+            error = pair_keys(f, mesh, values, face, out, pairs, n_chords, n_pairs)
+            list_items(pairs, n_chords, n_pairs)
+            for x in range(rank_offsets[k + 1] - rank_offsets[k]):
+                pairs.key[x] = ranks[rank_offsets[k] + x]
+            if not sort_items(face, pairs, n_chords) and not exact:
+                face.counts[3] = n_chords
+                face.counts[4] = n_pairs
+                status[k] = DOUBTFUL
+                continue
         if not _room(out, ring, n_chords, n_pairs):
             return k
-        if n_pairs > len(pairs.i) or n_chords >= len(pairs.offsets):
-            pairs = new_pairs(2 * n_chords, 2 * n_pairs)
-            find_pairs(face, n_chords, pairs)
-        if ring > len(links.end_offsets) - 1 or n_chords >= len(links.segment) or n_pairs >= len(links.node_offsets):
-            links = _new_links(2 * ring, 2 * n_chords, 2 * n_pairs)
-        if 1 + n_chords + n_pairs > len(words):
-            words = np.empty((2 * (1 + n_chords + n_pairs), n_words), dtype=np.uint64)
-        status[k] = _arrange(
-            f, mesh, values, face, pairs, links, ring, n_chords, n_pairs, pending, active,
-            ranks[rank_offsets[k] : rank_offsets[k + 1]], words, out,
-        )  # fmt: skip
+        if n_chords == 0:
+            _keep_face(f, mesh, cuts, active, out)
+        elif n_chords == 1:
+            _halve_face(f, ring, face, pending, active, out)
+        else:
+            n_vertices = _number_vertices(pairs, links, n_chords, n_pairs, exact)
+            n_segments = _link_chords(face, pairs, links, ring, n_chords, n_pairs, n_vertices, len(mesh.xy), out)
+            _link_ring(face, links, ring, n_chords)
+            _write_vertices(f, error, mesh.xy, values.steepness, face, pairs, links, n_pairs, n_vertices, out)
+            _first_word(face, n_chords, pending, active, out.face_words[out.used[2]])
+            status[k] = _trace(f, face, links, ring, n_segments, n_vertices, out)
     return end
 
 
 @inner
-def _arrange(
-    f: int, mesh: Mesh, values: Values, face: Face, pairs: Pairs, links: Links, ring: int, n_chords: int,
-    n_pairs: int, pending: WordArray, active: WordArray, ranks: FloatArray, words: WordArray, out: Children,
+def _room(out: Children, ring: int, chords: int, pairs: int) -> bool:
+    """Whether a face of this size fits into what is left of the output."""
+    corners = out.face_offsets[out.used[2]] + ring + 2 * (chords + 2 * pairs)
+    return bool(
+        out.used[0] + pairs <= len(out.xy)
+        and out.used[1] + chords + 2 * pairs <= len(out.edges)
+        and out.used[2] + 1 + chords + pairs <= len(out.face_parent)
+        and corners <= len(out.face_vertices)
+    )
+
+
+@inner
+def _keep_face(f: int, mesh: Mesh, cuts: Cuts, active: WordArray, out: Children) -> None:
+    """Copy a face that no neuron cuts."""
+    number = out.used[2]
+    at = out.face_offsets[number]
+    for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
+        e = mesh.face_edges[c]
+        edge = e + cuts.vertex_offsets[e]
+        out.face_vertices[at] = mesh.face_vertices[c]
+        out.face_edges[at] = edge
+        out.edge_faces[edge, 0 if mesh.edge_faces[e, 0] == f else 1] = number
+        at += 1
+    out.face_offsets[number + 1] = at
+    out.face_parent[number] = f
+    for w in range(len(active)):
+        out.face_words[number, w] = active[w]
+    out.used[2] = number + 1
+
+
+@inner
+def _write_corner(out: Children, at: int, vertex: int, side: int, number: int) -> None:
+    """Put a dart that runs along a side of an edge (see `Face.ring_side`) from a vertex into face `number`."""
+    edge = side >> 1
+    out.face_vertices[at] = vertex
+    out.face_edges[at] = edge
+    out.edge_faces[edge, side & 1] = number
+
+
+@inner
+def _write_edge(out: Children, edge: int, start: int, stop: int, neuron: int, distance: float) -> None:
+    out.edges[edge, 0] = start
+    out.edges[edge, 1] = stop
+    out.edge_neuron[edge] = neuron
+    out.edge_distance[edge] = distance
+
+
+@inner
+def _halve_face(f: int, ring: int, face: Face, pending: WordArray, active: WordArray, out: Children) -> None:
+    """Cut a face by its only chord, in the order of the general way: first the child at dart 0."""
+    chord, edge, number = 0, out.used[1], out.used[2]
+    first, second = face.first[chord], face.second[chord]
+    _write_edge(out, edge, face.ring_vertex[first], face.ring_vertex[second], face.name[chord], face.distance[chord])
+    # The first child has the darts below a, then the chord, then those from b on; the second has the others.
+    a, b, side = first, second, 2 * edge
+    if first == 0:
+        a, b, side = second, ring, side + 1
+    start = out.face_offsets[number]
+    middle = start + a + 1 + ring - b
+    _write_corner(out, start + a, face.ring_vertex[a], side, number)
+    _write_corner(out, middle, face.ring_vertex[second if first > 0 else first], side ^ 1, number + 1)
+    for k in range(ring):
+        at, child = start + k, number
+        if k >= b:
+            at -= b - a - 1
+        elif k >= a:
+            at, child = middle + 1 + k - a, number + 1
+        _write_corner(out, at, face.ring_vertex[k], face.ring_side[k], child)
+    out.face_offsets[number + 1] = middle
+    out.face_offsets[number + 2] = start + ring + 2
+    out.face_parent[number] = f
+    out.face_parent[number + 1] = f
+    _first_word(face, chord + 1, pending, active, out.face_words[number])
+    _flipped_word(face, chord, out.face_words[number], out.face_words[number + 1])
+    out.used[1] = edge + 1
+    out.used[2] = number + 2
+
+
+@inner
+def _first_word(face: Face, n_chords: int, pending: WordArray, active: WordArray, word: WordArray) -> None:
+    """Pattern of the child at dart 0, which lies right of the chords that start at position 0, left of the others."""
+    for w in range(len(word)):
+        word[w] = active[w] & ~pending[w]
+    for c in range(n_chords):
+        s = face.strand[c]
+        while s >= 0:
+            if (face.strand_right[s] == 1) == (face.first[c] == 0):
+                j = face.strand_neuron[s]
+                word[j >> 6] |= ONE << np.uint64(j & 63)
+            s = face.strand_next[s]
+
+
+@inner
+def _flipped_word(face: Face, chord: int, word: WordArray, flipped: WordArray) -> None:
+    """The pattern on a chord's other side."""
+    for w in range(len(word)):
+        flipped[w] = word[w]
+    s = face.strand[chord]
+    while s >= 0:
+        j = face.strand_neuron[s]
+        flipped[j >> 6] ^= ONE << np.uint64(j & 63)
+        s = face.strand_next[s]
+
+
+@inner
+def _number_vertices(pairs: Pairs, links: Links, n_chords: int, n_pairs: int, ties: bool) -> int:
+    """Local vertex of each pair: one a pair, but one for all that tie; returns their number."""
+    if not ties:
+        for x in range(n_pairs):
+            pairs.vertex[x] = x
+        return n_pairs
+    for x in range(n_pairs):
+        pairs.vertex[x] = -1
+    # The first chord through a point meets there all others: after it, each group has a labelled pair.
+    n_vertices = 0
+    for c in range(n_chords):
+        start = pairs.offsets[c]
+        while start < pairs.offsets[c + 1]:
+            stop = start
+            label = -1
+            while stop < pairs.offsets[c + 1] and pairs.key[pairs.order[stop]] == pairs.key[pairs.order[start]]:
+                label = max(label, pairs.vertex[pairs.order[stop] >> 1])
+                stop += 1
+            if label < 0:
+                label = n_vertices
+                n_vertices += 1
+            for k in range(start, stop):
+                pairs.vertex[pairs.order[k] >> 1] = label
+            start = stop
+    # Numbers in the order of the pairs, as without ties.
+    for v in range(n_vertices):
+        links.first_dart[v] = -1
+    numbered = 0
+    for x in range(n_pairs):
+        label = pairs.vertex[x]
+        if links.first_dart[label] < 0:
+            links.first_dart[label] = numbered
+            numbered += 1
+        pairs.vertex[x] = links.first_dart[label]
+    return n_vertices
+
+
+@inner
+def _link_chords(
+    face: Face, pairs: Pairs, links: Links, ring: int, n_chords: int, n_pairs: int, n_vertices: int, n_old: int,
+    out: Children,
 ) -> int:  # fmt: skip
-    error = pair_keys(f, mesh, values, face, out, pairs, n_pairs)
-    list_items(pairs, n_chords, n_pairs)
-    if len(ranks):
-        for x in range(len(ranks)):
-            pairs.key[x] = ranks[x]
-    if not sort_items(face, pairs, n_chords) and len(ranks) == 0:
-        return DOUBTFUL
-    n_vertices = _number_vertices(pairs, n_chords, n_pairs)
-    n_segments = _segments_and_nodes(pairs, links, n_chords, n_vertices)
-    _link_inner(face, links, ring, n_vertices)
-    _link_ring(face, links, ring, n_chords)
-    _first_word(face, n_chords, pending, active, words[0])
-    expected = 1 + n_segments - n_vertices
-    n_children = _trace(face, links, ring, n_chords, n_segments, words, expected)
-    if n_children != expected:
+    """Number the chords' segments, write them as edges, link the darts at local vertices; returns their number."""
+    for v in range(n_vertices):
+        links.first_dart[v] = -1
+        links.strands[v] = 0
+    base = n_old + out.used[0]
+    segment = 0
+    for c in range(n_chords):
+        links.segment[c] = segment
+        before = face.ring_vertex[face.first[c]]
+        start, stop = (pairs.offsets[c], pairs.offsets[c + 1]) if n_pairs > 0 else (0, 0)
+        for k in range(start, stop + 1):
+            vertex = face.ring_vertex[face.second[c]]
+            if k < stop:
+                if k > start and pairs.key[pairs.order[k]] == pairs.key[pairs.order[k - 1]]:
+                    continue
+                v = pairs.vertex[pairs.order[k] >> 1]
+                links.strands[v] += face.strands[c]
+                _link_vertex(links, v, ring + 2 * segment)
+                vertex = base + v
+            _write_edge(out, out.used[1] + segment, before, vertex, face.name[c], face.distance[c])
+            before = vertex
+            links.chord[segment] = c
+            links.child[2 * segment] = -1
+            links.child[2 * segment + 1] = -1
+            segment += 1
+    links.segment[n_chords] = segment
+    for v in range(n_vertices):
+        dart = links.first_dart[v]
+        if dart >= 0:
+            links.next[dart] = links.last_dart[v] + 2
+            links.next[dart + 3] = links.last_dart[v] + 1
+    return segment
+
+
+@inner
+def _link_vertex(links: Links, v: int, dart: int) -> None:
+    """Link a chord's darts at a local vertex, where `dart` arrives, to those of the chord before.
+
+    Chords come in the order of their first ends, which are all before their second ends, as
+    they cross each other: so around the vertex come first all ways back, then all ways forward.
+    """
+    if links.first_dart[v] < 0:
+        links.first_dart[v] = dart
+    else:
+        links.next[dart] = links.last_dart[v] + 1
+        links.next[dart + 3] = links.last_dart[v] + 2
+    links.last_dart[v] = dart
+
+
+@inner
+def _link_ring(face: Face, links: Links, ring: int, n_chords: int) -> None:
+    """Link the darts at each ring position."""
+    for k in range(ring - 1):
+        links.next[k] = k + 1
+    links.next[ring - 1] = 0
+    opened = 0
+    closed = 0
+    while closed < n_chords:
+        position = face.second[face.closing[closed]]
+        if opened < n_chords:
+            position = min(position, face.first[opened])
+        n = 0
+        while opened < n_chords and face.first[opened] == position:
+            _insert_end(face, links.ends, n, opened, position, ring)
+            opened += 1
+            n += 1
+        while closed < n_chords and face.second[face.closing[closed]] == position:
+            _insert_end(face, links.ends, n, face.closing[closed], position, ring)
+            closed += 1
+            n += 1
+        out = position
+        for k in range(n):
+            c = links.ends[k]
+            outgoing = ring + 2 * links.segment[c]
+            arriving = outgoing + 1
+            if face.second[c] == position:
+                arriving = ring + 2 * (links.segment[c + 1] - 1)
+                outgoing = arriving + 1
+            links.next[arriving] = out
+            out = outgoing
+        links.next[position - 1 if position > 0 else ring - 1] = out
+
+
+@inner
+def _insert_end(face: Face, ends: IntArray, n: int, chord: int, position: int, ring: int) -> None:
+    """Insert a chord into the n that end at a position, which are sorted by how far round the ring they lead."""
+    ahead = _ahead(face, chord, position, ring)
+    while n > 0 and _ahead(face, ends[n - 1], position, ring) > ahead:
+        ends[n] = ends[n - 1]
+        n -= 1
+    ends[n] = chord
+
+
+@inner
+def _ahead(face: Face, chord: int, position: int, ring: int) -> int:
+    other = face.second[chord] if face.first[chord] == position else face.first[chord]
+    return int(other - position if other > position else other - position + ring)
+
+
+@inner
+def _write_vertices(
+    f: int, error: float, xy: FloatArray, steepness: float, face: Face, pairs: Pairs, links: Links, n_pairs: int,
+    n_vertices: int, out: Children,
+) -> None:  # fmt: skip
+    """Write the vertices inside the face; each stands where its best-placed pair is represented."""
+    base = out.used[0]
+    for v in range(n_vertices):
+        out.radius[base + v] = -1.0
+    for x in range(n_pairs):
+        at = base + pairs.vertex[x]
+        item = 2 * x if pairs.radius[2 * x] <= pairs.radius[2 * x + 1] else 2 * x + 1
+        if out.radius[at] >= 0.0 and not pairs.radius[item] < out.radius[at]:
+            continue
+        along, other = (pairs.i[x], pairs.j[x]) if item == 2 * x else (pairs.j[x], pairs.i[x])
+        out.radius[at] = pairs.radius[item]
+        out.residual[at] = face.residual[along] + pairs.residual[item]
+        out.lines[at, 0] = face.name[along]
+        out.lines[at, 1] = face.name[other]
+        out.parents[at] = f
+        # With exact ranks the key is no fraction; `t` holds it in either case.
+        t = pairs.t[item]
+        _blend(len(xy), out, at, 0, face.ring_vertex[face.first[along]], 1.0 - t)
+        _blend(len(xy), out, at, 2, face.ring_vertex[face.second[along]], t)
+        for axis in range(2):
+            total = 0.0
+            for m in range(4):
+                total += out.weights[at, m] * xy[out.sources[at, m], axis]
+            out.xy[at, axis] = total
+    for v in range(n_vertices):
+        if links.strands[v] > 2:
+            # The other neurons vanish at the true point, so near it they are small.
+            out.residual[base + v] += (links.strands[v] - 2) * (steepness * out.radius[base + v] + error)
+    out.used[0] = base + n_vertices
+
+
+@inner
+def _blend(n_old: int, out: Children, at: int, m: int, v: int, share: float) -> None:
+    """Let vertex `at` have `share` of ring vertex v, in terms of old vertices, as its sources m and m + 1."""
+    k = v - n_old
+    if k < 0:
+        out.sources[at, m], out.sources[at, m + 1] = v, v
+        out.weights[at, m], out.weights[at, m + 1] = share, 0.0
+    else:
+        out.sources[at, m], out.sources[at, m + 1] = out.sources[k, 0], out.sources[k, 1]
+        out.weights[at, m], out.weights[at, m + 1] = share * out.weights[k, 0], share * out.weights[k, 1]
+
+
+@inner
+def _trace(f: int, face: Face, links: Links, ring: int, n_segments: int, n_vertices: int, out: Children) -> int:
+    """Write the children, of which the first at dart 0 has its pattern; 0, or `CONTRADICTION`.
+
+    A segment's child beyond is new where its other dart is in none yet.
+    """
+    number = out.used[2]
+    limit = 1 + n_segments - n_vertices
+    dart = 0
+    n_queued = _write_child(f, face, links, ring, dart, number, dart, out)
+    n_children = 1
+    k = 0
+    while k < n_queued:
+        other = links.queue[k] ^ 1
+        if links.child[other] < 0:
+            if n_children == limit:
+                return CONTRADICTION
+            chord, child = links.chord[other >> 1], links.child[other ^ 1]
+            _flipped_word(face, chord, out.face_words[child], out.face_words[number + n_children])
+            n_queued = _write_child(f, face, links, ring, ring + other, number + n_children, n_queued, out)
+            n_children += 1
+        k += 1
+    if n_children != limit:
         return CONTRADICTION
-    first_vertex = out.used[0]
-    _write_vertices(f, error, values, face, pairs, links, n_pairs, n_vertices, out)
-    _write_edges(mesh, face, pairs, links, n_chords, first_vertex, out)
-    _write_children(f, face, links, ring, n_children, n_segments, words, out)
-    _write_places(mesh, first_vertex, out)
+    out.used[1] += n_segments
+    out.used[2] += n_children
     return 0
 
 
 @inner
-def _write_places(mesh: Mesh, first: int, out: Children) -> None:
-    """Coordinates of the vertices from `first` on."""
-    for at in range(first, out.used[0]):
-        for axis in range(2):
-            total = 0.0
-            for m in range(4):
-                total += out.weights[at, m] * mesh.xy[out.sources[at, m], axis]
-            out.xy[at, axis] = total
+def _write_child(
+    f: int, face: Face, links: Links, ring: int, start: int, number: int, n_queued: int, out: Children
+) -> int:
+    """Write the child left of a dart, queue the darts of segments on its ring; returns how many are queued."""
+    at = out.face_offsets[number]
+    dart = start
+    while True:
+        if dart < ring:
+            _write_corner(out, at, face.ring_vertex[dart], face.ring_side[dart], number)
+        else:
+            inside = dart - ring
+            side = 2 * out.used[1] + inside
+            links.child[inside] = number
+            links.queue[n_queued] = inside
+            n_queued += 1
+            _write_corner(out, at, out.edges[side >> 1, side & 1], side, number)
+        at += 1
+        dart = links.next[dart]
+        if dart == start:
+            break
+    out.face_offsets[number + 1] = at
+    out.face_parent[number] = f
+    return n_queued

@@ -19,7 +19,7 @@ from geomrelu.domain import Domain
 from geomrelu.errors import InputDimensionError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
-from geomrelu.planar.arrange import cut_faces
+from geomrelu.planar.arrange import kernel
 from geomrelu.planar.blocks import Part, merge
 from geomrelu.planar.complex import PlanarComplex
 from geomrelu.planar.cutter import Cutter, Task
@@ -162,10 +162,10 @@ _told = False
 def _tell_compilation() -> None:
     """Say once, on stderr, that the first run on a machine compiles."""
     global _told
-    if _told or not hasattr(cut_faces, "signatures") or cut_faces.signatures:
+    if _told or not hasattr(kernel, "signatures") or kernel.signatures:
         return
     _told = True
     # Where numba keeps it: beside the module, in NUMBA_CACHE_DIR, or in the user's cache folder.
-    cache = getattr(getattr(cut_faces, "stats", None), "cache_path", None)
-    if cache is None or not any(Path(cache).glob("arrange.cut_faces-*.nbc")):
+    cache = getattr(getattr(kernel, "stats", None), "cache_path", None)
+    if cache is None or not any(Path(cache).glob("arrange.kernel-*.nbc")):
         print("geomrelu: compiling the engine, once on this machine (about half a minute) ...", file=sys.stderr)

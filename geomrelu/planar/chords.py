@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, njit
+from geomrelu.arrays import FloatArray, WordArray, inner
 from geomrelu.planar.crossings import (
     LEAST,
     ONE,
@@ -26,54 +26,53 @@ __all__ = [
     "list_items",
     "new_face",
     "new_pairs",
-    "order_questions",
     "pair_keys",
     "ring_length",
     "sort_items",
 ]
 
 
-@inner
 def new_face(n_neurons: int, ring: int, strands: int) -> Face:
     """Scratch space for faces of at most the given sizes."""
-    ints = np.empty((12, max(ring, strands)), dtype=np.int64)
+    ints = np.empty((11, strands), dtype=np.int64)
     floats = np.empty((4, strands), dtype=np.float64)
     return Face(
-        np.full(n_neurons, -1, dtype=np.int64),
-        np.empty(ring, dtype=np.int64),
-        np.empty(ring, dtype=np.int64),
-        np.empty(ring, dtype=np.int64),
-        ints[0],
-        ints[1],
-        ints[2],
-        ints[3],
-        ints[4],
-        ints[5],
-        ints[6],
-        floats[0],
-        floats[1],
-        floats[2],
-        floats[3],
-        ints[7],
-        ints[8],
-        ints[9],
-        np.zeros(3, dtype=np.int64),
+        local=np.full(n_neurons, -1, dtype=np.int64),
+        ring_vertex=np.empty(ring, dtype=np.int64),
+        ring_side=np.empty(ring, dtype=np.int64),
+        strand_neuron=ints[0],
+        strand_right=ints[1],
+        strand_next=ints[2],
+        first=ints[3],
+        second=ints[4],
+        strand=ints[5],
+        strands=ints[6],
+        name=ints[7],
+        residual=floats[0],
+        slope=floats[1],
+        distance=floats[2],
+        length=floats[3],
+        closing=ints[8],
+        before=ints[9],
+        after=ints[10],
+        counts=np.zeros(5, dtype=np.int64),
     )
 
 
-@inner
 def new_pairs(chords: int, pairs: int) -> Pairs:
     """Scratch space for at most the given numbers of chords and pairs."""
+    ints = np.empty((2, pairs), dtype=np.int64)
+    floats = np.empty((4, 2 * pairs), dtype=np.float64)
     return Pairs(
-        np.empty(pairs, dtype=np.int64),
-        np.empty(pairs, dtype=np.int64),
-        np.empty(2 * pairs, dtype=np.float64),
-        np.empty(2 * pairs, dtype=np.float64),
-        np.empty(2 * pairs, dtype=np.float64),
-        np.empty(2 * pairs, dtype=np.float64),
-        np.empty(2 * pairs, dtype=np.int64),
-        np.empty(pairs, dtype=np.int64),
-        np.empty(chords + 1, dtype=np.int64),
+        i=ints[0],
+        j=ints[1],
+        t=floats[0],
+        key=floats[1],
+        radius=floats[2],
+        residual=floats[3],
+        order=np.empty(2 * pairs, dtype=np.int64),
+        vertex=np.empty(pairs, dtype=np.int64),
+        offsets=np.empty(chords + 1, dtype=np.int64),
     )
 
 
@@ -104,10 +103,9 @@ def ring_length(f: int, mesh: Mesh, cuts: Cuts) -> int:
 
 
 @inner
-def _meet(
-    face: Face, counts: IntArray, neuron: int, position: int, residual: float, slope: float, after: np.uint64
-) -> None:
+def _meet(face: Face, neuron: int, position: int, residual: float, slope: float, after: np.uint64) -> None:
     """Note that a neuron's zero set meets the ring at a position: the first or second end of a strand."""
+    counts = face.counts
     s = face.local[neuron]
     if s < 0:
         s = counts[0]
@@ -131,7 +129,7 @@ def _meet(
 
 
 @inner
-def _walk_ring(f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArray, face: Face, counts: IntArray) -> int:
+def _walk_ring(f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArray, face: Face) -> int:
     """Fill the ring, new vertices included, and find the strands' ends; returns the ring's length."""
     n_old = len(mesh.xy)
     begin, end = mesh.face_offsets[f], mesh.face_offsets[f + 1]
@@ -143,8 +141,8 @@ def _walk_ring(f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArra
         n_new = cuts.vertex_offsets[e + 1] - cuts.vertex_offsets[e]
         first_piece = e + cuts.vertex_offsets[e]
         face.ring_vertex[at] = v
-        face.ring_edge[at] = first_piece if forward else first_piece + n_new
-        face.ring_forward[at] = forward
+        # The ring runs along an edge forward where the face lies left of it.
+        face.ring_side[at] = 2 * first_piece if forward else 2 * (first_piece + n_new) + 1
         for w in range(len(pending)):
             zero = pending[w] & ~(values.positive[v, w] | values.negative[v, w])
             while zero != ZERO:
@@ -152,19 +150,18 @@ def _walk_ring(f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArra
                 zero &= zero - ONE
                 j = 64 * w + bit
                 after = (values.positive[follower, w] >> np.uint64(bit)) & ONE
-                _meet(face, counts, j, at, (abs(values.z[v, j]) + values.error[v]) * SLACK, 0.0, after)
+                _meet(face, j, at, (abs(values.z[v, j]) + values.error[v]) * SLACK, 0.0, after)
         for g in range(n_new):
             k = g if forward else n_new - 1 - g
             face.ring_vertex[at + 1 + g] = n_old + cuts.vertex_offsets[e] + k
-            face.ring_edge[at + 1 + g] = first_piece + k + 1 if forward else first_piece + k
-            face.ring_forward[at + 1 + g] = forward
+            face.ring_side[at + 1 + g] = 2 * (first_piece + k + 1) if forward else 2 * (first_piece + k) + 1
         start, stop = cuts.offsets[e], cuts.offsets[e + 1]
         for m in range(stop - start):
             k = start + m if forward else stop - 1 - m
             j = cuts.neuron[k]
             g = cuts.group[k] if forward else n_new - 1 - cuts.group[k]
             after = (values.positive[follower, j >> 6] >> np.uint64(j & 63)) & ONE
-            _meet(face, counts, j, at + 1 + g, cuts.residual[k], cuts.slope[k], after)
+            _meet(face, j, at + 1 + g, cuts.residual[k], cuts.slope[k], after)
         at += n_new + 1
     return at
 
@@ -189,7 +186,8 @@ def _join_strands(face: Face, n_strands: int) -> int:
             face.strand_next[s] = face.strand_next[head]
             face.strand_next[head] = s
             face.strands[twin] += 1
-            face.local[neuron] = -1
+            face.name[twin] = min(face.name[twin], neuron)
+            face.before[s] = -1
         else:
             face.first[n_chords] = face.first[s]
             face.second[n_chords] = face.second[s]
@@ -197,14 +195,17 @@ def _join_strands(face: Face, n_strands: int) -> int:
             face.slope[n_chords] = face.slope[s]
             face.strand[n_chords] = s
             face.strands[n_chords] = 1
-            face.local[neuron] = n_chords
+            face.name[n_chords] = neuron
+            face.before[s] = n_chords
             n_chords += 1
-    kept = 0
-    for k in range(n_strands):
-        chord = face.local[face.strand_neuron[face.closing[k]]]
-        if chord >= 0:
-            face.closing[kept] = chord
-            kept += 1
+    if n_chords < n_strands:
+        # From strands to chords.
+        kept = 0
+        for k in range(n_strands):
+            chord = face.before[face.closing[k]]
+            if chord >= 0:
+                face.closing[kept] = chord
+                kept += 1
     return n_chords
 
 
@@ -224,28 +225,23 @@ def _widest_slope(f: int, mesh: Mesh, values: Values, neuron: int) -> float:
 
 @inner
 def chords_of_face(
-    f: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children, pending: WordArray, face: Face
-) -> tuple[int, int]:
+    f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArray, face: Face
+) -> tuple[int, int]:  # fmt: skip
     """Fill `face`; returns (ring length, chords), chords -1 if the signs contradict each other."""
     counts = face.counts
     counts[0] = counts[1] = counts[2] = 0
-    n_old = len(mesh.xy)
-    ring = _walk_ring(f, mesh, values, cuts, pending, face, counts)
+    ring = _walk_ring(f, mesh, values, cuts, pending, face)
     n_strands = counts[0]
-    n_chords = -1
-    if counts[2] == 0 and counts[1] == n_strands:
-        n_chords = _join_strands(face, n_strands)
     for s in range(n_strands):
         face.local[face.strand_neuron[s]] = -1
+    if counts[2] > 0 or counts[1] != n_strands:
+        return ring, -1
+    n_chords = _join_strands(face, n_strands)
     for c in range(n_chords):
         slope = face.slope[c]
         if slope == 0.0:
             slope = _widest_slope(f, mesh, values, face.strand_neuron[face.strand[c]])
         face.distance[c] = face.residual[c] / slope * SLACK + LEAST if slope > 0.0 else np.inf
-        a, b = face.ring_vertex[face.first[c]], face.ring_vertex[face.second[c]]
-        ax, ay = (mesh.xy[a, 0], mesh.xy[a, 1]) if a < n_old else (out.xy[a - n_old, 0], out.xy[a - n_old, 1])
-        bx, by = (mesh.xy[b, 0], mesh.xy[b, 1]) if b < n_old else (out.xy[b - n_old, 0], out.xy[b - n_old, 1])
-        face.length[c] = distance_bound(ax, ay, bx, by, values.blur)
     return ring, n_chords
 
 
@@ -298,11 +294,25 @@ def _value(z: FloatArray, out: Children, vertex: int, neuron: int) -> float:
 
 
 @inner
-def pair_keys(f: int, mesh: Mesh, values: Values, face: Face, out: Children, pairs: Pairs, n_pairs: int) -> float:
+def _chord_length(chord: int, mesh: Mesh, face: Face, out: Children, blur: float) -> float:
+    """Upper bound on the distance of the represented points of a chord's ends."""
+    n_old = len(mesh.xy)
+    a, b = face.ring_vertex[face.first[chord]], face.ring_vertex[face.second[chord]]
+    ax, ay = (mesh.xy[a, 0], mesh.xy[a, 1]) if a < n_old else (out.xy[a - n_old, 0], out.xy[a - n_old, 1])
+    bx, by = (mesh.xy[b, 0], mesh.xy[b, 1]) if b < n_old else (out.xy[b - n_old, 0], out.xy[b - n_old, 1])
+    return distance_bound(ax, ay, bx, by, blur)
+
+
+@inner
+def pair_keys(
+    f: int, mesh: Mesh, values: Values, face: Face, out: Children, pairs: Pairs, n_chords: int, n_pairs: int
+) -> float:
     """Fill t, key, radius and residual of both items of each pair; returns the face's value error."""
     error = 0.0
     for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
         error = max(error, values.error[mesh.face_vertices[c]])
+    for c in range(n_chords):
+        face.length[c] = _chord_length(c, mesh, face, out, values.blur)
     for x in range(n_pairs):
         for side in range(2):
             along = pairs.i[x] if side == 0 else pairs.j[x]
@@ -346,27 +356,7 @@ def sort_items(face: Face, pairs: Pairs, n_chords: int) -> bool:
     """Sort each chord's items by key; tell whether every order is certain."""
     certain = True
     for c in range(n_chords):
-        if not sort_certain(
-            pairs.order, pairs.key, pairs.radius, pairs.offsets[c], pairs.offsets[c + 1], face.length[c]
-        ):
+        start, stop = pairs.offsets[c], pairs.offsets[c + 1]
+        if stop - start > 1 and not sort_certain(pairs.order, pairs.key, pairs.radius, start, stop, face.length[c]):
             certain = False
     return certain
-
-
-@njit
-def order_questions(
-    f: int, n_neurons: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children
-) -> tuple[Face, Pairs]:
-    """Chords and pairs of one face whose order is in doubt; `Pairs.offsets` tells how many chords there are."""
-    n_words = values.positive.shape[1]
-    pending = np.empty(n_words, dtype=np.uint64)
-    active = np.empty(n_words, dtype=np.uint64)
-    n_pending = face_masks(f, mesh, values, pending, active)
-    face = new_face(n_neurons, ring_length(f, mesh, cuts), n_pending)
-    _, n_chords = chords_of_face(f, mesh, values, cuts, out, pending, face)
-    n_pairs = find_pairs(face, n_chords, new_pairs(n_chords, 0))
-    pairs = new_pairs(n_chords, n_pairs)
-    find_pairs(face, n_chords, pairs)
-    pair_keys(f, mesh, values, face, out, pairs, n_pairs)
-    list_items(pairs, n_chords, n_pairs)
-    return face, pairs

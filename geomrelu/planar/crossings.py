@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import lower_builtin, type_callable
+from numba.np.arrayobj import make_array
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, inner, njit
 from geomrelu.planar.records import Children, Cuts, Mesh, Rows, Values
@@ -35,23 +42,61 @@ _ULP = 2.0**-52
 LEAST = 2.0**-1060
 
 
-@inner
 def popcount(word: np.uint64) -> int:
-    """Number of set bits."""
-    # Adds without overflow, so that it runs interpreted as well.
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    word = word + (word >> np.uint64(8))
-    word = word + (word >> np.uint64(16))
-    word = word + (word >> np.uint64(32))
-    return int(word & np.uint64(127))
+    """Number of set bits; one instruction where compiled."""
+    return int(word).bit_count()
 
 
-@inner
 def lowest_bit(word: np.uint64) -> int:
-    """Index of the lowest set bit."""
-    return popcount((word & (~word + np.uint64(1))) - np.uint64(1))
+    """Index of the lowest set bit of a word that is not zero; one instruction where compiled."""
+    return (int(word) & -int(word)).bit_length() - 1
+
+
+@lower_builtin(popcount, types.uint64)  # type: ignore[misc]
+def _lower_popcount(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.ctpop(args[0])
+
+
+@lower_builtin(lowest_bit, types.uint64)  # type: ignore[misc]
+def _lower_lowest_bit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.cttz(args[0], context.get_constant(types.boolean, False))
+
+
+@type_callable(popcount)  # type: ignore[misc]
+@type_callable(lowest_bit)  # type: ignore[misc]
+def _type_bit_count(context: Any) -> Any:
+    return lambda word: types.int64 if word == types.uint64 else None
+
+
+def eight_above(row: FloatArray, start: int, limit: float) -> np.uint64:
+    """Bit k tells whether ``row[start + k] > limit``, k < 8; a few instructions where compiled."""
+    return np.uint64(np.packbits(row[start : start + 8] > limit, bitorder="little")[0])
+
+
+def eight_below(row: FloatArray, start: int, limit: float) -> np.uint64:
+    """Bit k tells whether ``row[start + k] < limit``, k < 8."""
+    return np.uint64(np.packbits(row[start : start + 8] < limit, bitorder="little")[0])
+
+
+def _lower_eight(comparison: str) -> Callable[..., Any]:
+    """Lowering of eight comparisons to one of a vector, whose bits are the result's."""
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = make_array(signature.args[0])(context, builder, args[0]).data
+        vector = ir.VectorType(ir.DoubleType(), 8)
+        place = builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
+        limits = ir.Constant(vector, ir.Undefined)
+        for k in range(8):
+            limits = builder.insert_element(limits, args[2], ir.Constant(ir.IntType(32), k))
+        flags = builder.fcmp_ordered(comparison, builder.load(place, align=8), limits)
+        return builder.zext(builder.bitcast(flags, ir.IntType(8)), ir.IntType(64))
+
+    return lower
+
+
+for _function, _comparison in ((eight_above, ">"), (eight_below, "<")):
+    lower_builtin(_function, types.Array, types.int64, types.float64)(_lower_eight(_comparison))
+    type_callable(_function)(lambda context: lambda row, start, limit: types.uint64)
 
 
 @njit
@@ -65,23 +110,26 @@ def sign_masks(
     """
     n_doubts = 0
     for v in range(len(z)):
+        row = z[v]
         limit = bound[v]
         for start in range(0, n_neurons, 64):
-            stop = min(start + 64, n_neurons)
+            n = min(64, n_neurons - start)
             plus = ZERO
             minus = ZERO
-            for j in range(start, stop):
-                value = z[v, j]
-                plus |= np.uint64(value > limit) << np.uint64(j - start)
-                minus |= np.uint64(value < -limit) << np.uint64(j - start)
+            for j in range(0, n & ~7, 8):
+                plus |= eight_above(row, start + j, limit) << np.uint64(j)
+                minus |= eight_below(row, start + j, -limit) << np.uint64(j)
+            for j in range(n & ~7, n):
+                plus |= np.uint64(row[start + j] > limit) << np.uint64(j)
+                minus |= np.uint64(row[start + j] < -limit) << np.uint64(j)
             positive[v, start >> 6] = plus
             negative[v, start >> 6] = minus
-            if popcount(plus | minus) != stop - start:
-                for j in range(start, stop):
-                    if not ((plus | minus) >> np.uint64(j - start)) & ONE:
+            if popcount(plus | minus) != n:
+                for j in range(n):
+                    if not ((plus | minus) >> np.uint64(j)) & ONE:
                         if n_doubts < len(doubts):
                             doubts[n_doubts, 0] = v
-                            doubts[n_doubts, 1] = j
+                            doubts[n_doubts, 1] = start + j
                         n_doubts += 1
     return n_doubts
 
@@ -101,6 +149,96 @@ def _scaled_norm(row: FloatArray) -> float:
     return float(largest * np.sqrt(square) * SLACK + 1e-300)
 
 
+@inner
+def _square_sum(row: FloatArray) -> float:
+    """Sum of squares, by eight partial sums that run side by side."""
+    n = len(row) & ~7
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    for j in range(0, n, 8):
+        s0 += row[j] * row[j]
+        s1 += row[j + 1] * row[j + 1]
+        s2 += row[j + 2] * row[j + 2]
+        s3 += row[j + 3] * row[j + 3]
+        s4 += row[j + 4] * row[j + 4]
+        s5 += row[j + 5] * row[j + 5]
+        s6 += row[j + 6] * row[j + 6]
+        s7 += row[j + 7] * row[j + 7]
+    for j in range(n, len(row)):
+        s0 += row[j] * row[j]
+    return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
+
+
+@inner
+def _rectified(row: FloatArray, n_neurons: int, target: FloatArray) -> None:
+    for j in range(n_neurons):
+        target[j] = 0.0 if row[j] < 0.0 else row[j]
+    for j in range(n_neurons, len(target)):
+        target[j] = row[j]
+
+
+@inner
+def _between_two(
+    a: FloatArray, b: FloatArray, p: float, q: float, limit: float, n_neurons: int, target: FloatArray
+) -> int:
+    """Rectified ``p a + q b``; returns how many neurons are not above `limit` in magnitude."""
+    small = 0
+    for j in range(n_neurons):
+        value = p * a[j] + q * b[j]
+        small += not abs(value) > limit
+        target[j] = 0.0 if value < 0.0 else value
+    for j in range(n_neurons, len(target)):
+        target[j] = p * a[j] + q * b[j]
+    return small
+
+
+@inner
+def _between_four(
+    a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray, weights: FloatArray, limit: float, n_neurons: int,
+    target: FloatArray,
+) -> int:  # fmt: skip
+    """As `_between_two`, for four rows."""
+    p, q, r, s = weights[0], weights[1], weights[2], weights[3]
+    small = 0
+    for j in range(n_neurons):
+        value = p * a[j] + q * b[j] + r * c[j] + s * d[j]
+        small += not abs(value) > limit
+        target[j] = 0.0 if value < 0.0 else value
+    for j in range(n_neurons, len(target)):
+        target[j] = p * a[j] + q * b[j] + r * c[j] + s * d[j]
+    return small
+
+
+@inner
+def _mean(z: FloatArray, sources: IntArray, weights: FloatArray, j: int) -> float:
+    total = 0.0
+    for m in range(4):
+        if weights[m] != 0.0:
+            total += weights[m] * z[sources[m], j]
+    return total
+
+
+@inner
+def _unsure_sum(
+    z: FloatArray, sources: IntArray, weights: FloatArray, limit: float, n_neurons: int, lines: IntArray,
+    contradicted: bool,
+) -> float:  # fmt: skip
+    """Sum of the values that may have another sign at the true vertex (see `rectified_rows`).
+
+    It bounds their 2-norm and, unlike a sum of squares, does not underflow.
+    """
+    total = 0.0
+    for j in range(n_neurons):
+        value = _mean(z, sources, weights, j)
+        if not abs(value) > limit and j != lines[0] and j != lines[1]:
+            low = high = z[sources[0], j]
+            for m in range(1, 4):
+                low = min(low, z[sources[m], j])
+                high = max(high, z[sources[m], j])
+            if contradicted or not (low > 0.0 or high < 0.0):
+                total += abs(value)
+    return total
+
+
 @njit
 def rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: FloatArray, h_error: FloatArray) -> None:
     """Rectified rows h of the given vertices after a cut.
@@ -117,44 +255,34 @@ def rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: FloatA
     sources, weights, lines = rows.sources, rows.weights, rows.lines
     new_error, new_limit = rows.new_error, rows.new_limit
     n_old = len(z)
-    units = z.shape[1]
     for row in range(len(h)):
         v = vertices[row]
-        square = 0.0
+        target = h[row]
         if v < n_old:
-            for j in range(units):
-                value = z[v, j]
-                if j < n_neurons and value < 0.0:
-                    value = 0.0
-                h[row, j] = value
-                square += value * value
+            _rectified(z[v], n_neurons, target)
             h_error[row] = row_error[v] + extra_error[v]
         else:
             k = v - n_old
             a, b, c, d = sources[k, 0], sources[k, 1], sources[k, 2], sources[k, 3]
             worst = max(max(row_error[a], row_error[b]), max(row_error[c], row_error[d]))
             limit = new_limit[k] + worst
-            unsure = 0.0
-            contradicted = max(max(extra_error[a], extra_error[b]), max(extra_error[c], extra_error[d])) > 0.0
-            p, q, r, s = weights[k, 0], weights[k, 1], weights[k, 2], weights[k, 3]
-            for j in range(units):
-                value = p * z[a, j] + q * z[b, j] + r * z[c, j] + s * z[d, j]
-                if j < n_neurons and not abs(value) > limit and j != lines[k, 0] and j != lines[k, 1]:
-                    low = min(min(z[a, j], z[b, j]), min(z[c, j], z[d, j]))
-                    high = max(max(z[a, j], z[b, j]), max(z[c, j], z[d, j]))
-                    if contradicted or not (low > 0.0 or high < 0.0):
-                        # The 1-norm bounds the 2-norm, and does not underflow.
-                        unsure += abs(value)
-                if j < n_neurons and value < 0.0:
-                    value = 0.0
-                h[row, j] = value
+            if weights[k, 2] == 0.0 and weights[k, 3] == 0.0:
+                small = _between_two(z[a], z[b], weights[k, 0], weights[k, 1], limit, n_neurons, target)
+            else:
+                small = _between_four(z[a], z[b], z[c], z[d], weights[k], limit, n_neurons, target)
             for side in range(2):
-                if lines[k, side] >= 0:
-                    h[row, lines[k, side]] = 0.0
-            for j in range(units):
-                square += h[row, j] * h[row, j]
+                line = lines[k, side]
+                if line >= 0:
+                    # What a defining neuron has here is no value but the crossing's residual.
+                    small -= not abs(_mean(z, sources[k], weights[k], line)) > limit
+                    target[line] = 0.0
+            unsure = 0.0
+            if small > 0:
+                contradicted = max(max(extra_error[a], extra_error[b]), max(extra_error[c], extra_error[d])) > 0.0
+                unsure = _unsure_sum(z, sources[k], weights[k], limit, n_neurons, lines[k], contradicted)
             h_error[row] = worst + new_error[k] + unsure * SLACK
-        h_norm[row] = np.sqrt(square) * SLACK if 1e-280 < square < 1e280 else _scaled_norm(h[row])
+        square = _square_sum(target)
+        h_norm[row] = np.sqrt(square) * SLACK if 1e-280 < square < 1e280 else _scaled_norm(target)
 
 
 @inner
@@ -192,42 +320,22 @@ def length_bound(xy: FloatArray, a: int, b: int, blur: float) -> float:
 
 @inner
 def sort_by_key(order: IntArray, key: FloatArray, start: int, stop: int) -> None:
-    """Sort ``order[start:stop]``, indices into `key`, by key: insertion for few, a heap for many.
+    """Sort ``order[start:stop]``, indices into `key`, by key: Shell's sort, which is insertion for few.
 
     Written out because the compiled library sort takes longer to compile than all else here.
     """
-    n = stop - start
-    if n <= 24:
-        for k in range(start + 1, stop):
+    gap = 1
+    while 24 * gap < stop - start:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for k in range(start + gap, stop):
             item = order[k]
             m = k
-            while m > start and key[order[m - 1]] > key[item]:
-                order[m] = order[m - 1]
-                m -= 1
+            while m - gap >= start and key[order[m - gap]] > key[item]:
+                order[m] = order[m - gap]
+                m -= gap
             order[m] = item
-        return
-    build = n // 2
-    end = n
-    while end > 1:
-        if build > 0:
-            build -= 1
-            item = order[start + build]
-            hole = build
-        else:
-            end -= 1
-            item = order[start + end]
-            order[start + end] = order[start]
-            hole = 0
-        child = 2 * hole + 1
-        while child < end:
-            if child + 1 < end and key[order[start + child]] < key[order[start + child + 1]]:
-                child += 1
-            if not key[order[start + child]] > key[item]:
-                break
-            order[start + hole] = order[start + child]
-            hole = child
-            child = 2 * hole + 1
-        order[start + hole] = item
+        gap //= 3
 
 
 @inner
@@ -262,40 +370,51 @@ def edge_crossings(mesh: Mesh, values: Values, cuts: Cuts, doubtful: BoolArray) 
     for e in range(len(mesh.edges)):
         largest = max(largest, cuts.offsets[e + 1] - cuts.offsets[e])
     order = np.empty(largest, dtype=np.int64)
-    neuron = np.empty(largest, dtype=np.int64)
-    found = np.empty((4, largest), dtype=np.float64)
+    found = np.empty((5, largest), dtype=np.float64)
     for e in range(len(mesh.edges)):
-        start, count = cuts.offsets[e], cuts.offsets[e + 1] - cuts.offsets[e]
-        if count == 0:
+        start, stop = cuts.offsets[e], cuts.offsets[e + 1]
+        if start == stop:
             continue
         u, v = mesh.edges[e, 0], mesh.edges[e, 1]
         length = length_bound(mesh.xy, u, v, values.blur)
         error = max(values.error[u], values.error[v])
-        k = 0
+        k = start
         for w in range(values.positive.shape[1]):
             crossing = (values.positive[u, w] & values.negative[v, w]) | (values.negative[u, w] & values.positive[v, w])
             while crossing != ZERO:
                 j = 64 * w + lowest_bit(crossing)
                 crossing &= crossing - ONE
-                t, radius, residual, slope = crossing_between(
+                cuts.neuron[k] = j
+                cuts.group[k] = k - start
+                cuts.t[k], cuts.radius[k], cuts.residual[k], cuts.slope[k] = crossing_between(
                     values.z[u, j], values.z[v, j], error, mesh.edge_distance[e], length, values.steepness
                 )
-                order[k] = k
-                neuron[k] = j
-                found[0, k] = t
-                found[1, k] = radius
-                found[2, k] = residual
-                found[3, k] = slope
                 k += 1
-        doubtful[e] = not sort_certain(order, found[0], found[1], 0, count, length)
-        for k in range(count):
-            item = order[k]
-            cuts.neuron[start + k] = neuron[item]
-            cuts.group[start + k] = k
-            cuts.t[start + k] = found[0, item]
-            cuts.radius[start + k] = found[1, item]
-            cuts.residual[start + k] = found[2, item]
-            cuts.slope[start + k] = found[3, item]
+        if stop - start > 1:
+            doubtful[e] = not _sort_edge(cuts, start, stop, length, order, found)
+
+
+@inner
+def _sort_edge(cuts: Cuts, start: int, stop: int, length: float, order: IntArray, found: FloatArray) -> bool:
+    """Sort one edge's crossings; tell whether the order is certain."""
+    count = stop - start
+    for k in range(count):
+        order[k] = k
+        found[0, k] = cuts.t[start + k]
+        found[1, k] = cuts.radius[start + k]
+        found[2, k] = cuts.residual[start + k]
+        found[3, k] = cuts.slope[start + k]
+        # Small integers are exact as floats.
+        found[4, k] = cuts.neuron[start + k]
+    certain = sort_certain(order, found[0], found[1], 0, count, length)
+    for k in range(count):
+        item = order[k]
+        cuts.t[start + k] = found[0, item]
+        cuts.radius[start + k] = found[1, item]
+        cuts.residual[start + k] = found[2, item]
+        cuts.slope[start + k] = found[3, item]
+        cuts.neuron[start + k] = np.int64(found[4, item])
+    return certain
 
 
 @njit

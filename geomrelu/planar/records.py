@@ -13,7 +13,7 @@ its chords:
 4. `chords.pair_keys`: the order of the crossings along each chord, the only geometry inside.
 5. `arrange.cut_faces`: half-edges ("darts") are linked by the cyclic order of directions
    around each vertex, again the order of chord ends on the ring; following the links traces
-   the children.  Crossing a chord flips its neurons' bits.
+   the children.  Most faces have no chord or one, and need no links.  Crossing a chord flips its neurons' bits.
 
 So the topology is a function of signs and orders only: if those are right, it is right.  Work
 is proportional to what is there: a face's chords, their crossings and the new faces.
@@ -112,8 +112,7 @@ class Face(NamedTuple):
 
     local: IntArray  # (neurons,) strand of a neuron, -1 where none
     ring_vertex: IntArray
-    ring_edge: IntArray
-    ring_forward: IntArray
+    ring_side: IntArray  # 2 edge + 0 where the face lies left of the ring's edge, + 1 where right
     strand_neuron: IntArray
     strand_right: IntArray  # 1 where the neuron is positive right of the chord
     strand_next: IntArray  # next strand of the same chord, -1 at the end
@@ -121,6 +120,7 @@ class Face(NamedTuple):
     second: IntArray
     strand: IntArray  # per chord: its first strand
     strands: IntArray  # per chord: how many
+    name: IntArray  # per chord: the first of its neurons
     residual: FloatArray
     slope: FloatArray
     distance: FloatArray
@@ -128,7 +128,7 @@ class Face(NamedTuple):
     closing: IntArray  # chords in the order of their second ends
     before: IntArray  # linked list of open chords
     after: IntArray
-    counts: IntArray  # (3,) strands, strands with both ends, third ends
+    counts: IntArray  # (5,) strands, strands with both ends, third ends, chords, pairs
 
 
 class Pairs(NamedTuple):
@@ -151,12 +151,12 @@ class Pairs(NamedTuple):
 class Links(NamedTuple):
     """Scratch space for tracing the children of one face."""
 
-    segment: IntArray  # per chord: its first segment
-    node_offsets: IntArray  # (local vertices + 1,) into the next two
-    node_chord: IntArray
-    node_at: IntArray  # the vertex is the end of this segment of the chord (counted from 0)
+    segment: IntArray  # (chords + 1,): a chord's first segment
+    chord: IntArray  # per segment
+    first_dart: IntArray  # per local vertex: forward dart that arrives on the first of its chords
+    last_dart: IntArray  # the same on the last chord so far
+    strands: IntArray  # per local vertex: neurons that vanish there
     next: IntArray  # per dart
-    face: IntArray  # per dart
-    end_offsets: IntArray  # (ring + 1,) into the next: chords that end at a ring position
-    end_chord: IntArray
-    start: IntArray  # per child: a dart
+    child: IntArray  # per dart of a segment
+    queue: IntArray  # darts of segments in the order in which children were walked
+    ends: IntArray  # chords that end at one ring position

@@ -20,8 +20,8 @@ from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.domain import Domain
 from geomrelu.exact import ExactForms, Line, Point, border_line, crossing, dyadic_point, sign_at, travel
 from geomrelu.network import Network
+from geomrelu.planar.arrange import order_questions
 from geomrelu.planar.balls import BallForms, Balls, border_ball, cross, signs_at
-from geomrelu.planar.chords import order_questions
 from geomrelu.planar.crossings import LEAST
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
 
