@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, njit
+from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, lean
 from geomrelu.planar.chords import (
     chords_of_face,
     face_masks,
@@ -113,7 +113,7 @@ def _new_links(ring: int, chords: int, pairs: int) -> Links:
     )
 
 
-@njit
+@lean
 def kernel(
     faces: IntArray,
     begin: int,

@@ -11,7 +11,7 @@ from numba import types
 from numba.np.arrayobj import make_array
 from numba.extending import lower_builtin, type_callable
 
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, inner, njit
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, inner, lean
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
 
 __all__ = [
@@ -96,7 +96,7 @@ for _function, _comparison in ((eight_above, ">"), (eight_below, "<")):
     type_callable(_function)(lambda context: lambda row, start, limit: types.uint64)
 
 
-@njit
+@lean
 def sign_masks(
     z: FloatArray, bound: FloatArray, n_neurons: int, positive: WordArray, negative: WordArray, doubts: IntArray
 ) -> int:
@@ -233,7 +233,7 @@ def _unsure_square(
     return square
 
 
-@njit
+@lean
 def rectified_rows(
     z: FloatArray,
     n_neurons: int,
@@ -355,7 +355,7 @@ def sort_certain(order: IntArray, key: FloatArray, radius: FloatArray, start: in
     return True
 
 
-@njit
+@lean
 def count_crossings(edges: IntArray, positive: WordArray, negative: WordArray, offsets: IntArray) -> None:
     """Fill `offsets` (E + 1,): the number of crossings on the edges before."""
     offsets[0] = 0
@@ -367,14 +367,16 @@ def count_crossings(edges: IntArray, positive: WordArray, negative: WordArray, o
         offsets[e + 1] = offsets[e] + total
 
 
-@njit
 def edge_crossings(mesh: Mesh, values: Values, cuts: Cuts, doubtful: BoolArray) -> None:
     """Fill `cuts` (its offsets are given) and mark the edges whose order is in doubt."""
-    largest = 0
-    for e in range(len(mesh.edges)):
-        largest = max(largest, cuts.offsets[e + 1] - cuts.offsets[e])
-    order = np.empty(largest, dtype=np.int64)
-    found = np.empty((5, largest), dtype=np.float64)
+    largest = int(np.diff(cuts.offsets).max(initial=0))
+    _edge_crossings(mesh, values, cuts, doubtful, np.empty(largest, dtype=np.int64), np.empty((5, largest)))
+
+
+@lean
+def _edge_crossings(
+    mesh: Mesh, values: Values, cuts: Cuts, doubtful: BoolArray, order: IntArray, found: FloatArray
+) -> None:  # fmt: skip
     for e in range(len(mesh.edges)):
         start, stop = cuts.offsets[e], cuts.offsets[e + 1]
         if start == stop:
@@ -421,7 +423,7 @@ def _sort_edge(cuts: Cuts, start: int, stop: int, length: float, order: IntArray
     return certain
 
 
-@njit
+@lean
 def split_edges(mesh: Mesh, values: Values, cuts: Cuts, edge_line: IntArray, out: Children) -> None:
     """Write the new vertices on edges and the pieces of all edges into `out`.
 
