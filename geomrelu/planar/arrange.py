@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, njit
+from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, lean
 from geomrelu.planar.chords import (
     chords_of_face,
     face_masks,
@@ -23,7 +23,6 @@ from geomrelu.planar.chords import (
     new_face,
     new_pairs,
     pair_keys,
-    ring_length,
     sort_items,
 )
 from geomrelu.planar.crossings import ONE
@@ -84,12 +83,13 @@ def _cut(
     ring, strands, crossings = 64, 32, 256
     masks = np.empty((2, values.positive.shape[1]), dtype=np.uint64)
     wanted = np.zeros(3, dtype=np.int64)
+    room = np.array([len(out.xy), len(out.edges), len(out.face_parent), len(out.face_vertices)])
     while True:
         face, pairs = new_face(n_neurons, ring, strands), new_pairs(strands, crossings)
         links = _new_links(ring, strands, crossings)
         begin = kernel(
             faces, begin, end, mesh, values, cuts, ranks, rank_offsets, status, face, pairs, links, masks[0], masks[1],
-            wanted, out,
+            wanted, room, out,
         )  # fmt: skip
         if not wanted.any():
             return begin, face, pairs
@@ -113,7 +113,7 @@ def _new_links(ring: int, chords: int, pairs: int) -> Links:
     )
 
 
-@njit
+@lean
 def kernel(
     faces: IntArray,
     begin: int,
@@ -130,68 +130,81 @@ def kernel(
     pending: WordArray,
     active: WordArray,
     wanted: IntArray,
+    room: IntArray,
     out: Children,
 ) -> int:
-    """See `cut_faces`; `wanted` receives (ring, strands, pairs) where there is too little scratch space."""
+    """See `cut_faces`.
+
+    `room` (4,) is for how many vertices, edges, faces and corners there is room; `wanted` (3,)
+    receives (ring, strands, pairs) where there is too little scratch space for a face.
+    """
     for k in range(begin, end):
         f = faces[k]
         status[k] = 0
-        n_pending = face_masks(f, mesh, values, pending, active)
         n_chords = 0
         n_pairs = 0
-        ring = mesh.face_offsets[f + 1] - mesh.face_offsets[f]
+        n_pending, ring = face_masks(f, mesh, values, cuts, pending, active)
         if n_pending > 0:
-            ring = ring_length(f, mesh, cuts)
             if ring > len(face.ring_vertex) or n_pending > len(face.strand):
                 wanted[0] = ring
                 wanted[1] = n_pending
                 return k
-            ring, n_chords = chords_of_face(f, mesh, values, cuts, pending, face)
+            n_chords = chords_of_face(f, mesh, values, cuts, pending, face)
             if n_chords < 0:
                 status[k] = CONTRADICTION
                 continue
             if n_chords > 1:
-                n_pairs = find_pairs(face, n_chords, pairs)
+                n_pairs = find_pairs(
+                    n_chords, face.first, face.second, face.closing, face.before, face.after, pairs.i, pairs.j
+                )
                 if n_pairs > len(pairs.i):
                     wanted[2] = n_pairs
                     return k
-        error = 0.0
         exact = rank_offsets[k + 1] > rank_offsets[k]
+        error = 0.0
         if n_pairs > 0:
             error = pair_keys(f, mesh, values, face, out, pairs, n_chords, n_pairs)
-            list_items(pairs, n_chords, n_pairs)
+            list_items(n_chords, n_pairs, pairs.i, pairs.j, pairs.offsets, pairs.order)
             for x in range(rank_offsets[k + 1] - rank_offsets[k]):
                 pairs.key[x] = ranks[rank_offsets[k] + x]
-            if not sort_items(face, pairs, n_chords) and not exact:
+            certain = sort_items(n_chords, pairs.offsets, pairs.order, pairs.key, pairs.radius, face.length)
+            if not certain and not exact:
                 face.counts[3] = n_chords
                 face.counts[4] = n_pairs
                 status[k] = DOUBTFUL
                 continue
-        if not _room(out, ring, n_chords, n_pairs):
+        if not _room(out.used, out.face_offsets, room, ring, n_chords, n_pairs):
             return k
         if n_chords == 0:
             _keep_face(f, mesh, cuts, active, out)
-        elif n_chords == 1:
-            _halve_face(f, ring, face, pending, active, out)
+            continue
+        _first_word(face, n_chords, pending, active, out.face_words[out.used[2]])
+        if n_chords == 1:
+            _halve_face(f, ring, face, out)
+            continue
+        n_vertices = n_pairs
+        if exact:
+            n_vertices = _number_vertices(
+                n_chords, n_pairs, pairs.offsets, pairs.order, pairs.key, pairs.vertex, links.first_dart
+            )
         else:
-            n_vertices = _number_vertices(pairs, links, n_chords, n_pairs, exact)
-            n_segments = _link_chords(face, pairs, links, ring, n_chords, n_pairs, n_vertices, len(mesh.xy), out)
-            _link_ring(face, links, ring, n_chords)
-            _write_vertices(f, error, mesh.xy, values.steepness, face, pairs, links, n_pairs, n_vertices, out)
-            _first_word(face, n_chords, pending, active, out.face_words[out.used[2]])
-            status[k] = _trace(f, face, links, ring, n_segments, n_vertices, out)
+            for x in range(n_pairs):
+                pairs.vertex[x] = x
+        n_segments = _link_chords(face, pairs, links, ring, n_chords, n_pairs, n_vertices, len(mesh.xy), out)
+        _link_ring(n_chords, ring, face.first, face.second, face.closing, links.segment, links.next, links.ends)
+        _write_vertices(f, error, mesh.xy, values.steepness, face, pairs, links.strands, n_pairs, n_vertices, out)
+        status[k] = _trace(f, face, links, ring, n_segments, n_vertices, out)
     return end
 
 
 @inner
-def _room(out: Children, ring: int, chords: int, pairs: int) -> bool:
+def _room(used: IntArray, face_offsets: IntArray, room: IntArray, ring: int, chords: int, pairs: int) -> bool:
     """Whether a face of this size fits into what is left of the output."""
-    corners = out.face_offsets[out.used[2]] + ring + 2 * (chords + 2 * pairs)
     return bool(
-        out.used[0] + pairs <= len(out.xy)
-        and out.used[1] + chords + 2 * pairs <= len(out.edges)
-        and out.used[2] + 1 + chords + pairs <= len(out.face_parent)
-        and corners <= len(out.face_vertices)
+        used[0] + pairs <= room[0]
+        and used[1] + chords + 2 * pairs <= room[1]
+        and used[2] + 1 + chords + pairs <= room[2]
+        and face_offsets[used[2]] + ring + 2 * (chords + 2 * pairs) <= room[3]
     )
 
 
@@ -215,49 +228,41 @@ def _keep_face(f: int, mesh: Mesh, cuts: Cuts, active: WordArray, out: Children)
 
 
 @inner
-def _write_corner(out: Children, at: int, vertex: int, side: int, number: int) -> None:
-    """Put a dart that runs along a side of an edge (see `Face.ring_side`) from a vertex into face `number`."""
-    edge = side >> 1
-    out.face_vertices[at] = vertex
-    out.face_edges[at] = edge
-    out.edge_faces[edge, side & 1] = number
-
-
-@inner
-def _write_edge(out: Children, edge: int, start: int, stop: int, neuron: int, distance: float) -> None:
-    out.edges[edge, 0] = start
-    out.edges[edge, 1] = stop
-    out.edge_neuron[edge] = neuron
-    out.edge_distance[edge] = distance
-
-
-@inner
-def _halve_face(f: int, ring: int, face: Face, pending: WordArray, active: WordArray, out: Children) -> None:
+def _halve_face(f: int, ring: int, face: Face, out: Children) -> None:
     """Cut a face by its only chord, in the order of the general way: first the child at dart 0."""
-    chord, edge, number = 0, out.used[1], out.used[2]
-    first, second = face.first[chord], face.second[chord]
-    _write_edge(out, edge, face.ring_vertex[first], face.ring_vertex[second], face.name[chord], face.distance[chord])
+    edge, number = out.used[1], out.used[2]
+    first, second = face.first[0], face.second[0]
+    out.edges[edge, 0] = face.ring_vertex[first]
+    out.edges[edge, 1] = face.ring_vertex[second]
+    out.edge_neuron[edge] = face.name[0]
+    out.edge_distance[edge] = face.distance[0]
     # The first child has the darts below a, then the chord, then those from b on; the second has the others.
-    a, b, side = first, second, 2 * edge
+    a, b, side = first, second, 0
     if first == 0:
-        a, b, side = second, ring, side + 1
+        a, b, side = second, ring, 1
     start = out.face_offsets[number]
     middle = start + a + 1 + ring - b
-    _write_corner(out, start + a, face.ring_vertex[a], side, number)
-    _write_corner(out, middle, face.ring_vertex[second if first > 0 else first], side ^ 1, number + 1)
+    out.face_vertices[start + a] = out.edges[edge, side]
+    out.face_edges[start + a] = edge
+    out.edge_faces[edge, side] = number
+    out.face_vertices[middle] = out.edges[edge, 1 - side]
+    out.face_edges[middle] = edge
+    out.edge_faces[edge, 1 - side] = number + 1
     for k in range(ring):
         at, child = start + k, number
         if k >= b:
             at -= b - a - 1
         elif k >= a:
             at, child = middle + 1 + k - a, number + 1
-        _write_corner(out, at, face.ring_vertex[k], face.ring_side[k], child)
+        piece = face.ring_side[k]
+        out.face_vertices[at] = face.ring_vertex[k]
+        out.face_edges[at] = piece >> 1
+        out.edge_faces[piece >> 1, piece & 1] = child
     out.face_offsets[number + 1] = middle
     out.face_offsets[number + 2] = start + ring + 2
     out.face_parent[number] = f
     out.face_parent[number + 1] = f
-    _first_word(face, chord + 1, pending, active, out.face_words[number])
-    _flipped_word(face, chord, out.face_words[number], out.face_words[number + 1])
+    _flip(face.strand[0], face.strand_neuron, face.strand_next, out.face_words, number, number + 1)
     out.used[1] = edge + 1
     out.used[2] = number + 2
 
@@ -277,52 +282,50 @@ def _first_word(face: Face, n_chords: int, pending: WordArray, active: WordArray
 
 
 @inner
-def _flipped_word(face: Face, chord: int, word: WordArray, flipped: WordArray) -> None:
-    """The pattern on a chord's other side."""
-    for w in range(len(word)):
-        flipped[w] = word[w]
-    s = face.strand[chord]
-    while s >= 0:
-        j = face.strand_neuron[s]
-        flipped[j >> 6] ^= ONE << np.uint64(j & 63)
-        s = face.strand_next[s]
+def _flip(
+    strand: int, strand_neuron: IntArray, strand_next: IntArray, words: WordArray, child: int, beyond: int
+) -> None:
+    """Pattern of the child beyond a chord with the given first strand."""
+    for w in range(words.shape[1]):
+        words[beyond, w] = words[child, w]
+    while strand >= 0:
+        j = strand_neuron[strand]
+        words[beyond, j >> 6] ^= ONE << np.uint64(j & 63)
+        strand = strand_next[strand]
 
 
 @inner
-def _number_vertices(pairs: Pairs, links: Links, n_chords: int, n_pairs: int, ties: bool) -> int:
-    """Local vertex of each pair: one a pair, but one for all that tie; returns their number."""
-    if not ties:
-        for x in range(n_pairs):
-            pairs.vertex[x] = x
-        return n_pairs
+def _number_vertices(
+    n_chords: int, n_pairs: int, offsets: IntArray, order: IntArray, key: FloatArray, vertex: IntArray,
+    number: IntArray,
+) -> int:  # fmt: skip
+    """Local vertex of each pair, the same for all that tie; returns their number.  `number` is scratch space."""
     for x in range(n_pairs):
-        pairs.vertex[x] = -1
+        vertex[x] = -1
     # The first chord through a point meets there all others: after it, each group has a labelled pair.
     n_vertices = 0
     for c in range(n_chords):
-        start = pairs.offsets[c]
-        while start < pairs.offsets[c + 1]:
+        start = offsets[c]
+        while start < offsets[c + 1]:
             stop = start
             label = -1
-            while stop < pairs.offsets[c + 1] and pairs.key[pairs.order[stop]] == pairs.key[pairs.order[start]]:
-                label = max(label, pairs.vertex[pairs.order[stop] >> 1])
+            while stop < offsets[c + 1] and key[order[stop]] == key[order[start]]:
+                label = max(label, vertex[order[stop] >> 1])
                 stop += 1
             if label < 0:
+                number[n_vertices] = -1
                 label = n_vertices
                 n_vertices += 1
             for k in range(start, stop):
-                pairs.vertex[pairs.order[k] >> 1] = label
+                vertex[order[k] >> 1] = label
             start = stop
     # Numbers in the order of the pairs, as without ties.
-    for v in range(n_vertices):
-        links.first_dart[v] = -1
     numbered = 0
     for x in range(n_pairs):
-        label = pairs.vertex[x]
-        if links.first_dart[label] < 0:
-            links.first_dart[label] = numbered
+        if number[vertex[x]] < 0:
+            number[vertex[x]] = numbered
             numbered += 1
-        pairs.vertex[x] = links.first_dart[label]
+        vertex[x] = number[vertex[x]]
     return n_vertices
 
 
@@ -348,9 +351,13 @@ def _link_chords(
                     continue
                 v = pairs.vertex[pairs.order[k] >> 1]
                 links.strands[v] += face.strands[c]
-                _link_vertex(links, v, ring + 2 * segment)
+                _link_vertex(links.first_dart, links.last_dart, links.next, v, ring + 2 * segment)
                 vertex = base + v
-            _write_edge(out, out.used[1] + segment, before, vertex, face.name[c], face.distance[c])
+            edge = out.used[1] + segment
+            out.edges[edge, 0] = before
+            out.edges[edge, 1] = vertex
+            out.edge_neuron[edge] = face.name[c]
+            out.edge_distance[edge] = face.distance[c]
             before = vertex
             links.chord[segment] = c
             links.child[2 * segment] = -1
@@ -366,74 +373,77 @@ def _link_chords(
 
 
 @inner
-def _link_vertex(links: Links, v: int, dart: int) -> None:
+def _link_vertex(first_dart: IntArray, last_dart: IntArray, following: IntArray, v: int, dart: int) -> None:
     """Link a chord's darts at a local vertex, where `dart` arrives, to those of the chord before.
 
     Chords come in the order of their first ends, which are all before their second ends, as
     they cross each other: so around the vertex come first all ways back, then all ways forward.
     """
-    if links.first_dart[v] < 0:
-        links.first_dart[v] = dart
+    if first_dart[v] < 0:
+        first_dart[v] = dart
     else:
-        links.next[dart] = links.last_dart[v] + 1
-        links.next[dart + 3] = links.last_dart[v] + 2
-    links.last_dart[v] = dart
+        following[dart] = last_dart[v] + 1
+        following[dart + 3] = last_dart[v] + 2
+    last_dart[v] = dart
 
 
 @inner
-def _link_ring(face: Face, links: Links, ring: int, n_chords: int) -> None:
-    """Link the darts at each ring position."""
-    for k in range(ring - 1):
-        links.next[k] = k + 1
-    links.next[ring - 1] = 0
+def _link_ring(
+    n_chords: int, ring: int, first: IntArray, second: IntArray, closing: IntArray, segment: IntArray,
+    following: IntArray, ends: IntArray,
+) -> None:  # fmt: skip
+    """Link the darts at each ring position; `ends` is scratch space."""
+    for k in range(ring):
+        following[k] = k + 1
+    following[ring - 1] = 0
     opened = 0
     closed = 0
     while closed < n_chords:
-        position = face.second[face.closing[closed]]
+        position = second[closing[closed]]
         if opened < n_chords:
-            position = min(position, face.first[opened])
+            position = min(position, first[opened])
+        # Chords that end here, counter-clockwise from the ring ahead: by how far round the ring they lead.
         n = 0
-        while opened < n_chords and face.first[opened] == position:
-            _insert_end(face, links.ends, n, opened, position, ring)
-            opened += 1
-            n += 1
-        while closed < n_chords and face.second[face.closing[closed]] == position:
-            _insert_end(face, links.ends, n, face.closing[closed], position, ring)
-            closed += 1
+        while True:
+            if opened < n_chords and first[opened] == position:
+                chord = opened
+                opened += 1
+            elif closed < n_chords and second[closing[closed]] == position:
+                chord = closing[closed]
+                closed += 1
+            else:
+                break
+            ahead = _ahead(first[chord], second[chord], position, ring)
+            m = n
+            while m > 0 and _ahead(first[ends[m - 1]], second[ends[m - 1]], position, ring) > ahead:
+                ends[m] = ends[m - 1]
+                m -= 1
+            ends[m] = chord
             n += 1
         out = position
         for k in range(n):
-            c = links.ends[k]
-            outgoing = ring + 2 * links.segment[c]
+            c = ends[k]
+            outgoing = ring + 2 * segment[c]
             arriving = outgoing + 1
-            if face.second[c] == position:
-                arriving = ring + 2 * (links.segment[c + 1] - 1)
+            if second[c] == position:
+                arriving = ring + 2 * (segment[c + 1] - 1)
                 outgoing = arriving + 1
-            links.next[arriving] = out
+            following[arriving] = out
             out = outgoing
-        links.next[position - 1 if position > 0 else ring - 1] = out
+        following[position - 1 if position > 0 else ring - 1] = out
 
 
 @inner
-def _insert_end(face: Face, ends: IntArray, n: int, chord: int, position: int, ring: int) -> None:
-    """Insert a chord into the n that end at a position, which are sorted by how far round the ring they lead."""
-    ahead = _ahead(face, chord, position, ring)
-    while n > 0 and _ahead(face, ends[n - 1], position, ring) > ahead:
-        ends[n] = ends[n - 1]
-        n -= 1
-    ends[n] = chord
-
-
-@inner
-def _ahead(face: Face, chord: int, position: int, ring: int) -> int:
-    other = face.second[chord] if face.first[chord] == position else face.first[chord]
-    return int(other - position if other > position else other - position + ring)
+def _ahead(first: int, second: int, position: int, ring: int) -> int:
+    """How far along the ring the other end of a chord is that ends at a position."""
+    other = first + second - position
+    return other - position if other > position else other - position + ring
 
 
 @inner
 def _write_vertices(
-    f: int, error: float, xy: FloatArray, steepness: float, face: Face, pairs: Pairs, links: Links, n_pairs: int,
-    n_vertices: int, out: Children,
+    f: int, error: float, xy: FloatArray, steepness: float, face: Face, pairs: Pairs, strands: IntArray,
+    n_pairs: int, n_vertices: int, out: Children,
 ) -> None:  # fmt: skip
     """Write the vertices inside the face; each stands where its best-placed pair is represented."""
     base = out.used[0]
@@ -452,82 +462,81 @@ def _write_vertices(
         out.parents[at] = f
         # With exact ranks the key is no fraction; `t` holds it in either case.
         t = pairs.t[item]
-        _blend(len(xy), out, at, 0, face.ring_vertex[face.first[along]], 1.0 - t)
-        _blend(len(xy), out, at, 2, face.ring_vertex[face.second[along]], t)
+        for end in range(2):
+            v = face.ring_vertex[face.first[along] if end == 0 else face.second[along]]
+            _blend(len(xy), out.sources, out.weights, at, 2 * end, v, 1.0 - t if end == 0 else t)
         for axis in range(2):
             total = 0.0
             for m in range(4):
                 total += out.weights[at, m] * xy[out.sources[at, m], axis]
             out.xy[at, axis] = total
     for v in range(n_vertices):
-        if links.strands[v] > 2:
+        if strands[v] > 2:
             # The other neurons vanish at the true point, so near it they are small.
-            out.residual[base + v] += (links.strands[v] - 2) * (steepness * out.radius[base + v] + error)
+            out.residual[base + v] += (strands[v] - 2) * (steepness * out.radius[base + v] + error)
     out.used[0] = base + n_vertices
 
 
 @inner
-def _blend(n_old: int, out: Children, at: int, m: int, v: int, share: float) -> None:
+def _blend(n_old: int, sources: IntArray, weights: FloatArray, at: int, m: int, v: int, share: float) -> None:
     """Let vertex `at` have `share` of ring vertex v, in terms of old vertices, as its sources m and m + 1."""
     k = v - n_old
     if k < 0:
-        out.sources[at, m], out.sources[at, m + 1] = v, v
-        out.weights[at, m], out.weights[at, m + 1] = share, 0.0
+        sources[at, m] = v
+        sources[at, m + 1] = v
+        weights[at, m] = share
+        weights[at, m + 1] = 0.0
     else:
-        out.sources[at, m], out.sources[at, m + 1] = out.sources[k, 0], out.sources[k, 1]
-        out.weights[at, m], out.weights[at, m + 1] = share * out.weights[k, 0], share * out.weights[k, 1]
+        for j in range(2):
+            sources[at, m + j] = sources[k, j]
+            weights[at, m + j] = share * weights[k, j]
 
 
 @inner
 def _trace(f: int, face: Face, links: Links, ring: int, n_segments: int, n_vertices: int, out: Children) -> int:
     """Write the children, of which the first at dart 0 has its pattern; 0, or `CONTRADICTION`.
 
-    A segment's child beyond is new where its other dart is in none yet.
+    The darts of segments are queued as they are walked.  Beyond a segment is a new child where
+    the other dart is in none yet.
     """
+    limit = out.used[2] + 1 + n_segments - n_vertices
     number = out.used[2]
-    limit = 1 + n_segments - n_vertices
-    dart = 0
-    n_queued = _write_child(f, face, links, ring, dart, number, dart, out)
-    n_children = 1
+    at = out.face_offsets[number]
+    start = 0
+    n_queued = 0
     k = 0
-    while k < n_queued:
-        other = links.queue[k] ^ 1
-        if links.child[other] < 0:
-            if n_children == limit:
-                return CONTRADICTION
-            chord, child = links.chord[other >> 1], links.child[other ^ 1]
-            _flipped_word(face, chord, out.face_words[child], out.face_words[number + n_children])
-            n_queued = _write_child(f, face, links, ring, ring + other, number + n_children, n_queued, out)
-            n_children += 1
-        k += 1
-    if n_children != limit:
+    while True:
+        dart = start
+        while True:
+            vertex, side = 0, 0
+            if dart < ring:
+                vertex, side = face.ring_vertex[dart], face.ring_side[dart]
+            else:
+                side = 2 * out.used[1] + dart - ring
+                vertex = out.edges[side >> 1, side & 1]
+                links.child[dart - ring] = number
+                links.queue[n_queued] = dart - ring
+                n_queued += 1
+            out.face_vertices[at] = vertex
+            out.face_edges[at] = side >> 1
+            out.edge_faces[side >> 1, side & 1] = number
+            at += 1
+            dart = links.next[dart]
+            if dart == start:
+                break
+        out.face_parent[number] = f
+        number += 1
+        out.face_offsets[number] = at
+        while k < n_queued and links.child[links.queue[k] ^ 1] >= 0:
+            k += 1
+        if k == n_queued or number == limit:
+            break
+        inside = links.queue[k]
+        start = ring + (inside ^ 1)
+        strand = face.strand[links.chord[inside >> 1]]
+        _flip(strand, face.strand_neuron, face.strand_next, out.face_words, links.child[inside], number)
+    if k < n_queued or number < limit:
         return CONTRADICTION
     out.used[1] += n_segments
-    out.used[2] += n_children
+    out.used[2] = number
     return 0
-
-
-@inner
-def _write_child(
-    f: int, face: Face, links: Links, ring: int, start: int, number: int, n_queued: int, out: Children
-) -> int:
-    """Write the child left of a dart, queue the darts of segments on its ring; returns how many are queued."""
-    at = out.face_offsets[number]
-    dart = start
-    while True:
-        if dart < ring:
-            _write_corner(out, at, face.ring_vertex[dart], face.ring_side[dart], number)
-        else:
-            inside = dart - ring
-            side = 2 * out.used[1] + inside
-            links.child[inside] = number
-            links.queue[n_queued] = inside
-            n_queued += 1
-            _write_corner(out, at, out.edges[side >> 1, side & 1], side, number)
-        at += 1
-        dart = links.next[dart]
-        if dart == start:
-            break
-    out.face_offsets[number + 1] = at
-    out.face_parent[number] = f
-    return n_queued

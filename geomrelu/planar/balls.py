@@ -25,7 +25,7 @@ from geomrelu.exact import Line
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns, word_starts
 
-__all__ = ["BallForms", "Balls", "border_ball", "cross", "signs_at"]
+__all__ = ["BallForms", "Balls", "border_ball", "cross", "signs_at", "travel"]
 
 # Numbers in a product's operand: faces are taken in groups of this size.
 _GROUP = 1 << 20
@@ -126,6 +126,20 @@ def cross(p: Balls, q: Balls) -> Balls:
 def _product_error(p: Balls, q: Balls, i: IntArray, j: IntArray) -> FloatArray:
     size = np.abs(p.value[:, i]) * q.error[:, j] + p.error[:, i] * (np.abs(q.value[:, j]) + q.error[:, j])
     return np.asarray(size * 1.01)
+
+
+def travel(own: Balls, points: Balls) -> Balls:
+    """How far points (k, 3) lie along the line `own` (3,), positive side on the right, (k,); see `exact.travel`."""
+    a, b, da, db = own.value[0], own.value[1], own.error[0], own.error[1]
+    x, y, w = points.value.T
+    dx, dy, dw = points.error.T
+    with np.errstate(all="ignore"):
+        value = (a * y - b * x) / w
+        size = np.abs(a * y) + np.abs(b * x)
+        error = abs(a) * dy + da * (np.abs(y) + dy) + abs(b) * dx + db * (np.abs(x) + dx) + 4 * _ULP * size
+        error = (error + np.abs(value) * dw) / (w - dw) * 1.01 + np.abs(value) * 2 * _ULP + _TINY
+    known = (w > dw) & np.isfinite(value) & np.isfinite(error)
+    return Balls(np.where(known, value, 0.0), np.where(known, error, np.inf))
 
 
 def signs_at(lines: Balls, points: Balls) -> IntArray:

@@ -108,7 +108,8 @@ def split(
     """
     mesh = faces.mesh
     n_faces = len(mesh.face_offsets) - 1
-    areas, centres = face_places(mesh.xy, mesh.face_offsets, mesh.face_vertices)
+    areas, centres = np.empty(n_faces), np.empty((n_faces, 2))
+    face_places(mesh.xy, mesh.face_offsets, mesh.face_vertices, areas, centres)
     order = z_order(centres)
     n_blocks = -(-n_faces // size)
     bounds = np.linspace(0, n_faces, n_blocks + 1).astype(np.int64)
@@ -236,7 +237,8 @@ def merge(n_vertices: int, n_edges: int, blocks: Sequence[tuple[IntArray, IntArr
             part.xy, part.errors, part.lines, part.edges, part.edge_faces, part.edge_line, part.face_vertices,
             part.face_edges, part.first_piece, vertex_ids, edge_ids, first_piece, n_vertices, vertex, edge, face,
             corner, whole.xy, whole.errors, whole.lines, whole.edges, whole.edge_faces, whole.edge_line,
-            whole.face_vertices, whole.face_edges,
+            whole.face_vertices, whole.face_edges, np.full(len(part.xy), -1, dtype=np.int64),
+            np.empty(len(part.edges), dtype=np.int64),
         )  # fmt: skip
         n, c = len(part.words), len(part.face_vertices)
         whole.face_offsets[face : face + n + 1] = part.face_offsets + corner

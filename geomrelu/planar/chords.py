@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray, WordArray, inner
+from geomrelu.arrays import FloatArray, IntArray, WordArray, inner
 from geomrelu.planar.crossings import (
     LEAST,
     ONE,
     SLACK,
+    START,
     ZERO,
     crossing_between,
     distance_bound,
@@ -27,7 +28,6 @@ __all__ = [
     "new_face",
     "new_pairs",
     "pair_keys",
-    "ring_length",
     "sort_items",
 ]
 
@@ -77,29 +77,30 @@ def new_pairs(chords: int, pairs: int) -> Pairs:
 
 
 @inner
-def face_masks(f: int, mesh: Mesh, values: Values, pending: WordArray, active: WordArray) -> int:
-    """Neurons with both signs on the face, and neurons positive somewhere on it; returns how many have both."""
+def face_masks(
+    f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArray, active: WordArray
+) -> tuple[int, int]:
+    """Masks of the neurons with both signs on the face, and of those positive somewhere on it.
+
+    Returns how many have both, and how many ring vertices there will be, new ones included.
+    """
+    begin, end = mesh.face_offsets[f], mesh.face_offsets[f + 1]
     n_pending = 0
     for w in range(len(pending)):
         plus = ZERO
         minus = ZERO
-        for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
+        for c in range(begin, end):
             plus |= values.positive[mesh.face_vertices[c], w]
             minus |= values.negative[mesh.face_vertices[c], w]
         pending[w] = plus & minus
         active[w] = plus
         n_pending += popcount(plus & minus)
-    return n_pending
-
-
-@inner
-def ring_length(f: int, mesh: Mesh, cuts: Cuts) -> int:
-    """Number of ring vertices of a face, new ones included."""
-    length = mesh.face_offsets[f + 1] - mesh.face_offsets[f]
-    for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
-        e = mesh.face_edges[c]
-        length += cuts.vertex_offsets[e + 1] - cuts.vertex_offsets[e]
-    return int(length)
+    ring = end - begin
+    if n_pending > 0:
+        for c in range(begin, end):
+            e = mesh.face_edges[c]
+            ring += cuts.vertex_offsets[e + 1] - cuts.vertex_offsets[e]
+    return n_pending, ring
 
 
 @inner
@@ -129,11 +130,11 @@ def _meet(face: Face, neuron: int, position: int, residual: float, slope: float,
 
 
 @inner
-def _walk_ring(f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArray, face: Face) -> int:
-    """Fill the ring, new vertices included, and find the strands' ends; returns the ring's length."""
+def _walk_ring(f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArray, face: Face) -> None:
+    """Fill the ring, new vertices included, and find the strands' ends."""
     n_old = len(mesh.xy)
     begin, end = mesh.face_offsets[f], mesh.face_offsets[f + 1]
-    at = 0
+    at = START
     for c in range(begin, end):
         v, e = mesh.face_vertices[c], mesh.face_edges[c]
         follower = mesh.face_vertices[c + 1 if c + 1 < end else begin]
@@ -163,7 +164,6 @@ def _walk_ring(f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArra
             after = (values.positive[follower, j >> 6] >> np.uint64(j & 63)) & ONE
             _meet(face, j, at + 1 + g, cuts.residual[k], cuts.slope[k], after)
         at += n_new + 1
-    return at
 
 
 @inner
@@ -226,27 +226,30 @@ def _widest_slope(f: int, mesh: Mesh, values: Values, neuron: int) -> float:
 @inner
 def chords_of_face(
     f: int, mesh: Mesh, values: Values, cuts: Cuts, pending: WordArray, face: Face
-) -> tuple[int, int]:  # fmt: skip
-    """Fill `face`; returns (ring length, chords), chords -1 if the signs contradict each other."""
+) -> int:  # fmt: skip
+    """Fill `face`; returns the number of chords, -1 if the signs contradict each other."""
     counts = face.counts
     counts[0] = counts[1] = counts[2] = 0
-    ring = _walk_ring(f, mesh, values, cuts, pending, face)
+    _walk_ring(f, mesh, values, cuts, pending, face)
     n_strands = counts[0]
     for s in range(n_strands):
         face.local[face.strand_neuron[s]] = -1
     if counts[2] > 0 or counts[1] != n_strands:
-        return ring, -1
+        return -1
     n_chords = _join_strands(face, n_strands)
     for c in range(n_chords):
         slope = face.slope[c]
         if slope == 0.0:
             slope = _widest_slope(f, mesh, values, face.strand_neuron[face.strand[c]])
         face.distance[c] = face.residual[c] / slope * SLACK + LEAST if slope > 0.0 else np.inf
-    return ring, n_chords
+    return n_chords
 
 
 @inner
-def find_pairs(face: Face, n_chords: int, pairs: Pairs) -> int:
+def find_pairs(
+    n_chords: int, first: IntArray, second: IntArray, closing: IntArray, before: IntArray, after: IntArray,
+    pair_i: IntArray, pair_j: IntArray,
+) -> int:  # fmt: skip
     """Find the pairs of chords whose ends interleave; returns their number, writing while there is room.
 
     A list of open chords is kept in the order of their first ends.  When chord i closes, the
@@ -256,51 +259,47 @@ def find_pairs(face: Face, n_chords: int, pairs: Pairs) -> int:
     opened = 0
     n_pairs = 0
     for k in range(n_chords):
-        i = face.closing[k]
-        while opened < n_chords and face.first[opened] < face.second[i]:
-            face.before[opened] = tail
-            face.after[opened] = -1
+        i = closing[k]
+        while opened < n_chords and first[opened] < second[i]:
+            before[opened] = tail
+            after[opened] = -1
             if tail >= 0:
-                face.after[tail] = opened
+                after[tail] = opened
             tail = opened
             opened += 1
         j = tail
         while j != i:
             # Chords that share an end with i do not cross it.
-            if face.first[j] > face.first[i] and face.second[j] > face.second[i]:
-                if n_pairs < len(pairs.i):
-                    pairs.i[n_pairs] = i
-                    pairs.j[n_pairs] = j
+            if first[j] > first[i] and second[j] > second[i]:
+                if n_pairs < len(pair_i):
+                    pair_i[n_pairs] = i
+                    pair_j[n_pairs] = j
                 n_pairs += 1
-            j = face.before[j]
-        before, after = face.before[i], face.after[i]
-        if before >= 0:
-            face.after[before] = after
-        if after >= 0:
-            face.before[after] = before
+            j = before[j]
+        if before[i] >= 0:
+            after[before[i]] = after[i]
+        if after[i] >= 0:
+            before[after[i]] = before[i]
         else:
-            tail = before
+            tail = before[i]
     return n_pairs
 
 
 @inner
-def _value(z: FloatArray, out: Children, vertex: int, neuron: int) -> float:
+def _value(z: FloatArray, sources: IntArray, weights: FloatArray, vertex: int, neuron: int) -> float:
     """A neuron's value at a ring vertex: stored, or interpolated along the edge of a new vertex."""
-    n_old = len(z)
-    if vertex < n_old:
+    k = vertex - len(z)
+    if k < 0:
         return float(z[vertex, neuron])
-    k = vertex - n_old
-    return float(out.weights[k, 0] * z[out.sources[k, 0], neuron] + out.weights[k, 1] * z[out.sources[k, 1], neuron])
+    return float(weights[k, 0] * z[sources[k, 0], neuron] + weights[k, 1] * z[sources[k, 1], neuron])
 
 
 @inner
-def _chord_length(chord: int, mesh: Mesh, face: Face, out: Children, blur: float) -> float:
-    """Upper bound on the distance of the represented points of a chord's ends."""
-    n_old = len(mesh.xy)
-    a, b = face.ring_vertex[face.first[chord]], face.ring_vertex[face.second[chord]]
-    ax, ay = (mesh.xy[a, 0], mesh.xy[a, 1]) if a < n_old else (out.xy[a - n_old, 0], out.xy[a - n_old, 1])
-    bx, by = (mesh.xy[b, 0], mesh.xy[b, 1]) if b < n_old else (out.xy[b - n_old, 0], out.xy[b - n_old, 1])
-    return distance_bound(ax, ay, bx, by, blur)
+def _place(xy: FloatArray, new_xy: FloatArray, vertex: int) -> tuple[float, float]:
+    k = vertex - len(xy)
+    if k < 0:
+        return xy[vertex, 0], xy[vertex, 1]
+    return new_xy[k, 0], new_xy[k, 1]
 
 
 @inner
@@ -312,14 +311,16 @@ def pair_keys(
     for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
         error = max(error, values.error[mesh.face_vertices[c]])
     for c in range(n_chords):
-        face.length[c] = _chord_length(c, mesh, face, out, values.blur)
+        ax, ay = _place(mesh.xy, out.xy, face.ring_vertex[face.first[c]])
+        bx, by = _place(mesh.xy, out.xy, face.ring_vertex[face.second[c]])
+        face.length[c] = distance_bound(ax, ay, bx, by, values.blur)
     for x in range(n_pairs):
         for side in range(2):
             along = pairs.i[x] if side == 0 else pairs.j[x]
             other = pairs.j[x] if side == 0 else pairs.i[x]
             neuron = face.strand_neuron[face.strand[other]]
-            za = _value(values.z, out, face.ring_vertex[face.first[along]], neuron)
-            zb = _value(values.z, out, face.ring_vertex[face.second[along]], neuron)
+            za = _value(values.z, out.sources, out.weights, face.ring_vertex[face.first[along]], neuron)
+            zb = _value(values.z, out.sources, out.weights, face.ring_vertex[face.second[along]], neuron)
             t, radius, residual, _ = crossing_between(
                 za, zb, error, face.distance[along], face.length[along], values.steepness
             )
@@ -331,32 +332,35 @@ def pair_keys(
 
 
 @inner
-def list_items(pairs: Pairs, n_chords: int, n_pairs: int) -> None:
+def list_items(
+    n_chords: int, n_pairs: int, pair_i: IntArray, pair_j: IntArray, offsets: IntArray, order: IntArray
+) -> None:
     """Fill `offsets` and, unsorted, `order`."""
     for c in range(n_chords + 1):
-        pairs.offsets[c] = 0
+        offsets[c] = 0
     for x in range(n_pairs):
-        pairs.offsets[pairs.i[x] + 1] += 1
-        pairs.offsets[pairs.j[x] + 1] += 1
+        offsets[pair_i[x] + 1] += 1
+        offsets[pair_j[x] + 1] += 1
     for c in range(n_chords):
-        pairs.offsets[c + 1] += pairs.offsets[c]
-    for x in range(n_pairs - 1, -1, -1):
-        # Fill each list from its start; offsets are shifted back below.
-        pairs.order[pairs.offsets[pairs.i[x]]] = 2 * x
-        pairs.offsets[pairs.i[x]] += 1
-        pairs.order[pairs.offsets[pairs.j[x]]] = 2 * x + 1
-        pairs.offsets[pairs.j[x]] += 1
-    for c in range(n_chords, 0, -1):
-        pairs.offsets[c] = pairs.offsets[c - 1]
-    pairs.offsets[0] = 0
+        offsets[c + 1] += offsets[c]
+    # Lists are filled from their ends, so that offsets are right again when the last is full.
+    for c in range(n_chords):
+        offsets[c] = offsets[c + 1]
+    for x in range(n_pairs):
+        offsets[pair_i[x]] -= 1
+        order[offsets[pair_i[x]]] = 2 * x
+        offsets[pair_j[x]] -= 1
+        order[offsets[pair_j[x]]] = 2 * x + 1
 
 
 @inner
-def sort_items(face: Face, pairs: Pairs, n_chords: int) -> bool:
+def sort_items(
+    n_chords: int, offsets: IntArray, order: IntArray, key: FloatArray, radius: FloatArray, length: FloatArray
+) -> bool:
     """Sort each chord's items by key; tell whether every order is certain."""
     certain = True
     for c in range(n_chords):
-        start, stop = pairs.offsets[c], pairs.offsets[c + 1]
-        if stop - start > 1 and not sort_certain(pairs.order, pairs.key, pairs.radius, start, stop, face.length[c]):
+        start, stop = offsets[c], offsets[c + 1]
+        if stop - start > 1 and not sort_certain(order, key, radius, start, stop, length[c]):
             certain = False
     return certain

@@ -11,13 +11,14 @@ from numba import types
 from numba.extending import lower_builtin, type_callable
 from numba.np.arrayobj import make_array
 
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, inner, njit
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, inner, lean
 from geomrelu.planar.records import Children, Cuts, Mesh, Rows, Values
 
 __all__ = [
     "LEAST",
     "ONE",
     "SLACK",
+    "START",
     "ZERO",
     "count_crossings",
     "crossing_between",
@@ -28,13 +29,14 @@ __all__ = [
     "popcount",
     "rectified_rows",
     "sign_masks",
-    "sort_by_key",
     "sort_certain",
     "split_edges",
 ]
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
+# Zero as an argument: for a literal one numba compiles the function anew.
+START: Any = np.int64(0)
 # Bounds are computed in floating point themselves; this factor covers their own rounding.
 SLACK = 1.001
 _ULP = 2.0**-52
@@ -99,7 +101,7 @@ for _function, _comparison in ((eight_above, ">"), (eight_below, "<")):
     type_callable(_function)(lambda context: lambda row, start, limit: types.uint64)
 
 
-@njit
+@lean
 def sign_masks(
     z: FloatArray, bound: FloatArray, n_neurons: int, positive: WordArray, negative: WordArray, doubts: IntArray
 ) -> int:
@@ -151,21 +153,17 @@ def _scaled_norm(row: FloatArray) -> float:
 
 @inner
 def _square_sum(row: FloatArray) -> float:
-    """Sum of squares, by eight partial sums that run side by side."""
-    n = len(row) & ~7
-    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-    for j in range(0, n, 8):
+    """Sum of squares, by four partial sums that run side by side."""
+    n = len(row) & ~3
+    s0 = s1 = s2 = s3 = 0.0
+    for j in range(0, n, 4):
         s0 += row[j] * row[j]
         s1 += row[j + 1] * row[j + 1]
         s2 += row[j + 2] * row[j + 2]
         s3 += row[j + 3] * row[j + 3]
-        s4 += row[j + 4] * row[j + 4]
-        s5 += row[j + 5] * row[j + 5]
-        s6 += row[j + 6] * row[j + 6]
-        s7 += row[j + 7] * row[j + 7]
     for j in range(n, len(row)):
         s0 += row[j] * row[j]
-    return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
+    return (s0 + s2) + (s1 + s3)
 
 
 @inner
@@ -239,7 +237,7 @@ def _unsure_sum(
     return total
 
 
-@njit
+@lean
 def rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: FloatArray, h_error: FloatArray) -> None:
     """Rectified rows h of the given vertices after a cut.
 
@@ -319,10 +317,11 @@ def length_bound(xy: FloatArray, a: int, b: int, blur: float) -> float:
 
 
 @inner
-def sort_by_key(order: IntArray, key: FloatArray, start: int, stop: int) -> None:
-    """Sort ``order[start:stop]``, indices into `key`, by key: Shell's sort, which is insertion for few.
+def sort_certain(order: IntArray, key: FloatArray, radius: FloatArray, start: int, stop: int, length: float) -> bool:
+    """Sort ``order[start:stop]``, indices into `key`, by key; tell whether the order is certain.
 
-    Written out because the compiled library sort takes longer to compile than all else here.
+    Shell's sort, which is insertion for few; written out because the compiled library sort
+    takes longer to compile than all else here.
     """
     gap = 1
     while 24 * gap < stop - start:
@@ -336,12 +335,6 @@ def sort_by_key(order: IntArray, key: FloatArray, start: int, stop: int) -> None
                 m -= gap
             order[m] = item
         gap //= 3
-
-
-@inner
-def sort_certain(order: IntArray, key: FloatArray, radius: FloatArray, start: int, stop: int, length: float) -> bool:
-    """Sort ``order[start:stop]``, indices into `key`, by key; tell whether the order is certain."""
-    sort_by_key(order, key, start, stop)
     reach = -np.inf
     for k in range(start, stop):
         at = key[order[k]] * length
@@ -351,7 +344,7 @@ def sort_certain(order: IntArray, key: FloatArray, radius: FloatArray, start: in
     return True
 
 
-@njit
+@lean
 def count_crossings(edges: IntArray, positive: WordArray, negative: WordArray, offsets: IntArray) -> None:
     """Fill `offsets` (E + 1,): the number of crossings on the edges before."""
     offsets[0] = 0
@@ -363,14 +356,16 @@ def count_crossings(edges: IntArray, positive: WordArray, negative: WordArray, o
         offsets[e + 1] = offsets[e] + total
 
 
-@njit
 def edge_crossings(mesh: Mesh, values: Values, cuts: Cuts, doubtful: BoolArray) -> None:
     """Fill `cuts` (its offsets are given) and mark the edges whose order is in doubt."""
-    largest = 0
-    for e in range(len(mesh.edges)):
-        largest = max(largest, cuts.offsets[e + 1] - cuts.offsets[e])
-    order = np.empty(largest, dtype=np.int64)
-    found = np.empty((5, largest), dtype=np.float64)
+    largest = int(np.diff(cuts.offsets).max(initial=0))
+    _edge_crossings(mesh, values, cuts, doubtful, np.empty(largest, dtype=np.int64), np.empty((5, largest)))
+
+
+@lean
+def _edge_crossings(
+    mesh: Mesh, values: Values, cuts: Cuts, doubtful: BoolArray, order: IntArray, found: FloatArray
+) -> None:  # fmt: skip
     for e in range(len(mesh.edges)):
         start, stop = cuts.offsets[e], cuts.offsets[e + 1]
         if start == stop:
@@ -406,7 +401,7 @@ def _sort_edge(cuts: Cuts, start: int, stop: int, length: float, order: IntArray
         found[3, k] = cuts.slope[start + k]
         # Small integers are exact as floats.
         found[4, k] = cuts.neuron[start + k]
-    certain = sort_certain(order, found[0], found[1], 0, count, length)
+    certain = sort_certain(order, found[0], found[1], START, count, length)
     for k in range(count):
         item = order[k]
         cuts.t[start + k] = found[0, item]
@@ -417,7 +412,7 @@ def _sort_edge(cuts: Cuts, start: int, stop: int, length: float, order: IntArray
     return certain
 
 
-@njit
+@lean
 def split_edges(mesh: Mesh, values: Values, cuts: Cuts, edge_line: IntArray, out: Children) -> None:
     """Write the new vertices on edges and the pieces of all edges into `out`.
 

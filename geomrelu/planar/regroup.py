@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from geomrelu.arrays import FloatArray, IntArray, njit
+from geomrelu.arrays import FloatArray, IntArray, lean
 
 __all__ = ["extract_rings", "face_places", "place_part"]
 
 
-@njit
-def face_places(xy: FloatArray, offsets: IntArray, ring: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Areas (F,), rounded, and means of the corners (F, 2) of faces."""
-    n = len(offsets) - 1
-    areas, centres = np.empty(n), np.empty((n, 2))
-    for f in range(n):
+@lean
+def face_places(xy: FloatArray, offsets: IntArray, ring: IntArray, areas: FloatArray, centres: FloatArray) -> None:
+    """Fill the faces' areas (F,), rounded, and the means of their corners (F, 2)."""
+    for f in range(len(areas)):
         first, last = offsets[f], offsets[f + 1]
         x0, y0 = xy[ring[first], 0], xy[ring[first], 1]
         doubled = x = y = 0.0
@@ -27,10 +23,9 @@ def face_places(xy: FloatArray, offsets: IntArray, ring: IntArray) -> tuple[Floa
             y += ay
         areas[f] = abs(doubled) / 2
         centres[f, 0], centres[f, 1] = x0 + x / (last - first), y0 + y / (last - first)
-    return areas, centres
 
 
-@njit
+@lean
 def extract_rings(
     faces: IntArray, face_offsets: IntArray, face_vertices: IntArray, face_edges: IntArray, offsets: IntArray,
     vertex_at: IntArray, edge_at: IntArray, ring_vertices: IntArray, ring_edges: IntArray, vertex_ids: IntArray,
@@ -58,17 +53,19 @@ def extract_rings(
     return n_vertices, n_edges
 
 
-@njit
+@lean
 def place_part(
     xy: FloatArray, errors: FloatArray, lines: IntArray, edges: IntArray, edge_faces: IntArray, edge_line: IntArray,
     face_vertices: IntArray, face_edges: IntArray, own_first: IntArray, vertex_ids: IntArray, edge_ids: IntArray,
     first_piece: IntArray, n_old: int, vertex: int, edge: int, face: int, corner: int, out_xy: FloatArray,
     out_errors: FloatArray, out_lines: IntArray, out_edges: IntArray, out_edge_faces: IntArray,
-    out_edge_line: IntArray, out_face_vertices: IntArray, out_face_edges: IntArray,
+    out_edge_line: IntArray, out_face_vertices: IntArray, out_face_edges: IntArray, vertex_at: IntArray,
+    edge_at: IntArray,
 ) -> tuple[int, int]:  # fmt: skip
-    """Copy a finished block into the whole, renumbered; returns the next free vertex and edge."""
-    vertex_at = np.full(len(xy), -1, dtype=np.int64)
-    edge_at = np.empty(len(edges), dtype=np.int64)
+    """Copy a finished block into the whole, renumbered; returns the next free vertex and edge.
+
+    `vertex_at`, -1 all over, and `edge_at` receive the new numbers.
+    """
     for v in range(len(vertex_ids)):
         vertex_at[v] = vertex_ids[v]
     for e in range(len(edge_ids)):

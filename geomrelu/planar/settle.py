@@ -20,6 +20,7 @@ from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.domain import Domain
 from geomrelu.exact import ExactForms, Line, Point, border_line, crossing, dyadic_point, sign_at, travel
 from geomrelu.network import Network
+from geomrelu.planar import balls
 from geomrelu.planar.arrange import order_questions
 from geomrelu.planar.balls import BallForms, Balls, border_ball, cross, signs_at
 from geomrelu.planar.crossings import LEAST
@@ -173,6 +174,10 @@ class Judge:
             points.value[k], points.error[k] = corner
         return points
 
+    def _ball_forms(self, layer: int, neurons: IntArray, words: WordArray) -> Balls:
+        """Neurons' forms in one face, (k, 3)."""
+        return self._forms.balls.rows(layer, neurons, np.broadcast_to(words, (len(neurons), len(words))))
+
     def _ball_lines(self, lines: IntArray, words: WordArray) -> Balls:
         """Lines (k,) under patterns (k, words), (k, 3)."""
         value, error = np.empty((len(lines), 3)), np.empty((len(lines), 3))
@@ -202,8 +207,15 @@ class Judge:
             along = travel(own, crossing(own, other))
             return along if forward else -along
 
+        def finer(items: IntArray) -> Balls:
+            line = self._ball_lines(np.array([edge_line]), words[None])
+            others = self._ball_forms(layer, cuts.neuron[start + items], words)
+            return travel_ball(line, others, forward)
+
         length = float(np.hypot(*(mesh.xy[v] - mesh.xy[u]))) + 2 * values.blur
-        ranks = exact_ranks(cuts.t[start:stop] * length, cuts.radius[start:stop], length, place)
+        ranks = ranked(
+            cuts.t[start:stop] * length, cuts.radius[start:stop], length, place, finer if self.use_balls else None
+        )
         order = np.argsort(ranks, kind="stable")
         for column in (cuts.neuron, cuts.t, cuts.residual, cuts.radius, cuts.slope):
             column[start:stop] = column[start:stop][order]
@@ -216,11 +228,12 @@ class Judge:
         """Exact ranks of all items of a face, (items,)."""
         face, pairs = order_questions(f, self.network.hidden[layer].n_neurons, mesh, values, cuts, out)
         n_chords, n_pairs = len(pairs.offsets) - 1, len(pairs.i)
+        neurons = face.strand_neuron[face.strand[:n_chords]]
         lines: dict[int, Line] = {}
 
         def chord_line(chord: int) -> Line:
             if chord not in lines:
-                lines[chord] = self.forms.line(layer, int(face.strand_neuron[face.strand[chord]]), words)
+                lines[chord] = self.forms.line(layer, int(neurons[chord]), words)
             return lines[chord]
 
         ranks = np.zeros(2 * n_pairs)
@@ -236,39 +249,66 @@ class Judge:
                 along = travel(own, crossing(own, chord_line(int(o[item]))))
                 return along if right else -along
 
+            def finer(chosen: IntArray, c: int = c, right: bool = positive_right, o: IntArray = others) -> Balls:
+                forms = self._ball_forms(layer, neurons[np.append(c, o[chosen])], words)
+                return travel_ball(
+                    Balls(forms.value[:1], forms.error[:1]), Balls(forms.value[1:], forms.error[1:]), right
+                )
+
             length = float(face.length[c])
-            ranks[items] = exact_ranks(pairs.key[items] * length, pairs.radius[items], length, place)
+            ranks[items] = ranked(
+                pairs.key[items] * length, pairs.radius[items], length, place, finer if self.use_balls else None
+            )
             self.face_ties += len(items) - 1 - int(ranks[items].max())
         return ranks
 
 
-def exact_ranks(
-    at: FloatArray, radius: FloatArray, length: float, place: Callable[[int], Fraction]
+def travel_ball(own: Balls, others: Balls, forward: bool) -> Balls:
+    """Places of crossings of a line (1, 3) with others (k, 3) along it, or against it, (k,)."""
+    repeated = Balls(np.repeat(own.value, len(others.value), axis=0), np.repeat(own.error, len(others.error), axis=0))
+    found = balls.travel(Balls(own.value[0], own.error[0]), cross(repeated, others))
+    return found if forward else Balls(-found.value, found.error)
+
+
+def clusters(at: FloatArray, reach: FloatArray) -> list[list[int]]:
+    """Numbers of intervals ``at +- reach`` in order, those that are linked by overlap together."""
+    order = np.argsort(at - reach, kind="stable").tolist()
+    found: list[list[int]] = []
+    end = -np.inf
+    for k in order:
+        if found and not at[k] - reach[k] > end:
+            found[-1].append(k)
+        else:
+            found.append([k])
+        end = max(end, at[k] + reach[k])
+    return found
+
+
+def ranked(
+    at: FloatArray, radius: FloatArray, length: float, place: Callable[[int], Fraction],
+    finer: Callable[[IntArray], Balls] | None,
 ) -> FloatArray:  # fmt: skip
     """Ranks 0, 1, ... of crossings along a line, equal for ties.
 
-    Crossings whose intervals ``at +- radius`` are linked by overlap are sorted by their exact
-    place; the order between such clusters is certain already.
+    Crossings whose intervals ``at +- radius`` are linked by overlap are put in order by finer
+    intervals, those that still overlap by their exact place.
     """
-    known = np.nan_to_num(at, nan=0.0)
-    reach_of = np.where(np.isfinite(at), radius, np.inf) + 2.0**-49 * length
-    order = np.argsort(known - reach_of, kind="stable")
+    groups = clusters(np.nan_to_num(at, nan=0.0), np.where(np.isfinite(at), radius, np.inf) + 2.0**-49 * length)
+    if finer is not None:
+        finest = []
+        for group in groups:
+            if len(group) > 1:
+                found = finer(np.array(group))
+                finest += [[group[k] for k in part] for part in clusters(found.value, found.error)]
+            else:
+                finest.append(group)
+        groups = finest
     ranks = np.empty(len(at))
-    rank, k = 0, 0
-    while k < len(order):
-        cluster = [int(order[k])]
-        reach = known[order[k]] + reach_of[order[k]]
-        k += 1
-        while k < len(order) and not known[order[k]] - reach_of[order[k]] > reach:
-            reach = max(reach, known[order[k]] + reach_of[order[k]])
-            cluster.append(int(order[k]))
-            k += 1
-        if len(cluster) > 1:
-            placed = sorted((place(item), item) for item in cluster)
-            for m, (where, item) in enumerate(placed):
-                rank += m > 0 and where != placed[m - 1][0]
-                ranks[item] = rank
-        else:
-            ranks[cluster[0]] = rank
+    rank = 0
+    for group in groups:
+        placed = sorted((place(item), item) for item in group) if len(group) > 1 else [(Fraction(0), group[0])]
+        for m, (where, item) in enumerate(placed):
+            rank += m > 0 and where != placed[m - 1][0]
+            ranks[item] = rank
         rank += 1
     return ranks
