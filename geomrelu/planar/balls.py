@@ -137,7 +137,8 @@ def travel(own: Balls, points: Balls) -> Balls:
         value = (a * y - b * x) / w
         size = np.abs(a * y) + np.abs(b * x)
         error = abs(a) * dy + da * (np.abs(y) + dy) + abs(b) * dx + db * (np.abs(x) + dx) + 4 * _ULP * size
-        error = (error + np.abs(value) * dw) / (w - dw) * 1.01 + np.abs(value) * 2 * _ULP + _TINY
+        # What underflows is divided, too.
+        error = (error + np.abs(value) * dw + _TINY) / (w - dw) * 1.01 + np.abs(value) * 2 * _ULP + _TINY
     known = (w > dw) & np.isfinite(value) & np.isfinite(error)
     return Balls(np.where(known, value, 0.0), np.where(known, error, np.inf))
 
