@@ -1,0 +1,85 @@
+"""The sampled path on the processor and, where there is one, on an accelerator: maps per second.
+
+    python benchmarks/accelerator.py [--largest 7] [--repeats 3]
+
+Affine maps of a He-initialised network at 10^4 to 10^7 random points by autograd in float64
+(`geomrelu.sampling.sample_maps`).  Both devices must give the same maps to within 1e-9 before
+they are timed.  Results go to benchmarks/results/: accelerator.json and accelerator.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+from engine import environment, he_network
+
+from geomrelu.sampling import sample_maps
+
+RESULTS = ROOT / "benchmarks" / "results"
+WIDTHS = (128,) * 3
+
+
+def devices() -> dict[str, str]:
+    """Devices by name, with what they are."""
+    found = {"cpu": f"{environment()['processor']}, {torch.get_num_threads()} thread(s)"}
+    if torch.cuda.is_available():
+        found["cuda"] = torch.cuda.get_device_name()
+    return found
+
+
+def timed(model: torch.nn.Module, points: np.ndarray, device: str) -> tuple[float, Any]:
+    start = time.perf_counter()
+    maps = sample_maps(model, points, device=device)  # arrays on the host, so all work is done
+    return time.perf_counter() - start, maps
+
+
+def check(model: torch.nn.Module, names: list[str]) -> None:
+    points = np.random.default_rng(1).uniform(-1, 1, (10_000, 2))
+    maps = [timed(model, points, name)[1] for name in names]
+    for other in maps[1:]:
+        for a, b in zip(maps[0], other, strict=True):
+            if not np.allclose(a, b, rtol=1e-9, atol=1e-9):
+                raise SystemExit("wrong answer: the devices' maps differ")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The sampled path on processor and accelerator.")
+    parser.add_argument("--largest", type=int, default=7, help="up to 10^this points")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model, found = he_network(WIDTHS), devices()
+    check(model, list(found))
+    rows = []
+    for power in range(4, options.largest + 1):
+        points = np.random.default_rng(0).uniform(-1, 1, (10**power, 2))
+        row: dict[str, Any] = {"points": len(points)}
+        for name in found:
+            row[name] = len(points) / statistics.median(timed(model, points, name)[0] for _ in range(options.repeats))
+        rows.append(row)
+        print(row, flush=True)
+    lines = ["| points | " + " | ".join(f"{name}, maps per second" for name in found) + " |"]
+    lines += ["|---:|" + "---:|" * len(found)]
+    lines += ["| " + " | ".join([f"{r['points']:,}", *(f"{r[name]:,.0f}" for name in found)]) + " |" for r in rows]
+    lines += [
+        "",
+        "; ".join(f"{name}: {what}" for name, what in found.items()) + f". Network 2-{WIDTHS[0]}x{len(WIDTHS)}.",
+    ]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "accelerator.json").write_text(json.dumps({"devices": found, "rows": rows}, indent=1) + "\n")
+    (RESULTS / "accelerator.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
