@@ -203,6 +203,29 @@ def test_xor_wants_both_seeds_in_range(tmp_path: Path, calls: list[tuple[Any, ..
     assert calls == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["count", "{model}", "--box", "a", "1"], "--box: got 'a'; expected two numbers, such as --box -1 1"),
+        (["count", "{model}", "--low", "0", "0", "--high", "1", "x"], "--high: got 'x'; expected two numbers"),
+        (["check", "{model}", "--n", "1"], "--n: got '1'; expected a whole number, from 2 to 20000, such as --n 2"),
+        (
+            ["plot", "{model}", "-o", "{model}.png", "--dpi", "big"],
+            "--dpi: got 'big'; expected a whole number, from 10",
+        ),
+        (["xor", "--width", "abc"], "--width: got 'abc'; expected a whole number, 2 or more, such as --width 2"),
+        (["xor", "--width", "1"], "--width: got '1'; expected a whole number, 2 or more"),
+        (["xor", "--width", "2.5"], "--width: got '2.5'; expected a whole number"),
+        (["xor", "--seed-a", "-1", "--seed-b", "2"], "--seed-a: got '-1'; expected a whole number, from 0 to 92233"),
+    ],
+)
+def test_options_say_what_they_got(model: str, arguments: list[str], message: str) -> None:
+    done = run(*(word.format(model=model) for word in arguments))
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"error: {message}")
+    assert len(done.stderr.splitlines()) == 1
+
+
 # ---- what holds for every command
 
 

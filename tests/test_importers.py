@@ -568,7 +568,7 @@ def test_seeded_draws_are_weights_like_others() -> None:
 
 
 def test_reading_a_model_leaves_the_random_states_alone() -> None:
-    numpy_state = np.random.get_state  # noqa: NPY002
+    numpy_state = np.random.get_state
     models = Noisy(lambda: torch.zeros(5)), Noisy(lambda: torch.randn(5) + random.random())
     states = torch.get_rng_state(), random.getstate(), numpy_state()
     for model in models:

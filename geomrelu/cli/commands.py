@@ -37,7 +37,6 @@ app = typer.Typer(
 )
 
 _LAST_SEED = 2**63 - 1
-_LARGEST_WIDTH = 10_000
 
 Model = Annotated[
     Path,
@@ -282,7 +281,7 @@ def xor(
     if (seed_a is None) != (seed_b is None):
         given, missing = ("--seed-a", "--seed-b") if seed_b is None else ("--seed-b", "--seed-a")
         raise InputError(f"xor: got {given} without {missing}; give both seeds, or neither for the default pairs")
-    hidden = 20 if width is None else whole_number("--width", width, 2, _LARGEST_WIDTH)
+    hidden = 20 if width is None else whole_number("--width", width, 2)
     seeds = [
         None if word is None else whole_number(option, word, 0, _LAST_SEED)
         for option, word in (("--seed-a", seed_a), ("--seed-b", seed_b))

@@ -10,8 +10,8 @@ from geomrelu.errors import InputError
 __all__ = ["whole_number", "xy_pair"]
 
 
-def whole_number(option: str, word: str, low: int, high: int) -> int:
-    """`word` as a whole number from `low` to `high`.
+def whole_number(option: str, word: str, low: int, high: int | None = None) -> int:
+    """`word` as a whole number from `low` to `high`, if there is an upper end.
 
     Raises
     ------
@@ -27,10 +27,9 @@ def whole_number(option: str, word: str, low: int, high: int) -> int:
         number = int(word)
     except ValueError:
         number = low - 1
-    if not low <= number <= high:
-        raise InputError(
-            f"{option}: got {word!r}; expected a whole number from {low} to {high}, such as {option} {low}"
-        )
+    if number < low or (high is not None and number > high):
+        expected = f"{low} or more" if high is None else f"from {low} to {high}"
+        raise InputError(f"{option}: got {word!r}; expected a whole number, {expected}, such as {option} {low}")
     return number
 
 
@@ -47,10 +46,11 @@ def xy_pair(option: str, words: tuple[str, str], example: str) -> tuple[float, f
     >>> xy_pair("--box", ("-1", "1e-3"), "-1 1")
     (-1.0, 0.001)
     """
-    numbers = []
-    for word in words:
-        try:
-            numbers.append(float(word))
-        except ValueError:
-            raise InputError(f"{option}: got {word!r}; expected two numbers, such as {option} {example}") from None
-    return numbers[0], numbers[1]
+    return _number(option, words[0], example), _number(option, words[1], example)
+
+
+def _number(option: str, word: str, example: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise InputError(f"{option}: got {word!r}; expected two numbers, such as {option} {example}") from None
