@@ -358,8 +358,10 @@ def test_table_fits_a_terminal(study):
     one = study[0].pairs[0].first
     assert ["2", "given", "1", "3", f"{one.history.loss:.2e}", "3", str(one.samples.n_maps)] in cells
     for direction in ("1->2", "2->1"):
-        score = study[0].pairs[0].regressions[direction, "exact"].score
-        assert any(line[4:6] == [direction, f"{score:.4f}"] for line in cells)
+        pair = study[0].pairs[0]
+        scores = [pair.regressions[direction, way].score for way in ("exact", "sampled")]
+        scores.append(pair.regressions[direction, "corners"].score_on(*pair.rows(direction, "sampled")))
+        assert any(line[4:] == [direction, *(f"{score:.4f}" for score in scores)] for line in cells)
 
 
 def test_a_rerun_replaces_what_the_last_one_left(tmp_path, monkeypatch):
@@ -421,6 +423,27 @@ def test_progress_goes_up_to_one(study):
     assert shares == sorted(shares)
     assert shares[0] == 0.0
     assert shares[-1] == 1.0
+
+
+def test_progress_is_that_of_the_steps(study):
+    """An animation's frames move the bar, and nothing is complete before its end."""
+    told = study[2]
+    frames = [share for message, share in told if message.startswith("animation of seed 7: epoch")]
+    assert len(frames) == 11
+    assert frames == sorted(set(frames))
+    assert 0.95 < frames[-1] < 1.0
+    before_training = [message for message, _ in told][: [m for m, _ in told].index("width 2: training from seed 3")]
+    assert before_training[-1] == "loading torch"
+
+
+def test_progress_of_a_search_goes_up_too():
+    told = []
+    xor.run_study(3, progress=lambda message, share: told.append((message, share)))
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    assert told[0] == ("looking for a pair of width 3", 0.0)
+    searching = [share for message, share in told if message.startswith("looking")]
+    assert 0.3 < searching[-1] < 0.9
 
 
 def test_study_without_output_writes_nothing(tmp_path, monkeypatch):

@@ -156,7 +156,7 @@ def plot(
     """
     from geomrelu.files import atomic_path
 
-    suffix = _checked_output(out, (".svg", ".png", ".pdf"))
+    suffix = _checked_output(out, (".svg", ".png", ".pdf"), model)
     colors = ("pattern", "value", "class", "gradient", "area")
     if color not in colors:
         raise InputError(f"--color: got {color!r}; expected one of {', '.join(colors)}")
@@ -240,7 +240,7 @@ def partition(
 
     geomrelu partition model.safetensors -o regions.geojson --polygon "0,0 1,0 0,1"
     """
-    suffix = _checked_output(out, (".npz", ".geojson"))
+    suffix = _checked_output(out, (".npz", ".geojson"), model)
     p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
     if suffix == ".npz":
         p.save(out)
@@ -343,9 +343,11 @@ def _corner(word: str) -> tuple[float, float]:
 def _partition(model: Path, domain: Domain, allow_joblib: bool) -> tuple[PlanarComplex, dict[str, Any]]:
     """The partition, and facts about model and domain for JSON."""
     import geomrelu as gr
-    from geomrelu.importers.files import read_model
+    from geomrelu.importers.files import assumes_relu, read_model
 
     network = read_model(model, allow_joblib=allow_joblib)
+    if network.n_neurons and assumes_relu(model):
+        typer.echo(f"{model}: a state dict holds no activations; assuming ReLU between Linear layers", err=True)
     with shown_progress() as progress:
         try:
             p = gr.partition(network, domain, progress=progress)
@@ -383,7 +385,7 @@ def _title(model: Path, p: PlanarComplex) -> str:
     return f"{model}: {p.network!r} on {p.domain!r}"
 
 
-def _checked_output(out: Path, suffixes: tuple[str, ...]) -> str:
+def _checked_output(out: Path, suffixes: tuple[str, ...], model: Path) -> str:
     """The suffix, if a file of that kind can be written there: asked before the work starts."""
     from geomrelu.files import check_output_path
 
@@ -391,6 +393,11 @@ def _checked_output(out: Path, suffixes: tuple[str, ...]) -> str:
     if suffix not in suffixes:
         raise OutputPathError(f"cannot write {out}: unknown suffix {suffix!r}; expected {' or '.join(suffixes)}")
     check_output_path(out)
+    # Links and other spellings of the path too.
+    if out.exists() and model.exists() and out.samefile(model):
+        raise OutputPathError(
+            f"cannot write {out}: it is the model file itself; choose another path, to keep the model"
+        )
     return suffix
 
 
