@@ -89,16 +89,6 @@ def save(p: PlanarComplex, path: PathLike) -> None:
         np.savez_compressed(file, **content)
 
 
-def _check_suffix(path: PathLike, function: str, suffixes: tuple[str, ...]) -> None:
-    """Refuse a suffix that promises another format; none at all promises nothing."""
-    target = check_output_path(path)
-    if target.suffix and target.suffix.lower() not in suffixes:
-        raise OutputPathError(
-            f"{function}: got the suffix {target.suffix!r} ({target}); expected {' or '.join(suffixes)}, the only "
-            "format that it writes; choose that suffix, or for pictures of other formats plot(...).figure.savefig(path)"
-        )
-
-
 def load(path: PathLike) -> PlanarComplex:
     """Read a partition that `save` wrote; the network and the domain come with it.
 
@@ -205,6 +195,7 @@ def to_svg(
     OutputPathError
         If the file cannot be written, or its suffix is another format's; no partial file is left.
     """
+    _check_suffix(path, "to_svg", (".svg",))
     _check_picture(width, digits)
     fill = palette.hex_colors(_svg_colors(p, color)).tolist()
     grid, full_width, full_height = _svg_grid(p, 1000 * 10**digits)
@@ -234,6 +225,16 @@ def to_svg(
                 file.write(f"M{u[0]} {u[1]}l{step[0]} {step[1]}")
             file.write('"/>\n')
         file.write("</svg>\n")
+
+
+def _check_suffix(path: PathLike, function: str, suffixes: tuple[str, ...]) -> None:
+    """Refuse a suffix that promises another format; none at all promises nothing."""
+    target = check_output_path(path)
+    if target.suffix and target.suffix.lower() not in suffixes:
+        raise OutputPathError(
+            f"{function}: got the suffix {target.suffix!r} ({target}); expected {' or '.join(suffixes)}, the only "
+            "format that it writes; choose that suffix, or for pictures of other formats plot(...).figure.savefig(path)"
+        )
 
 
 def _svg_grid(p: PlanarComplex, full_width: int) -> tuple[IntArray, int, int]:

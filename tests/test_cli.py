@@ -108,6 +108,22 @@ def test_plot(tmp_path: Path, model: str, suffix: str, start: bytes) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([out.name, "three.npz"])
 
 
+@pytest.mark.parametrize("link", ["three.npz", "./sub/../three.npz", "link.npz", "hard.npz"])
+def test_the_model_is_not_overwritten(tmp_path: Path, model: str, link: str) -> None:
+    before = Path(model).read_bytes()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.npz").symlink_to(model)
+    os.link(model, tmp_path / "hard.npz")
+    done = run("partition", model, "-o", f"{tmp_path}/{link}")
+    assert done.exit_code == 2
+    assert "it is the model file itself; choose another path" in done.stderr
+    assert Path(model).read_bytes() == before
+    figure = tmp_path / "model.svg"
+    figure.symlink_to(model)
+    assert run("plot", model, "-o", figure).exit_code == 2
+    assert Path(model).read_bytes() == before
+
+
 def test_check_passes(model: str) -> None:
     done = run("check", model, "--n", "21")
     assert done.exit_code == 0
@@ -143,6 +159,25 @@ def test_a_model_of_every_kind(tmp_path: Path) -> None:
     expected = gr.partition(module, gr.Box(-1, 1)).n_regions
     for name in ("m.pt", "m.pt2"):
         assert json.loads(run("count", tmp_path / name, "--json").stdout)["regions"] == expected
+
+
+@pytest.mark.parametrize(("suffix", "told"), [("pt", True), ("pth", True), ("safetensors", True), ("pt2", False)])
+def test_a_guess_of_activations_is_told(tmp_path: Path, suffix: str, told: bool) -> None:
+    """A state dict of a sigmoid network looks like that of a ReLU network."""
+    import safetensors.torch
+
+    module = nn.Sequential(nn.Linear(2, 5), nn.Sigmoid() if told else nn.ReLU(), nn.Linear(5, 1))
+    path = tmp_path / f"m.{suffix}"
+    if suffix == "safetensors":
+        safetensors.torch.save_file(module.state_dict(), path)
+    elif told:
+        torch.save(module.state_dict(), path)
+    else:
+        torch.export.save(torch.export.export(module, (torch.zeros(3, 2),)), path)
+    done = run("count", path, "--json")
+    assert json.loads(done.stdout)["model"] == str(path)
+    note = f"{path}: a state dict holds no activations; assuming ReLU between Linear layers\n"
+    assert done.stderr == (note if told else "")
 
 
 def test_version_and_help() -> None:
