@@ -99,10 +99,10 @@ def test_vertex_lines_are_audited(sound: P) -> None:
 
 def test_coordinates_are_held_to_their_bound(sound: P) -> None:
     vertices = sound.vertices.copy()
-    vertices[7, 1] += 1e-7
+    vertices[7, 1] += 1.01 * sound.vertex_errors[7]
     assert broken(sound, "coordinates", vertices=vertices) == "vertex 7"
     vertices = sound.vertices.copy()
-    vertices[7, 1] += 1e-12
+    vertices[7, 1] += 0.9 * sound.vertex_errors[7]
     dataclasses.replace(sound, vertices=vertices).check(level="exact")
 
 
@@ -126,6 +126,7 @@ def test_a_missing_face_leaves_area_uncovered() -> None:
     damaged = dataclasses.replace(
         p,
         vertices=p.vertices[ring],
+        vertex_errors=p.vertex_errors[ring],
         vertex_lines=p.vertex_lines[ring],
         edges=ends,
         edge_faces=faces,

@@ -130,7 +130,9 @@ def count(
     if json:
         print_json({**facts, **{name: _count_fact(value) for name, value in counts.items()}})
     else:
-        print_table(_title(model, p), counts)
+        # Definitions are shown as they are asked for.
+        shown = counts if definition else {name.replace("_", " "): value for name, value in counts.items()}
+        print_table(_title(model, p), shown)
 
 
 @app.command()
