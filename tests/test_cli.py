@@ -105,6 +105,8 @@ def test_plot(tmp_path: Path, model: str, suffix: str, start: bytes) -> None:
     done = run("plot", model, "-o", out, "--dpi", "50", "--color", "class")
     assert done.exit_code == 0
     assert out.read_bytes().startswith(start)
+    if suffix == "svg":
+        assert "<!-- three.npz: 3 regions -->" in out.read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([out.name, "three.npz"])
 
 

@@ -169,6 +169,7 @@ def plot(
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     axes = figure.add_subplot()
     p.plot(axes, color=color)
+    axes.set_title(f"{model.name}: {p.n_regions:,} regions")
     with atomic_path(out) as temporary:
         figure.savefig(temporary, format=suffix[1:], dpi=resolution, bbox_inches="tight")
     _report_written(out, p, facts, json)
