@@ -68,18 +68,18 @@ def pattern_colors(patterns: Patterns) -> FloatArray:
     return _srgb(_LIGHTNESS[patterns.n_active() % 4], hue[:, 0], hue[:, 1])
 
 
-def gradient_colors(gradients: FloatArray, among: FloatArray | None = None) -> FloatArray:
+def gradient_colors(gradients: FloatArray, longest: float | None = None) -> FloatArray:
     """Colour of each gradient (F, 2): hue is its direction, paleness its smallness; sRGB (F, 3).
 
-    Chroma grows with the rank of the length, so that one steep region does not wash out the
-    rest.  Lightness goes with the first entry: opposite directions differ to every kind of
-    colour vision.  A zero gradient is light grey.
+    Lightness goes with the first entry: opposite directions differ to every kind of colour
+    vision.  A zero gradient is light grey.
 
     Parameters
     ----------
     gradients : (F, 2)
-    among : (G, 2), optional
-        The gradients among whose lengths the rank is taken; by default these ones.
+    longest : float, optional
+        Chroma grows in proportion to the length, up to this one: for comparing several sets.  By
+        default it grows with the length's rank, so that one steep region does not wash out the rest.
 
     Examples
     --------
@@ -87,8 +87,11 @@ def gradient_colors(gradients: FloatArray, among: FloatArray | None = None) -> F
     ['#e8e8e8', '#ff9fc1', '#00b29b']
     """
     length = np.hypot(gradients[:, 0], gradients[:, 1])
-    levels = np.unique(length if among is None else np.hypot(among[:, 0], among[:, 1]))
-    strength = np.where(length > 0, np.searchsorted(levels, length, side="right") / max(len(levels), 1), 0.0)
+    if longest is None:
+        levels = np.unique(length)
+        strength = np.where(length > 0, np.searchsorted(levels, length, side="right") / max(len(levels), 1), 0.0)
+    else:
+        strength = np.minimum(length / longest, 1.0) if longest > 0 else np.zeros(len(length))
     return _gradient_color(strength, np.arctan2(gradients[:, 1], gradients[:, 0]))
 
 

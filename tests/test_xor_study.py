@@ -237,6 +237,9 @@ def test_neighbouring_regions_differ_in_colour(pair):
         colours = painted.get_facecolors()[:, :3]
         inner = regions.partition.edge_faces[(regions.partition.edge_faces >= 0).all(axis=1)]
         assert (np.abs(np.diff(colours[inner], axis=1)).max(axis=2) > 0.02).all()
+    # Slopes that are all but equal look so.
+    close = gradient_colors(np.array([[1.0, -1.0], [0.999, -0.998]]), longest=1.5)
+    np.testing.assert_allclose(close[0], close[1], atol=0.005)
     # Opposite gradients differ in luminance, which every kind of colour vision sees, or in blue against yellow.
     opposite = gradient_colors(np.array([[1.0, 0.0], [-1.0, 0.0]]))
     linear = np.where(opposite <= 0.04045, opposite / 12.92, ((opposite + 0.055) / 1.055) ** 2.4)

@@ -51,9 +51,9 @@ def plot_regions(pair: Pair) -> Figure:
     """Both networks' exact regions coloured by gradient, and their common refinement coloured by the decisions."""
     figure = new_figure(14.4, 5.4)
     positions = figure.add_gridspec(1, 4, width_ratios=(1, 1, 1, 0.3))
-    among = _gradients(pair)
+    longest = _longest_gradient(pair)
     for k, regions in enumerate((pair.first, pair.second)):
-        _draw_regions(figure, positions[k], regions, f"Network {k + 1}", among)
+        _draw_regions(figure, positions[k], regions, f"Network {k + 1}", longest)
     ax = flat_axes(figure, positions[2], _counted("Common refinement", pair.refinement.areas, "cells"))
     _draw_decisions(ax, pair)
     draw_gradient_key(figure.add_subplot(positions[3]))
@@ -61,11 +61,11 @@ def plot_regions(pair: Pair) -> Figure:
     return figure
 
 
-def _draw_regions(figure: Figure, position: Any, regions: Regions, name: str, among: FloatArray) -> None:
+def _draw_regions(figure: Figure, position: Any, regions: Regions, name: str, longest: float) -> None:
     p, cells, maps = regions.partition, regions.cells, regions.maps
     ax = flat_axes(figure, position, _counted(f"{name} (seed {regions.history.seed})", p.areas, "regions"))
     heights = corner_values(cells, maps)
-    draw_cells(ax, cells, gradient_colors(maps[:, :2], among))
+    draw_cells(ax, cells, gradient_colors(maps[:, :2], longest))
     first = len(figure.axes) == 1
     draw_segments(ax, zero_segments(cells, heights), "black", 2.4, label="$f = 0$" if first else None)
     scatter_targets(ax, *parity_data(2), labels=first)
@@ -79,9 +79,9 @@ def _counted(name: str, areas: FloatArray, what: str) -> str:
     return f"{name}: {len(areas):,} {what}\nsmallest area {areas.min():.1g}"
 
 
-def _gradients(pair: Pair) -> FloatArray:
-    """Gradients of both networks, among which colours tell steepness."""
-    return np.concatenate([pair.first.maps[:, :2], pair.second.maps[:, :2]])
+def _longest_gradient(pair: Pair) -> float:
+    """The steepest slope of both networks: one scale of colours for all pictures of a pair."""
+    return max(float(np.hypot(*regions.maps[:, :2].T).max()) for regions in (pair.first, pair.second))
 
 
 def _draw_decisions(ax: Any, pair: Pair) -> None:
@@ -134,13 +134,13 @@ def plot_parameters_3d(pair: Pair) -> Figure:
         ax: Any = figure.add_subplot(2, 3, k + 1, projection="3d", proj_type="ortho")
         _scatter_maps(ax, pair, direction, way, columns=(0, 1, 2))
         ax.set(xlabel=r"$\partial f / \partial x_1$", ylabel=r"$\partial f / \partial x_2$")
-        ax.set_zlabel("intercept", labelpad=12)
+        ax.set_zlabel("intercept", labelpad=14)
         ax.xaxis.labelpad = ax.yaxis.labelpad = 8
         for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
             axis.set_major_locator(MaxNLocator(4))
-        ax.zaxis.set_tick_params(pad=5)
+        ax.zaxis.set_tick_params(pad=7)
         ax.view_init(elev=24, azim=-58)
-        ax.set_box_aspect(None, zoom=0.82)  # room for the labels, which layouts do not see
+        ax.set_box_aspect(None, zoom=0.8)  # room for the labels, which layouts do not see
     for row in (figure.axes[:3], figure.axes[3:]):
         _set_limits_in_space(row)
     _map_legend(figure)
@@ -197,10 +197,10 @@ def _map_legend(figure: Figure) -> None:
 def plot_surfaces(pair: Pair) -> Figure:
     """Four surfaces: network 1, 1 -> 2, 2 -> 1, network 2; exact cells coloured by gradient, one scale."""
     figure, axes = _four_axes(pair)
-    norm, among = _norm(pair), _gradients(pair)
+    norm, longest = _norm(pair), _longest_gradient(pair)
     for ax, (_, regions, maps) in zip(axes, four_functions(pair), strict=True):
         heights = _cut_off(corner_values(regions.cells, maps), norm)
-        draw_surface(ax, regions.cells, heights, gradient_colors(maps[:, :2], among))
+        draw_surface(ax, regions.cells, heights, gradient_colors(maps[:, :2], longest))
     draw_gradient_key(figure.add_axes((0.445, 0.425, 0.11, 0.11)))
     return figure
 
