@@ -48,6 +48,7 @@ def main(path: Path) -> None:
     right.set_box_aspect((1, 1, 0.6), zoom=0.95)
     right.tick_params(labelsize="small", pad=0)
     right.locator_params(nbins=5)
+    right.set_xticks([-1, -0.5, 0, 0.5])  # without 1, which would touch the other axis' -1 in the front corner
     figure.text(0.28, 0.965, f"{p.n_regions} regions and the line f = 0", ha="center")
     figure.text(0.75, 0.965, "the graph of f", ha="center")
     path.parent.mkdir(parents=True, exist_ok=True)

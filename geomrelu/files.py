@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -35,7 +36,7 @@ def check_output_path(path: str | os.PathLike[str]) -> Path:
     except OutputPathError:
         raise
     except OSError as error:  # a name that is too long, a folder that may not be looked into
-        raise OutputPathError(f"cannot write {target}: {error.strerror or error}; choose another path") from error
+        raise _failure(f"cannot write {target}", error) from error
     return target
 
 
@@ -95,7 +96,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{target.stem[:100]}-", suffix=target.suffix, dir=target.parent)
         os.close(handle)
     except (OSError, ValueError) as error:
-        raise OutputPathError(f"cannot write {target}: {_reason(error)}; choose another path") from error
+        raise _failure(f"cannot write {target}", error) from error
     temporary = Path(name)
     try:
         yield temporary
@@ -104,7 +105,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OutputPathError:
         raise
     except OSError as error:
-        raise OutputPathError(f"cannot write {target}: {error.strerror or error}; choose another path") from error
+        raise _failure(f"cannot write {target}", error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -141,7 +142,7 @@ def check_output_directory(path: str | os.PathLike[str], files: Iterable[str] = 
     except OutputPathError:
         raise
     except (OSError, ValueError) as error:
-        raise OutputPathError(f"output directory {folder}: {_reason(error)}; choose another path") from error
+        raise _failure(f"output directory {folder}", error) from error
     return folder
 
 
@@ -188,23 +189,31 @@ def staged_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         stage = Path(tempfile.mkdtemp(prefix=".geomrelu-", dir=_nearest(target)))
     except OSError as error:
-        raise OutputPathError(f"cannot write in {target}: {error.strerror or error}; choose another path") from error
+        raise _failure(f"cannot write in {target}", error) from error
     try:
         yield stage
         for source in sorted(file for file in stage.rglob("*") if file.is_file()):
             place = target / source.relative_to(stage)
             place.parent.mkdir(parents=True, exist_ok=True)
             source.replace(place)
-    except OutputPathError:
-        raise
+    except OutputPathError as error:
+        # Whoever reads this knows the directory that was asked for, not the temporary one.
+        raise OutputPathError(str(error).replace(str(stage), str(target))) from error
     except OSError as error:
-        raise OutputPathError(f"cannot write in {target}: {error.strerror or error}; choose another path") from error
+        raise _failure(f"cannot write in {target}", error) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
+def _failure(what: str, error: Exception) -> OutputPathError:
+    """The error for what the file system refused, with advice that fits."""
+    number = getattr(error, "errno", None)
+    advice = "choose another path"
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        advice = "free some space, or choose a path on another disk"
+    elif number == errno.EFBIG:
+        advice = "raise the limit on the size of files (ulimit -f), or write to a disk that takes larger ones"
+    return OutputPathError(f"{what}: {getattr(error, 'strerror', None) or error}; {advice}")
 
 
 def _set_usual_mode(temporary: Path, target: Path) -> None:

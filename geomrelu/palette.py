@@ -7,7 +7,7 @@ in common.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ __all__ = [
     "CLASS_COLORS",
     "checked_colors",
     "class_colors",
+    "draw_gradient_key",
     "gradient_colors",
     "hex_colors",
     "pattern_colors",
@@ -67,18 +68,51 @@ def pattern_colors(patterns: Patterns) -> FloatArray:
     return _srgb(_LIGHTNESS[patterns.n_active() % 4], hue[:, 0], hue[:, 1])
 
 
-def gradient_colors(gradients: FloatArray) -> FloatArray:
+def gradient_colors(gradients: FloatArray, longest: float | None = None) -> FloatArray:
     """Colour of each gradient (F, 2): hue is its direction, paleness its smallness; sRGB (F, 3).
 
-    Chroma grows with the rank of the length, so that one steep region does not wash out the
-    rest.  A zero gradient is light grey.
+    Lightness goes with the first entry: opposite directions differ to every kind of colour
+    vision.  A zero gradient is light grey.
+
+    Parameters
+    ----------
+    gradients : (F, 2)
+    longest : float, optional
+        Chroma grows in proportion to the length, up to this one: for comparing several sets.  By
+        default it grows with the length's rank, so that one steep region does not wash out the rest.
+
+    Examples
+    --------
+    >>> hex_colors(gradient_colors(np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]))).tolist()
+    ['#e8e8e8', '#ff9fc1', '#00b29b']
     """
     length = np.hypot(gradients[:, 0], gradients[:, 1])
-    levels, rank = np.unique(length, return_inverse=True)
-    strength = np.where(length > 0, (rank + 1) / max(len(levels), 1), 0.0)
-    angle = np.arctan2(gradients[:, 1], gradients[:, 0])
+    if longest is None:
+        levels = np.unique(length)
+        strength = np.where(length > 0, np.searchsorted(levels, length, side="right") / max(len(levels), 1), 0.0)
+    else:
+        strength = np.minimum(length / longest, 1.0) if longest > 0 else np.zeros(len(length))
+    return _gradient_color(strength, np.arctan2(gradients[:, 1], gradients[:, 0]))
+
+
+def _gradient_color(strength: FloatArray, angle: FloatArray) -> FloatArray:
     chroma = 0.13 * strength
-    return _srgb(0.93 - 0.23 * strength, chroma * np.cos(angle), chroma * np.sin(angle))
+    return _srgb(0.93 - strength * (0.18 - 0.07 * np.cos(angle)), chroma * np.cos(angle), chroma * np.sin(angle))
+
+
+def draw_gradient_key(ax: Any, size: int = 160) -> None:
+    """What `gradient_colors` mean, as a disc on matplotlib axes: the colour of each direction, paler where flatter."""
+    x, y = np.meshgrid(*[(np.arange(size) + 0.5) * 2 / size - 1] * 2)
+    radius = np.hypot(x, y).ravel()
+    disc = np.ones((size * size, 4))
+    disc[:, :3] = _gradient_color(np.minimum(radius, 1.0), np.arctan2(y, x).ravel())
+    disc[:, 3] = radius <= 1
+    ax.imshow(disc.reshape(size, size, 4), extent=(-1, 1, -1, 1), origin="lower", interpolation="bilinear")
+    for x_end, y_end, name in ((1.0, 0.0, "$x_1$"), (0.0, 1.0, "$x_2$")):
+        ax.annotate("", (x_end, y_end), (0, 0), arrowprops={"arrowstyle": "->", "lw": 0.8, "shrinkA": 0, "shrinkB": 0})
+        ax.text(1.15 * x_end, 1.12 * y_end, name, ha="left" if x_end else "center", va="center" if x_end else "bottom")
+    ax.text(0, -1.15, "direction in which\n$f$ rises; pale: flat", ha="center", va="top", fontsize="small")
+    ax.set_axis_off()
 
 
 def class_colors(classes: IntArray) -> FloatArray:

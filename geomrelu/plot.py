@@ -64,7 +64,7 @@ def plot_partition(
         ``"value"``: mean of output `output` over the region, with a colour bar.
         ``"class"``: largest output (of a single output: its sign); regions that the decision
         boundary crosses are filled on both sides of it.
-        ``"gradient"``: hue by direction, strength by length, of the gradient of `output`.
+        ``"gradient"``: hue by direction, strength by length, of the gradient of `output`; with a key.
         ``"area"``: area, on a logarithmic scale, with a colour bar.
         An array (F,) is put through `cmap`; (F, 3) or (F, 4) are RGB or RGBA in [0, 1].
     output : int
@@ -79,7 +79,7 @@ def plot_partition(
     cmap : str or Colormap, optional
         For values, areas and arrays; viridis by default.
     colorbar : bool, optional
-        By default where a colour stands for a number.
+        A colour bar or a key of gradients; by default where a colour stands for a number or a gradient.
     linewidth : float, optional
         Width of edges in points; by default chosen from the number of regions.
     alpha : float, optional
@@ -134,6 +134,8 @@ def plot_partition(
     _frame(ax, *limits)
     if isinstance(color, str) and color == "class":
         _class_legend(ax, p)
+    if isinstance(color, str) and color == "gradient" and colorbar is not False:
+        palette.draw_gradient_key(ax.inset_axes((1.04, 0.4, 0.16, 0.16)))
     if mappable is not None and colorbar is not False:
         title = _color_title(p, color, output)
         ax.figure.colorbar(mappable, ax=ax, fraction=0.046, pad=0.04, label=title)

@@ -343,7 +343,7 @@ def test_usage_errors(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 2
     assert "Traceback" not in done.output
-    assert "Error" in done.stderr
+    assert "error: " in done.stderr.lower()
 
 
 def test_other_options(tmp_path: Path, model: Path) -> None:

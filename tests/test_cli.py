@@ -105,7 +105,25 @@ def test_plot(tmp_path: Path, model: str, suffix: str, start: bytes) -> None:
     done = run("plot", model, "-o", out, "--dpi", "50", "--color", "class")
     assert done.exit_code == 0
     assert out.read_bytes().startswith(start)
+    if suffix == "svg":
+        assert "<!-- three.npz: 3 regions -->" in out.read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([out.name, "three.npz"])
+
+
+@pytest.mark.parametrize("link", ["three.npz", "./sub/../three.npz", "link.npz", "hard.npz"])
+def test_the_model_is_not_overwritten(tmp_path: Path, model: str, link: str) -> None:
+    before = Path(model).read_bytes()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.npz").symlink_to(model)
+    os.link(model, tmp_path / "hard.npz")
+    done = run("partition", model, "-o", f"{tmp_path}/{link}")
+    assert done.exit_code == 2
+    assert "it is the model file itself; choose another path" in done.stderr
+    assert Path(model).read_bytes() == before
+    figure = tmp_path / "model.svg"
+    figure.symlink_to(model)
+    assert run("plot", model, "-o", figure).exit_code == 2
+    assert Path(model).read_bytes() == before
 
 
 def test_check_passes(model: str) -> None:
@@ -143,6 +161,25 @@ def test_a_model_of_every_kind(tmp_path: Path) -> None:
     expected = gr.partition(module, gr.Box(-1, 1)).n_regions
     for name in ("m.pt", "m.pt2"):
         assert json.loads(run("count", tmp_path / name, "--json").stdout)["regions"] == expected
+
+
+@pytest.mark.parametrize(("suffix", "told"), [("pt", True), ("pth", True), ("safetensors", True), ("pt2", False)])
+def test_a_guess_of_activations_is_told(tmp_path: Path, suffix: str, told: bool) -> None:
+    """A state dict of a sigmoid network looks like that of a ReLU network."""
+    import safetensors.torch
+
+    module = nn.Sequential(nn.Linear(2, 5), nn.Sigmoid() if told else nn.ReLU(), nn.Linear(5, 1))
+    path = tmp_path / f"m.{suffix}"
+    if suffix == "safetensors":
+        safetensors.torch.save_file(module.state_dict(), path)
+    elif told:
+        torch.save(module.state_dict(), path)
+    else:
+        torch.export.save(torch.export.export(module, (torch.zeros(3, 2),)), path)
+    done = run("count", path, "--json")
+    assert json.loads(done.stdout)["model"] == str(path)
+    note = f"{path}: a state dict holds no activations; assuming ReLU between Linear layers\n"
+    assert done.stderr == (note if told else "")
 
 
 def test_version_and_help() -> None:
@@ -201,6 +238,29 @@ def test_xor_wants_both_seeds_in_range(tmp_path: Path, calls: list[tuple[Any, ..
     assert done.stderr.startswith("error: xor: got --seed-a without --seed-b;")
     assert run("xor", "--seed-a", "9" * 20, "--seed-b", "2").exit_code == 2
     assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["count", "{model}", "--box", "a", "1"], "--box: got 'a'; expected two numbers, such as --box -1 1"),
+        (["count", "{model}", "--low", "0", "0", "--high", "1", "x"], "--high: got 'x'; expected two numbers"),
+        (["check", "{model}", "--n", "1"], "--n: got '1'; expected a whole number, from 2 to 20000, such as --n 2"),
+        (
+            ["plot", "{model}", "-o", "{model}.png", "--dpi", "big"],
+            "--dpi: got 'big'; expected a whole number, from 10",
+        ),
+        (["xor", "--width", "abc"], "--width: got 'abc'; expected a whole number, 2 or more, such as --width 2"),
+        (["xor", "--width", "1"], "--width: got '1'; expected a whole number, 2 or more"),
+        (["xor", "--width", "2.5"], "--width: got '2.5'; expected a whole number"),
+        (["xor", "--seed-a", "-1", "--seed-b", "2"], "--seed-a: got '-1'; expected a whole number, from 0 to 92233"),
+    ],
+)
+def test_options_say_what_they_got(model: str, arguments: list[str], message: str) -> None:
+    done = run(*(word.format(model=model) for word in arguments))
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"error: {message}")
+    assert len(done.stderr.splitlines()) == 1
 
 
 # ---- what holds for every command

@@ -39,6 +39,11 @@ def test_readme_example(code, output, tmp_path):
     assert done.stdout.splitlines() == (output or "").splitlines()
 
 
+def test_the_first_example_has_ten_lines():
+    code = next(EXAMPLE.finditer(README.read_text(encoding="utf-8")))["code"]
+    assert sum(bool(line.strip()) for line in code.splitlines()) == 10
+
+
 def test_readme_has_a_tested_example():
     assert any(parameters.values[1] for parameters in examples())
 

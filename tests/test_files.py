@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -20,7 +21,7 @@ from torch import nn
 
 from geomrelu import Network
 from geomrelu.errors import FileFormatError, MissingDependencyError, OutputPathError
-from geomrelu.files import atomic_path, check_output_path
+from geomrelu.files import atomic_path, check_output_path, staged_directory
 from geomrelu.importers import as_network
 from geomrelu.importers.files import read_model
 
@@ -172,6 +173,23 @@ def test_pt2_files_that_would_be_unpickled_or_are_damaged(tmp_path: Path) -> Non
             read_model(path)
 
 
+def test_files_under_another_formats_suffix(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", W0=np.ones((1, 2)), b0=np.ones(1))
+    (tmp_path / "a.npz").rename(tmp_path / "a.pt2")
+    torch.save(deep_model().state_dict(), tmp_path / "b.pt2")
+    safetensors.torch.save_file(deep_model().state_dict(), tmp_path / "c.pt")
+    for name, message in [
+        ("a.pt2", r"not a torch.export file but what numpy.savez writes: give it the suffix \.npz"),
+        ("b.pt2", r"not a torch.export file but what torch.save writes: give it the suffix \.pt;"),
+        ("c.pt", r"not a torch file, or damaged; expected a state dict"),
+    ]:
+        with pytest.raises(FileFormatError, match=message) as caught:
+            read_model(tmp_path / name)
+        # Torch advises to let the file run its code: never ours to repeat.
+        assert "weights_only set to" not in str(caught.value).replace("`", "")
+        assert "Re-running" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("package", "suffix"), [("safetensors", ".safetensors"), ("skops.io", ".skops")])
 def test_missing_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, suffix: str) -> None:
     path = tmp_path / f"m{suffix}"
@@ -222,6 +240,34 @@ def test_atomic_path_reports_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(OutputPathError, match="No space left"), atomic_path(tmp_path / "a.txt"):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "advice"),
+    [
+        (errno.ENOSPC, "No space left on device", "free some space"),
+        (errno.EFBIG, "File too large", "raise the limit on the size of files"),
+        (errno.EIO, "Input/output error", "choose another path"),
+    ],
+)
+def test_errors_below_a_staged_directory_name_the_users_path(
+    tmp_path: Path, number: int, text: str, advice: str
+) -> None:
+    out = tmp_path / "study"
+    expected = f"cannot write {out / 'figures' / 'a.png'}: {text}; {advice}"
+
+    def write() -> None:
+        with staged_directory(out) as stage:
+            (stage / "figures").mkdir()
+            with atomic_path(stage / "figures" / "a.png"):
+                raise OSError(number, text, "/some/temporary/path")
+
+    with pytest.raises(OutputPathError) as caught:
+        write()
+    assert str(caught.value).startswith(expected)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OutputPathError, match=f"cannot write in .*study: {text}; {advice}"), staged_directory(out):
+        raise OSError(number, text)
 
 
 def test_atomic_path_writes_through_links(tmp_path: Path) -> None:

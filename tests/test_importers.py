@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import random
 import subprocess
 import sys
 
@@ -502,3 +504,76 @@ def test_neither_library_is_imported_for_a_network() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Noisy(nn.Module):
+    """Adds something to its first layer that does not depend on the input."""
+
+    def __init__(self, extra: object) -> None:
+        super().__init__()
+        self.first, self.last, self.extra = nn.Linear(2, 5), nn.Linear(5, 1), extra
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.first(x) + self.extra()))  # type: ignore[operator]
+
+
+def _coin() -> float:
+    """A draw that both readings may answer alike."""
+    return 0.0 if random.random() < 2 else 1.0
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        (lambda: torch.randn(5), r"torch randn at test_importers\.py:\d+"),
+        (lambda: torch.rand(1).item(), "torch rand at"),
+        (lambda: torch.empty(5).uniform_(), "torch uniform at"),
+        (lambda: F.dropout(torch.ones(5)), "torch bernoulli at"),
+        (lambda: float(np.random.normal()), r"numpy\.random"),  # noqa: NPY002
+        (lambda: torch.from_numpy(np.random.default_rng().normal(size=5)).float(), "draws random numbers"),
+        (random.random, "Python's random"),
+        (_coin, "Python's random"),
+    ],
+)
+def test_random_forwards_are_refused(extra: object, named: str) -> None:
+    """Each call of such a module gives another network: none of them is the module's."""
+    with pytest.raises(UnsupportedLayerError, match=rf"model \(Noisy\): .*{named}.*fixed"):
+        as_network(Noisy(extra))
+
+
+def test_random_parametrizations_are_refused() -> None:
+    class Jitter(nn.Module):
+        def forward(self, weight: torch.Tensor) -> torch.Tensor:
+            return weight + torch.randn_like(weight)
+
+    model = sequential(nn.ReLU())
+    nn.utils.parametrize.register_parametrization(model[0], "weight", Jitter())
+    with pytest.raises(UnsupportedLayerError, match="torch randn_like at"):
+        as_network(model)
+
+
+def test_seeded_draws_are_weights_like_others() -> None:
+    def fixed() -> torch.Tensor:
+        return torch.randn(5, generator=torch.Generator().manual_seed(3))
+
+    def seeded() -> torch.Tensor:
+        torch.manual_seed(4)
+        return torch.randn(5)
+
+    for extra in (fixed, seeded):
+        model = Noisy(extra)
+        with torch.no_grad():
+            expected = model(torch.from_numpy(POINTS).float()).numpy()
+        np.testing.assert_allclose(as_network(model)(POINTS), expected, atol=1e-5)
+
+
+def test_reading_a_model_leaves_the_random_states_alone() -> None:
+    numpy_state = np.random.get_state
+    models = Noisy(lambda: torch.zeros(5)), Noisy(lambda: torch.randn(5) + random.random())
+    states = torch.get_rng_state(), random.getstate(), numpy_state()
+    for model in models:
+        with contextlib.suppress(UnsupportedLayerError):
+            as_network(model)
+        assert torch.equal(torch.get_rng_state(), states[0])
+        assert random.getstate() == states[1]
+        np.testing.assert_equal(numpy_state(), states[2])

@@ -198,6 +198,15 @@ def test_no_permission(partition, tmp_path, write):
         write(partition, tmp_path / "x")
 
 
+@pytest.mark.parametrize(
+    ("write", "name"), [(save, "p.png"), (save, "p.json"), (to_geojson, "p.npz"), (to_svg, "p.png"), (to_svg, "p.PDF")]
+)
+def test_suffixes_of_other_formats(partition, tmp_path, write, name):
+    with pytest.raises(OutputPathError, match=rf"{write.__name__}: got the suffix .*{name}.*expected \."):
+        write(partition, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("write", WRITERS)
 def test_a_failure_midway_leaves_the_old_file(partition, tmp_path, write, monkeypatch):
     path = tmp_path / "x"

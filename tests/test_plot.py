@@ -91,6 +91,20 @@ def test_color_names_draw(classifier, color):
     png(ax)
 
 
+def test_gradients_have_a_key_that_tells_their_colors(tent):
+    ax = plot_partition(tent, color="gradient")
+    (key,) = ax.child_axes
+    disc = key.images[0].get_array()
+    size = len(disc)
+    for face, (x, y) in enumerate(tent.affine_maps.A[:, 0]):
+        # Two lengths: 0, and one at the rim of the disc.
+        x, y = np.array([x, y]) / max(np.hypot(x, y), 1) * 0.98
+        shown = disc[int((y + 1) / 2 * size), int((x + 1) / 2 * size), :3]
+        np.testing.assert_allclose(ax.collections[0].get_facecolors()[face, :3], shown, atol=0.06)
+    assert plot_partition(tent, color="gradient", colorbar=False).child_axes == []
+    png(ax)
+
+
 def test_value_is_the_mean_output(classifier):
     ax = plot_partition(classifier, color="value", output=1, cmap="magma")
     means = classifier.network(classifier.centroids)[:, 1]

@@ -175,6 +175,114 @@ def test_parameter_figures_show_targets_and_predictions(pair, plot):
         np.testing.assert_allclose(np.asarray(shown), expected)
 
 
+def shown_texts(figure):
+    """Every text as it is drawn, with its box in pixels: ticks of 3-D axes have a place only while they are drawn."""
+    from matplotlib.text import Text
+
+    found = []
+    draw = Text.draw
+
+    def noted(self, renderer):
+        if self.get_visible() and self.get_text().strip():
+            found.append((self.get_text(), self.axes, self.get_rotation(), self.get_window_extent(renderer).frozen()))
+        draw(self, renderer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", noted)
+        figure.canvas.draw()
+    return found
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        xor.plot_regions, xor.plot_parameters_2d, xor.plot_parameters_3d, xor.plot_surfaces, xor.plot_wireframes,
+        lambda pair: xor.plot_parity_2d(), lambda pair: xor.plot_parity_3d(), lambda pair: xor.plot_hand_made(),
+        lambda pair: xor.plot_snapshot(pair.first.history.snapshots[-1]),
+    ],
+)  # fmt: skip
+def test_texts_are_whole_and_apart(pair, plot):
+    figure = plot(pair)
+    texts = shown_texts(figure)
+    assert len(texts) > 3
+    for k, (text, ax, rotation, box) in enumerate(texts):
+        assert box.x0 >= 0, text
+        assert box.y0 >= 0, text
+        assert box.x1 <= figure.bbox.x1, text
+        assert box.y1 <= figure.bbox.y1, text
+        for other, _, other_rotation, there in texts[:k]:
+            if rotation % 90 == other_rotation % 90 == 0:  # the box of a slanted text is mostly empty
+                assert not box.padded(-1).overlaps(there.padded(-1)), (text, other)
+        # The next axes' ground is white, and drawn later.
+        later = figure.axes[figure.axes.index(ax) + 1 :] if ax is not None else []
+        assert not any(axes.axison and axes.get_window_extent().overlaps(box) for axes in later), text
+
+
+def test_axes_of_parameters_do_not_magnify_rounding(histories):
+    """Parameters that are all but equal look so: no axis spans less than a twentieth of the largest of them."""
+    pair = xor.compare(xor.train(2, 2), xor.train(2, 6))  # intercepts within 0.0003 of each other
+    for k, ax in enumerate(xor.plot_parameters_3d(pair).axes):
+        target = (pair.second if k < 3 else pair.first).maps
+        spans = [high - low for low, high in (ax.get_xlim(), ax.get_ylim(), ax.get_zlim())]
+        assert min(spans) >= 0.05 * np.abs(target).max()
+        assert max(spans) < 10 * np.abs(target).max()
+
+
+def test_neighbouring_regions_differ_in_colour(pair):
+    from geomrelu.palette import gradient_colors
+
+    for regions, painted in zip(
+        (pair.first, pair.second), collections(xor.plot_regions(pair), "PolyCollection")[:2], strict=True
+    ):
+        colours = painted.get_facecolors()[:, :3]
+        inner = regions.partition.edge_faces[(regions.partition.edge_faces >= 0).all(axis=1)]
+        assert (np.abs(np.diff(colours[inner], axis=1)).max(axis=2) > 0.02).all()
+    # Slopes that are all but equal look so.
+    close = gradient_colors(np.array([[1.0, -1.0], [0.999, -0.998]]), longest=1.5)
+    np.testing.assert_allclose(close[0], close[1], atol=0.005)
+    # Opposite gradients differ in luminance, which every kind of colour vision sees, or in blue against yellow.
+    opposite = gradient_colors(np.array([[1.0, 0.0], [-1.0, 0.0]]))
+    linear = np.where(opposite <= 0.04045, opposite / 12.92, ((opposite + 0.055) / 1.055) ** 2.4)
+    low, high = np.sort(linear @ [0.2126, 0.7152, 0.0722])
+    assert (high + 0.05) / (low + 0.05) > 1.3
+
+
+def test_small_networks_have_their_maps_written(pair):
+    from geomrelu.experiments.handmade import map_text
+
+    for ax, regions in zip(xor.plot_regions(pair).axes, (pair.first, pair.second), strict=False):
+        p = regions.partition
+        written = {map_text(np.round(row, 3) + 0.0) for row in regions.maps[p.areas > 0.3]}
+        assert {t.get_text() for t in ax.texts} <= written
+        assert map_text(np.round(regions.maps[np.argmax(p.areas)], 3) + 0.0) in {t.get_text() for t in ax.texts}
+        assert ax.get_title().endswith(f"{p.n_regions} regions\nsmallest area {p.areas.min():.1g}")
+
+
+def facing(figure, gradient):
+    """Whether the camera sees the upper side of a plane of this gradient, in each of a figure's 3-D axes."""
+    for ax in figure.axes:
+        if ax.name == "3d":
+            elevation, azimuth = np.radians([ax.elev, ax.azim])
+            camera = np.array([*(np.cos(elevation) * np.array([np.cos(azimuth), np.sin(azimuth)])), np.sin(elevation)])
+            limits = np.array([ax.get_xlim(), ax.get_ylim(), ax.get_zlim()])
+            scale = ax._box_aspect / (limits[:, 1] - limits[:, 0])
+            # A normal goes by the inverse of what points go by.
+            normal = np.array([-gradient[0], -gradient[1], 1.0]) / scale
+            yield normal @ camera / np.linalg.norm(normal)
+
+
+@pytest.mark.parametrize("plot", [xor.plot_surfaces, xor.plot_wireframes])
+def test_both_peaks_of_xor_are_seen_from_above(plot):
+    pair = xor.compare(xor.train(2, 2), xor.train(2, 6))  # a valley between the peaks: gradients (1, -1) and (-1, 1)
+    figure = plot(pair)
+    for gradient in ((0.99, -0.99), (-0.99, 0.99), (0.99, 0.99), (-0.99, -0.99)):
+        assert min(facing(figure, gradient)) > 0.05
+    values = np.concatenate([r.history.network(r.partition.vertices) for r in (pair.first, pair.second)])
+    for ax in figure.axes:
+        if ax.name == "3d":
+            assert np.ptp(ax.get_zlim()) < 1.35 * np.ptp(values)
+
+
 def test_no_global_figure_is_left(pair):
     import matplotlib.pyplot as plt
 
@@ -253,8 +361,10 @@ def test_table_fits_a_terminal(study):
     one = study[0].pairs[0].first
     assert ["2", "given", "1", "3", f"{one.history.loss:.2e}", "3", str(one.samples.n_maps)] in cells
     for direction in ("1->2", "2->1"):
-        score = study[0].pairs[0].regressions[direction, "exact"].score
-        assert any(line[4:6] == [direction, f"{score:.4f}"] for line in cells)
+        pair = study[0].pairs[0]
+        scores = [pair.regressions[direction, way].score for way in ("exact", "sampled")]
+        scores.append(pair.regressions[direction, "corners"].score_on(*pair.rows(direction, "sampled")))
+        assert any(line[4:] == [direction, *(f"{score:.4f}" for score in scores)] for line in cells)
 
 
 def test_a_rerun_replaces_what_the_last_one_left(tmp_path, monkeypatch):
@@ -316,6 +426,27 @@ def test_progress_goes_up_to_one(study):
     assert shares == sorted(shares)
     assert shares[0] == 0.0
     assert shares[-1] == 1.0
+
+
+def test_progress_is_that_of_the_steps(study):
+    """An animation's frames move the bar, and nothing is complete before its end."""
+    told = study[2]
+    frames = [share for message, share in told if message.startswith("animation of seed 7: epoch")]
+    assert len(frames) == 11
+    assert frames == sorted(set(frames))
+    assert 0.95 < frames[-1] < 1.0
+    before_training = [message for message, _ in told][: [m for m, _ in told].index("width 2: training from seed 3")]
+    assert before_training[-1] == "loading torch"
+
+
+def test_progress_of_a_search_goes_up_too():
+    told = []
+    xor.run_study(3, progress=lambda message, share: told.append((message, share)))
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    assert told[0] == ("looking for a pair of width 3", 0.0)
+    searching = [share for message, share in told if message.startswith("looking")]
+    assert 0.3 < searching[-1] < 0.9
 
 
 def test_study_without_output_writes_nothing(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from geomrelu._version import __version__
+from geomrelu.cli.options import whole_number, xy_pair
 from geomrelu.cli.terminal import FAILED, Commands, print_json, print_table, shown_progress
 from geomrelu.errors import DomainError, InputDimensionError, InputError, InvariantError, OutputPathError
 
@@ -44,14 +45,14 @@ Model = Annotated[
     ),
 ]
 BoxOption = Annotated[
-    tuple[float, float] | None,
+    tuple[str, str] | None,
     typer.Option("--box", metavar="LOW HIGH", help="The square [LOW, HIGH]^2; without any domain, -1 1."),
 ]
 LowOption = Annotated[
-    tuple[float, float] | None, typer.Option("--low", metavar="X Y", help="Lower left corner of a rectangle.")
+    tuple[str, str] | None, typer.Option("--low", metavar="X Y", help="Lower left corner of a rectangle.")
 ]
 HighOption = Annotated[
-    tuple[float, float] | None, typer.Option("--high", metavar="X Y", help="Upper right corner of a rectangle.")
+    tuple[str, str] | None, typer.Option("--high", metavar="X Y", help="Upper right corner of a rectangle.")
 ]
 PolygonOption = Annotated[
     str | None, typer.Option("--polygon", metavar="'X,Y X,Y ...'", help="Corners of a convex polygon.")
@@ -143,7 +144,7 @@ def plot(
     high: HighOption = None,
     polygon: PolygonOption = None,
     color: Annotated[str, typer.Option("--color", help="Fill by pattern, value, class, gradient or area.")] = "pattern",
-    dpi: Annotated[int, typer.Option("--dpi", min=10, max=2400, help="Resolution of a .png.")] = 200,
+    dpi: Annotated[str, typer.Option("--dpi", metavar="N", help="Resolution of a .png, 10 to 2400.")] = "200",
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
 ) -> None:
@@ -157,25 +158,27 @@ def plot(
     """
     from geomrelu.files import atomic_path
 
-    suffix = _checked_output(out, (".svg", ".png", ".pdf"))
+    suffix = _checked_output(out, (".svg", ".png", ".pdf"), model)
     colors = ("pattern", "value", "class", "gradient", "area")
     if color not in colors:
         raise InputError(f"--color: got {color!r}; expected one of {', '.join(colors)}")
+    resolution = whole_number("--dpi", dpi, 10, 2400)
     p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     axes = figure.add_subplot()
     p.plot(axes, color=color)
+    axes.set_title(f"{model.name}: {p.n_regions:,} regions")
     with atomic_path(out) as temporary:
-        figure.savefig(temporary, format=suffix[1:], dpi=dpi, bbox_inches="tight")
+        figure.savefig(temporary, format=suffix[1:], dpi=resolution, bbox_inches="tight")
     _report_written(out, p, facts, json)
 
 
 @app.command()
 def check(
     model: Model,
-    n: Annotated[int, typer.Option("--n", min=2, max=20_000, help="Grid points along each axis.")] = 101,
+    n: Annotated[str, typer.Option("--n", metavar="N", help="Grid points along each axis, 2 to 20000.")] = "101",
     exact: Annotated[bool, typer.Option("--exact", help="Prove it in integers too (slow if large).")] = False,
     box: BoxOption = None,
     low: LowOption = None,
@@ -196,6 +199,7 @@ def check(
 
     geomrelu check model.npz --exact
     """
+    points = whole_number("--n", n, 2, 20_000)
     p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
     from geomrelu.crosscheck import crosscheck
 
@@ -207,7 +211,7 @@ def check(
                 p.check(level="exact", progress=progress)
     except InvariantError as error:
         broken = str(error)
-    report = crosscheck(p, n=n)
+    report = crosscheck(p, n=points)
     if json:
         print_json(
             {**facts, "ok": report.ok and broken is None, "invariants": broken or "ok", "crosscheck": report.to_dict()}
@@ -239,7 +243,7 @@ def partition(
 
     geomrelu partition model.safetensors -o regions.geojson --polygon "0,0 1,0 0,1"
     """
-    suffix = _checked_output(out, (".npz", ".geojson"))
+    suffix = _checked_output(out, (".npz", ".geojson"), model)
     p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
     if suffix == ".npz":
         p.save(out)
@@ -250,12 +254,14 @@ def partition(
 
 @app.command()
 def xor(
-    width: Annotated[int | None, typer.Option("--width", min=1, help="Hidden neurons of both networks [20].")] = None,
+    width: Annotated[
+        str | None, typer.Option("--width", metavar="W", help="Hidden neurons of both networks, 2 or more [20].")
+    ] = None,
     seed_a: Annotated[
-        int | None, typer.Option("--seed-a", min=0, max=_LAST_SEED, help="Seed of the first network.")
+        str | None, typer.Option("--seed-a", metavar="A", help="Seed of the first network, 0 or more.")
     ] = None,
     seed_b: Annotated[
-        int | None, typer.Option("--seed-b", min=0, max=_LAST_SEED, help="Seed of the second network.")
+        str | None, typer.Option("--seed-b", metavar="B", help="Seed of the second network, 0 or more.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for figures and report.")] = Path("xor"),
     all_widths: Annotated[
@@ -278,15 +284,18 @@ def xor(
     if (seed_a is None) != (seed_b is None):
         given, missing = ("--seed-a", "--seed-b") if seed_b is None else ("--seed-b", "--seed-a")
         raise InputError(f"xor: got {given} without {missing}; give both seeds, or neither for the default pairs")
+    hidden = 20 if width is None else whole_number("--width", width, 2)
+    seeds = [
+        None if word is None else whole_number(option, word, 0, _LAST_SEED)
+        for option, word in (("--seed-a", seed_a), ("--seed-b", seed_b))
+    ]
     from geomrelu.experiments import xor as study
 
     with shown_progress() as progress:
         if all_widths:
             result = study.run_all(out, progress=progress)
         else:
-            result = study.run_study(
-                20 if width is None else width, seed_a=seed_a, seed_b=seed_b, out=out, progress=progress
-            )
+            result = study.run_study(hidden, seed_a=seeds[0], seed_b=seeds[1], out=out, progress=progress)
     if json:
         print_json(result.to_dict())
         return
@@ -298,9 +307,9 @@ def xor(
 
 
 def _domain(
-    box: tuple[float, float] | None,
-    low: tuple[float, float] | None,
-    high: tuple[float, float] | None,
+    box: tuple[str, str] | None,
+    low: tuple[str, str] | None,
+    high: tuple[str, str] | None,
     polygon: str | None,
 ) -> Domain:
     from geomrelu.domain import Box, Polygon
@@ -315,8 +324,8 @@ def _domain(
             raise DomainError(
                 f"domain: got {'--low' if high is None else '--high'} alone; expected both --low and --high"
             )
-        return Box(low, high)
-    return Box(*(box or (-1.0, 1.0)))
+        return Box(xy_pair("--low", low, "-1 -2"), xy_pair("--high", high, "1 2"))
+    return Box(*(xy_pair("--box", box, "-1 1") if box else (-1.0, 1.0)))
 
 
 def _corners(text: str) -> list[tuple[float, float]]:
@@ -337,9 +346,11 @@ def _corner(word: str) -> tuple[float, float]:
 def _partition(model: Path, domain: Domain, allow_joblib: bool) -> tuple[PlanarComplex, dict[str, Any]]:
     """The partition, and facts about model and domain for JSON."""
     import geomrelu as gr
-    from geomrelu.importers.files import read_model
+    from geomrelu.importers.files import assumes_relu, read_model
 
     network = read_model(model, allow_joblib=allow_joblib)
+    if network.n_neurons and assumes_relu(model):
+        typer.echo(f"{model}: a state dict holds no activations; assuming ReLU between Linear layers", err=True)
     with shown_progress() as progress:
         try:
             p = gr.partition(network, domain, progress=progress)
@@ -377,7 +388,7 @@ def _title(model: Path, p: PlanarComplex) -> str:
     return f"{model}: {p.network!r} on {p.domain!r}"
 
 
-def _checked_output(out: Path, suffixes: tuple[str, ...]) -> str:
+def _checked_output(out: Path, suffixes: tuple[str, ...], model: Path) -> str:
     """The suffix, if a file of that kind can be written there: asked before the work starts."""
     from geomrelu.files import check_output_path
 
@@ -385,6 +396,11 @@ def _checked_output(out: Path, suffixes: tuple[str, ...]) -> str:
     if suffix not in suffixes:
         raise OutputPathError(f"cannot write {out}: unknown suffix {suffix!r}; expected {' or '.join(suffixes)}")
     check_output_path(out)
+    # Links and other spellings of the path too.
+    if out.exists() and model.exists() and out.samefile(model):
+        raise OutputPathError(
+            f"cannot write {out}: it is the model file itself; choose another path, to keep the model"
+        )
     return suffix
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray
 from geomrelu.domain import Box
-from geomrelu.experiments.cells import Cells, cells_of, centre_values, corner_values, positive_part, zero_segments
+from geomrelu.experiments.cells import Cells, cells_of, corner_values, positive_part, zero_segments
 from geomrelu.experiments.data import parity_data, scatter_targets
 from geomrelu.experiments.drawing import (
     NEGATIVE,
@@ -169,11 +169,25 @@ class _Stage:
         cut = "" if np.array_equal(shown, heights) else f", cut off at {low:.2g} and {high:.2g}".replace("-", "−")
         self.space.set_title(f"Surface{cut}")
         positive = positive_part(cells, heights).without_empty()
-        colours = relief(frame.maps, centre_values(cells, heights), self.norm)
         self.drawn = [
             draw_cells(self.flat, cells, NEGATIVE, edge="face", edge_width=0.2),
             draw_cells(self.flat, positive, POSITIVE, edge="face", edge_width=0.2),
             draw_cells(self.flat, cells, "none", edge_width=line_width(len(cells), 0.9)),
             draw_segments(self.flat, zero_segments(cells, heights), "black", 2.2),
-            draw_surface(self.space, cells, shown, colours),
+            *self._surface(frame, low, high),
         ]
+
+    def _surface(self, frame: _Frame, low: float, high: float) -> list[Any]:
+        """The surface in the colours of the decisions, between two heights: its parts above and below 0."""
+        cells, heights = frame.cells, frame.heights
+        # A region on which f is 0 all over belongs to neither side by itself: it is drawn with the lower one.
+        flat = np.maximum.reduceat(np.abs(heights), cells.offsets[:-1]) == 0
+        sides = ((heights, POSITIVE), (np.where(flat[cells.owners()], 1.0, -heights), NEGATIVE))
+        drawn = []
+        for values, colour in sides:
+            part = positive_part(cells, values)
+            there = np.diff(part.offsets) > 0
+            if there.any():
+                shown = np.clip(corner_values(part, frame.maps), low, high)
+                drawn.append(draw_surface(self.space, part.without_empty(), shown, relief(frame.maps[there], colour)))
+        return drawn

@@ -65,12 +65,12 @@ def plot_parity_2d() -> Figure:
     figure = new_figure(4.6, 4.4)
     ax = flat_axes(figure, 111, "XOR: parity of two coordinates", margin=0.35)
     points, targets = parity_data(2)
-    scatter_targets(ax, points, targets, labels=True, size=170)
+    scatter_targets(ax, points, targets, size=170)
     for point, target in zip(points, targets, strict=True):
-        ax.annotate(signed(target), point, xytext=(0, 12), textcoords="offset points", ha="center", fontsize=11)
+        text = f"target {signed(target)}"
+        ax.annotate(text, point, xytext=(0, 12), textcoords="offset points", ha="center", fontsize=11)
     ax.axhline(0, color="0.8", lw=0.8, zorder=0)
     ax.axvline(0, color="0.8", lw=0.8, zorder=0)
-    ax.legend(loc="center", frameon=True)
     return figure
 
 
@@ -78,7 +78,7 @@ def plot_parity_3d() -> Figure:
     """The task in 3-D: XOR with the target as height, and the parity of three coordinates on the cube."""
     figure = new_figure(9.4, 4.6)
     points, targets = parity_data(2)
-    left = space_axes(figure, 121, "XOR: the target as height", "target")
+    left = space_axes(figure, 121, "XOR: the target as height", "target", azimuth=-66)
     ring = points[[0, 1, 3, 2, 0]]
     left.plot(ring[:, 0], ring[:, 1], np.zeros(5), color="0.6", lw=1.0)
     for target, colour, marker in ((1.0, POSITIVE, "o"), (-1.0, NEGATIVE, "s")):
@@ -88,7 +88,7 @@ def plot_parity_3d() -> Figure:
         left.scatter(
             chosen[:, 0], chosen[:, 1], target, c=colour, marker=marker, s=90, edgecolors="k", depthshade=False
         )
-    right = space_axes(figure, 122, "Parity of three coordinates", "$x_3$")
+    right = space_axes(figure, 122, "Parity of three coordinates", "$x_3$", azimuth=-66)
     corners, parity = parity_data(3)
     for i, a in enumerate(corners):
         for b in corners[i + 1 :]:
@@ -101,7 +101,8 @@ def plot_parity_3d() -> Figure:
         )
     for ax in (left, right):
         ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), zlim=(-1.2, 1.2), xticks=[-1, 0, 1], yticks=[-1, 0, 1])
-        ax.view_init(elev=24, azim=-66)
+        ax.view_init(elev=24, azim=ax.azim)
+        ax.set_box_aspect((4, 4, 3), zoom=0.9)
         ax.set_zticks([-1, 0, 1])
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure

@@ -24,6 +24,7 @@ __all__ = [
     "BLUE",
     "COLOURMAP",
     "GREEN",
+    "INK",
     "NEGATIVE",
     "POSITIVE",
     "PURPLE",
@@ -48,6 +49,8 @@ VERMILION = "#D55E00"
 BLUE = "#0072B2"
 GREEN = "#009E73"
 PURPLE = "#CC79A7"
+#: Borders of cells: dark on every fill, which are all light or bright.
+INK = "#1B2330"
 #: Perceptually uniform and colour-blind safe.
 COLOURMAP = "viridis"
 #: Above this many cells a vector file would be too heavy to open: pixels instead.
@@ -80,24 +83,30 @@ def flat_axes(figure: Figure, position: Any, title: str, margin: float = 0.0) ->
     ax.set(xlim=(-1 - margin, 1 + margin), ylim=(-1 - margin, 1 + margin), xlabel="x₁", ylabel="x₂")
     ax.set_title(title, pad=9)
     ax.set_aspect("equal")
-    ax.spines[:].set_linewidth(1.6)  # covers the cells' own light borders at the rim
+    ax.spines[:].set_linewidth(1.6)
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
     return ax
 
 
-def space_axes(figure: Figure, position: Any, title: str, zlabel: str) -> Any:
-    """3-D axes over [-1, 1]^2 in orthographic projection."""
+def space_axes(figure: Figure, position: Any, title: str, zlabel: str, azimuth: float = -108) -> Any:
+    """3-D axes over [-1, 1]^2 in orthographic projection.
+
+    The usual view is from above and between the axis and the diagonal from (-1, -1) to (1, 1): XOR's two
+    peaks, at (-1, 1) and (1, -1), stand left and right of the valley between them, and of a ridge from one
+    to the other both flanks are seen.
+    """
     at = position if isinstance(position, tuple) else (position,)
     ax: Any = figure.add_subplot(*at, projection="3d", proj_type="ortho")
     ax.set(xlabel="x₁", ylabel="x₂", title=title, xlim=(-1, 1), ylim=(-1, 1))
     ax.set_zlabel(zlabel)
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
-    # The ends' labels would all but touch in the front corner.
-    ax.set_xticklabels(["−1", "0", ""])
-    ax.view_init(elev=32, azim=-66)
-    ax.set_box_aspect(None, zoom=0.9)  # room for the labels, which layouts do not see
+    # Both axes' labels would all but touch in the front corner.
+    ax.set_xticklabels(["−1", "0", ""] if np.cos(np.radians(azimuth)) > 0 else ["", "0", "1"])
+    ax.locator_params(axis="z", nbins=5)
+    ax.view_init(elev=44, azim=azimuth)
+    ax.set_box_aspect((4, 4, 2.6), zoom=0.95)  # room for the labels, which layouts do not see
     return ax
 
 
@@ -109,23 +118,23 @@ def value_norm(*values: FloatArray) -> Normalize:
     return Normalize(low, high) if low < high else Normalize(low - 0.5, high + 0.5)
 
 
-def relief(maps: FloatArray, values: FloatArray, norm: Normalize) -> Any:
-    """Colours (F, 4) of cells by their values (F,), shaded by their maps (F, 3) as by light from one side.
+def relief(maps: FloatArray, colour: str) -> Any:
+    """One colour for each cell, (F, 4): `colour`, shaded by the cells' maps (F, 3) as by light from one side.
 
-    Neighbouring cells of different slope so differ even where their values do not.
+    Neighbouring cells differ in slope, and so in shade.
     """
-    from matplotlib import colormaps
+    from matplotlib.colors import to_rgba
 
-    colours = colormaps[COLOURMAP](norm(values))
     # Light that is no multiple of (1, 1) or (1, -1): the slopes of XOR lie along those.
     light = np.array([-0.8, -0.25, 0.6])
     normals = np.column_stack([-maps[:, 0], -maps[:, 1], np.ones(len(maps))])
     cosine = normals @ light / (np.linalg.norm(normals, axis=1) * np.linalg.norm(light))
-    colours[:, :3] *= (0.6 + 0.4 * np.clip(cosine, 0, 1))[:, None]
+    colours = np.tile(to_rgba(colour), (len(maps), 1))
+    colours[:, :3] *= (0.75 + 0.25 * np.clip(cosine, 0, 1))[:, None]
     return colours
 
 
-def draw_cells(ax: Axes, cells: Cells, colours: Any, edge: str = "white", edge_width: float | None = None) -> Any:
+def draw_cells(ax: Axes, cells: Cells, colours: Any, edge: str = INK, edge_width: float | None = None) -> Any:
     """Cells as flat polygons, in one colour or one each; returns the collection, as the others here do."""
     from matplotlib.collections import PolyCollection
 
@@ -144,12 +153,14 @@ def draw_cells(ax: Axes, cells: Cells, colours: Any, edge: str = "white", edge_w
 def draw_segments(
     ax: Axes, segments: FloatArray, colour: str, width: float, style: Any = "-", label: str | None = None
 ) -> Any:
-    """Straight segments (S, 2 ends, 2)."""
+    """Straight segments (S, 2 ends, 2), on a light casing so that they show on every fill and among borders."""
     from matplotlib.collections import LineCollection
+    from matplotlib.patheffects import Normal, Stroke
 
     lines = LineCollection(
         list(segments), colors=colour, linewidths=width, linestyles=style, label=label, zorder=3, capstyle="round"
     )
+    lines.set_path_effects([Stroke(linewidth=width + 1.6, foreground="white"), Normal()])
     return ax.add_collection(lines)
 
 
@@ -164,7 +175,7 @@ def draw_surface(ax: Any, cells: Cells, heights: FloatArray, colours: Any) -> An
     collection = Poly3DCollection(
         rings,
         facecolors=colours,
-        edgecolors=(1, 1, 1, 0.6 if len(cells) < 500 else 0.35),
+        edgecolors=INK,
         linewidths=line_width(len(cells), 0.6),
     )
     collection.set_rasterized(len(cells) > RASTER_ABOVE)

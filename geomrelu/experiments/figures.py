@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from geomrelu.arrays import FloatArray
-from geomrelu.experiments.cells import cells_of, centre_values, corner_values, positive_part, zero_segments
+from geomrelu.experiments.cells import cells_of, corner_values, positive_part, zero_segments
 from geomrelu.experiments.data import parity_data, scatter_targets
 from geomrelu.experiments.drawing import (
     BLUE,
@@ -24,11 +25,12 @@ from geomrelu.experiments.drawing import (
     draw_wireframe,
     flat_axes,
     new_figure,
-    relief,
     space_axes,
     value_norm,
 )
+from geomrelu.experiments.handmade import label_places, write_maps
 from geomrelu.experiments.pairs import DIRECTIONS, WAYS, Pair, Regions
+from geomrelu.palette import draw_gradient_key, gradient_colors
 
 if TYPE_CHECKING:
     from matplotlib.colors import Normalize
@@ -38,28 +40,48 @@ __all__ = ["plot_parameters_2d", "plot_parameters_3d", "plot_regions", "plot_sur
 
 _ARROWS = {"1->2": "1 → 2", "2->1": "2 → 1"}
 #: Predictions that leave the networks' own range by more than this share of it are cut off in the pictures.
-_MARGIN = 0.4
+_MARGIN = 0.15
+#: Maps are written on regions if there are at most so many, and on those with at least this share of the area.
+_MAX_WRITTEN, _WRITTEN_SHARE = 12, 0.08
+#: An axis of map parameters spans at least this share of the largest parameter: rounding should not look like spread.
+_LEAST_SPAN = 0.05
 
 
 def plot_regions(pair: Pair) -> Figure:
-    """Both networks' exact regions coloured by value, and their common refinement coloured by the decisions."""
-    from matplotlib import colormaps
-
-    figure = new_figure(13.0, 5.2)
-    positions = figure.add_gridspec(1, 3)
-    norm = _norm(pair)
+    """Both networks' exact regions coloured by gradient, and their common refinement coloured by the decisions."""
+    figure = new_figure(14.4, 5.4)
+    positions = figure.add_gridspec(1, 4, width_ratios=(1, 1, 1, 0.3))
+    longest = _longest_gradient(pair)
     for k, regions in enumerate((pair.first, pair.second)):
-        p, cells = regions.partition, regions.cells
-        ax = flat_axes(figure, positions[k], f"Network {k + 1} (seed {regions.history.seed}): {p.n_regions} regions")
-        heights = corner_values(cells, regions.maps)
-        draw_cells(ax, cells, colormaps[COLOURMAP](norm(centre_values(cells, heights))))
-        draw_segments(ax, zero_segments(cells, heights), "black", 2.2, label="$f = 0$" if k == 0 else None)
-        scatter_targets(ax, *parity_data(2), labels=k == 0)
-    _height_bar(figure, norm, shrink=0.8)
-    ax = flat_axes(figure, positions[2], f"Common refinement: {pair.refinement.n_regions} cells")
+        _draw_regions(figure, positions[k], regions, f"Network {k + 1}", longest)
+    ax = flat_axes(figure, positions[2], _counted("Common refinement", pair.refinement.areas, "cells"))
     _draw_decisions(ax, pair)
+    draw_gradient_key(figure.add_subplot(positions[3]))
     figure.legend(loc="outside lower center", ncols=6, frameon=False)
     return figure
+
+
+def _draw_regions(figure: Figure, position: Any, regions: Regions, name: str, longest: float) -> None:
+    p, cells, maps = regions.partition, regions.cells, regions.maps
+    ax = flat_axes(figure, position, _counted(f"{name} (seed {regions.history.seed})", p.areas, "regions"))
+    heights = corner_values(cells, maps)
+    draw_cells(ax, cells, gradient_colors(maps[:, :2], longest))
+    first = len(figure.axes) == 1
+    draw_segments(ax, zero_segments(cells, heights), "black", 2.4, label="$f = 0$" if first else None)
+    scatter_targets(ax, *parity_data(2), labels=first)
+    if len(cells) <= _MAX_WRITTEN:
+        shown = np.argsort(-p.areas)[: np.count_nonzero(p.areas > _WRITTEN_SHARE * p.areas.sum())]
+        write_maps(ax, cells, label_places(cells, heights), np.round(maps, 3) + 0.0, shown, size=9)
+
+
+def _counted(name: str, areas: FloatArray, what: str) -> str:
+    """A title with the number of cells and the smallest one's area: that one may be too small to be seen."""
+    return f"{name}: {len(areas):,} {what}\nsmallest area {areas.min():.1g}"
+
+
+def _longest_gradient(pair: Pair) -> float:
+    """The steepest slope of both networks: one scale of colours for all pictures of a pair."""
+    return max(float(np.hypot(*regions.maps[:, :2].T).max()) for regions in (pair.first, pair.second))
 
 
 def _draw_decisions(ax: Any, pair: Pair) -> None:
@@ -107,7 +129,7 @@ def plot_parameters_3d(pair: Pair) -> Figure:
     """As `plot_parameters_2d`, with the intercept as height."""
     from matplotlib.ticker import MaxNLocator
 
-    figure = new_figure(13.6, 9.4)
+    figure = new_figure(13.6, 9.8)
     for k, (direction, way) in enumerate(product(DIRECTIONS, WAYS)):
         ax: Any = figure.add_subplot(2, 3, k + 1, projection="3d", proj_type="ortho")
         _scatter_maps(ax, pair, direction, way, columns=(0, 1, 2))
@@ -118,8 +140,23 @@ def plot_parameters_3d(pair: Pair) -> Figure:
             axis.set_major_locator(MaxNLocator(4))
         ax.zaxis.set_tick_params(pad=7)
         ax.view_init(elev=24, azim=-58)
+        ax.set_box_aspect(None, zoom=0.8)  # room for the labels, which layouts do not see
+    for row in (figure.axes[:3], figure.axes[3:]):
+        _set_limits_in_space(row)
     _map_legend(figure)
     return figure
+
+
+def _set_limits_in_space(row: Sequence[Any]) -> None:
+    """One target in a row: one box for its three fits, no side of it next to nothing beside the largest parameter."""
+    rows = [np.column_stack(c._offsets3d) for ax in row for c in ax.collections]
+    points = np.concatenate(rows)
+    low, high = points.min(axis=0), points.max(axis=0)
+    least = _LEAST_SPAN * max(float(np.abs(points).max()), 1e-9)
+    centre, half = (low + high) / 2, 0.55 * np.maximum(high - low, least)
+    for ax in row:
+        for k, axis in enumerate("xyz"):
+            ax.set(**{f"{axis}lim": (centre[k] - half[k], centre[k] + half[k])})
 
 
 def _scatter_maps(ax: Any, pair: Pair, direction: str, way: str, columns: tuple[int, ...]) -> None:
@@ -158,28 +195,37 @@ def _map_legend(figure: Figure) -> None:
 
 
 def plot_surfaces(pair: Pair) -> Figure:
-    """Four surfaces: network 1, 1 -> 2, 2 -> 1, network 2; exact cells, one colour scale."""
-    figure = new_figure(10.4, 9.6)
-    norm = _norm(pair)
-    for k, (title, regions, maps) in enumerate(four_functions(pair)):
-        ax = _height_axes(figure, k, title, norm)
+    """Four surfaces: network 1, 1 -> 2, 2 -> 1, network 2; exact cells coloured by gradient, one scale."""
+    figure, axes = _four_axes(pair)
+    norm, longest = _norm(pair), _longest_gradient(pair)
+    for ax, (_, regions, maps) in zip(axes, four_functions(pair), strict=True):
         heights = _cut_off(corner_values(regions.cells, maps), norm)
-        draw_surface(ax, regions.cells, heights, relief(maps, centre_values(regions.cells, heights), norm))
-    _height_bar(figure, norm)
+        draw_surface(ax, regions.cells, heights, gradient_colors(maps[:, :2], longest))
+    draw_gradient_key(figure.add_axes((0.445, 0.425, 0.11, 0.11)))
     return figure
 
 
 def plot_wireframes(pair: Pair) -> Figure:
     """The same four functions as wireframes: the lifted borders of the exact cells."""
-    figure = new_figure(10.4, 9.6)
+    figure, axes = _four_axes(pair)
     norm = _norm(pair)
-    for k, (title, regions, maps) in enumerate(four_functions(pair)):
-        ax = _height_axes(figure, k, title, norm)
+    for ax, (_, regions, maps) in zip(axes, four_functions(pair), strict=True):
         heights = _cut_off(corner_values(regions.cells, maps), norm)
         continuous = maps is regions.maps
         draw_wireframe(ax, _lifted_borders(regions, heights, continuous), norm, len(regions.cells))
     _height_bar(figure, norm)
     return figure
+
+
+def _four_axes(pair: Pair) -> tuple[Figure, list[Any]]:
+    """A figure with 3-D axes for each of `four_functions`, and one range of heights: all that they show."""
+    figure, norm = new_figure(11.0, 9.6), _norm(pair)
+    functions = four_functions(pair)
+    shown = np.concatenate([_cut_off(corner_values(regions.cells, maps), norm) for _, regions, maps in functions])
+    axes = [space_axes(figure, (2, 2, k + 1), title, "$f$") for k, (title, _, _) in enumerate(functions)]
+    for ax in axes:
+        ax.set_zlim(float(shown.min()), float(shown.max()))
+    return figure, axes
 
 
 def four_functions(pair: Pair) -> list[tuple[str, Regions, FloatArray]]:
@@ -211,13 +257,6 @@ def _lifted_borders(regions: Regions, heights: FloatArray, continuous: bool) -> 
         return np.asarray(np.column_stack([p.vertices, at_vertices])[p.edges])
     lifted = np.column_stack([cells.points, heights])
     return np.stack([lifted, lifted[cells.following()]], axis=1)
-
-
-def _height_axes(figure: Figure, k: int, title: str, norm: Normalize) -> Any:
-    ax = space_axes(figure, (2, 2, k + 1), title, "$f$")
-    low, high = _limits(norm)
-    ax.set_zlim(low, high)
-    return ax
 
 
 def _height_bar(figure: Figure, norm: Normalize, shrink: float = 0.5) -> None:

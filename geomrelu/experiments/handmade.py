@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray
+from geomrelu.arrays import FloatArray, IntArray
 from geomrelu.domain import Box
-from geomrelu.experiments.cells import Cells, cells_of, centre_values, corner_values, positive_part, zero_segments
+from geomrelu.experiments.cells import Cells, cells_of, corner_values, positive_part, zero_segments
 from geomrelu.experiments.data import parity_data, scatter_targets
 from geomrelu.experiments.drawing import (
     BLUE,
@@ -19,9 +19,7 @@ from geomrelu.experiments.drawing import (
     draw_surface,
     flat_axes,
     new_figure,
-    relief,
     space_axes,
-    value_norm,
 )
 from geomrelu.experiments.regression import map_rows
 from geomrelu.network import Network
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["hand_made_network", "map_text", "plot_hand_made"]
 
+#: Coordinates of [-1, 1]^2 to a point of type, on axes that are 3.5 inches wide: the narrowest that are written on.
+_UNITS_PER_POINT = 2 / (3.5 * 72)
 _REGION_COLOURS = ("#CFE8F7", "#FBE3B0", "#BFE6D8", "#F2D6E5")
 
 
@@ -61,11 +61,11 @@ def plot_hand_made() -> Figure:
     draw_cells(ax, cells, colours=colours, edge="none")
     draw_segments(ax, neuron_segments(p), BLUE, 2.0, label="nonlinearity: a neuron is 0")
     draw_segments(ax, zero_segments(cells, heights), VERMILION, 2.0, (0, (4, 3)), label="decision: f = 0")
-    write_maps(ax, cells, label_places(cells, heights), maps)
+    write_maps(ax, cells, label_places(cells, heights), maps, np.arange(len(cells)))
     scatter_targets(ax, *parity_data(2), labels=True, size=90)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    space = space_axes(figure, grid[1], "f(x) = 2 relu(x₁ + x₂ + 1) − 4 relu(x₁ + x₂) − 1", "f")
-    draw_surface(space, cells, heights, relief(maps, centre_values(cells, heights), value_norm(heights)))
+    space = space_axes(figure, grid[1], "f(x) = 2 relu(x₁ + x₂ + 1) − 4 relu(x₁ + x₂) − 1", "f", azimuth=-66)
+    draw_surface(space, cells, heights, colours)
     for ends in zero_segments(cells, heights):
         space.plot(*ends.T, [0.0, 0.0], color=VERMILION, lw=2.0, ls=(0, (4, 3)), zorder=5)
     space.computed_zorder = False  # lines on the surface, not behind it
@@ -87,22 +87,38 @@ def neuron_segments(p: PlanarComplex) -> FloatArray:
     return np.asarray(p.vertices[p.edges[p.edge_neuron >= 0]])
 
 
-def write_maps(ax: Any, cells: Cells, places: FloatArray, maps: FloatArray) -> None:
-    """Write each cell's map at its place (F, 2), along its longest side."""
+def write_maps(ax: Any, cells: Cells, places: FloatArray, maps: FloatArray, chosen: IntArray, size: float = 13) -> None:
+    """Write the chosen cells' maps at their places (F, 2), along their longest sides.
+
+    The cells come in order of importance: a text that would overlap an earlier one is left out.
+    """
+    from matplotlib.textpath import TextPath
+    from shapely import MultiPolygon, box
+    from shapely.affinity import rotate
+
     following = cells.following()
     sides = cells.points[following] - cells.points
     lengths = np.hypot(*sides.T)
-    for i, (x, y) in enumerate(places):
+    written = MultiPolygon()
+    for i in chosen.tolist():
+        x, y = places[i]
         own = slice(cells.offsets[i], cells.offsets[i + 1])
         dx, dy = sides[own][int(np.argmax(lengths[own]))]
         angle = (float(np.degrees(np.arctan2(dy, dx))) + 90) % 180 - 90
+        text = map_text(maps[i])
+        extent = np.array(TextPath((0, 0), text, size=size).get_extents().size) / 2 + size / 2  # with its white box
+        half_width, half_height = extent * _UNITS_PER_POINT
+        ground = rotate(box(x - half_width, y - half_height, x + half_width, y + half_height), angle)
+        if ground.intersects(written):
+            continue
+        written = written.union(ground)
         ax.text(
-            *(x, y, map_text(maps[i])),
+            *(x, y, text),
             rotation=angle,
             rotation_mode="anchor",
             ha="center",
             va="center",
-            fontsize=13,
+            fontsize=size,
             zorder=6,
             bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "0.6", "alpha": 0.95},
         )

@@ -19,7 +19,7 @@ from geomrelu.experiments.handmade import hand_made_network, plot_hand_made
 from geomrelu.experiments.latex import latex_file
 from geomrelu.experiments.pairs import DEFAULT_SEEDS, Pair, compare, find_pair
 from geomrelu.experiments.report import FigureFile, StudyResult, network_stem
-from geomrelu.experiments.training import Progress, TrainingHistory, check_seed, check_width, train
+from geomrelu.experiments.training import Progress, TrainingHistory, check_seed, check_width, load_torch, train
 from geomrelu.files import atomic_path, check_output_directory, staged_directory
 from geomrelu.network import Network
 
@@ -47,6 +47,9 @@ _REPORTS = ("report.json", "report.md")
 _TASK_FILES = (*(f"figures/{name}.png" for name, _, _ in _TASK_PICTURES), "latex/hand-made.tex")
 #: What a study leaves below its directory: nothing else is ever removed from there.
 _OWN_FILE = re.compile(r"figures/[\w-]+\.(png|gif)|latex/[\w-]+\.tex")
+
+# What steps cost, in seconds of one machine at width 20: for the progress bar alone.
+_LOADING, _SEARCH, _TRAINING, _COMPARISON, _PICTURE, _ANIMATION = 5.0, 3.0, 0.3, 0.7, 1.4, 3.5
 
 _PlannedPair: TypeAlias = tuple[int, str, int, int]  # width, kind and the two seeds
 
@@ -113,22 +116,27 @@ def run_all(out: str | os.PathLike[str] | None = None, progress: Progress | None
 
 @dataclass
 class _Steps:
-    """Reports the share of a known number of equal steps."""
+    """Reports the share of the work that is done, from what each step costs in seconds, roughly."""
 
     progress: Progress | None
-    total: int
-    done: int = 0
+    total: float
+    done: float = 0.0
+    present: float = 0.0
 
-    def __call__(self, message: str) -> None:
-        """Begin a step."""
-        if self.progress is not None:
-            self.progress(message, min(self.done / self.total, 1.0))
-        self.done += 1
+    def __call__(self, message: str, cost: float) -> None:
+        """Begin a step; the one before it is done."""
+        self.done += self.present
+        self.present = cost
+        self.within(message, 0.0)
 
-    def within(self, message: str, _share: float) -> None:
-        """News from inside a step, whose own share of the work is not counted."""
+    def within(self, message: str, share: float) -> None:
+        """News from inside a step, of which this share is done."""
         if self.progress is not None:
-            self.progress(message, min(self.done / self.total, 1.0))
+            self.progress(message, min((self.done + share * self.present) / self.total, 1.0))
+
+    def expect(self, rest: float) -> None:
+        """Correct the total: so much is to come after the present step."""
+        self.total = self.done + self.present + rest
 
     def finish(self) -> None:
         """All done."""
@@ -147,10 +155,12 @@ def _run(
         check_width(width)
     if out is not None:
         check_output_directory(out, [*_REPORTS, *_TASK_FILES])
-    pairs_per_width = [len(given.get(width, (1, 2))) for width in widths]
-    steps_per_pair = 3 if out is None else 3 + len(_PAIR_PICTURES) + 2
-    steps = _Steps(progress, sum(pairs_per_width) * steps_per_pair + (0 if out is None else len(_TASK_PICTURES)))
-    plan = [(width, *pair) for width in widths for pair in given.get(width) or _default_pairs(width, steps.within)]
+    searched = [width for width in widths if width not in given and width not in DEFAULT_SEEDS]
+    steps = _Steps(
+        progress, 2 * len(searched) * _SEARCH + _cost([(w, "", 2 * k, 2 * k + 1) for w in widths for k in (0, 1)], out)
+    )
+    plan = [(width, *pair) for width in widths for pair in given.get(width) or _default_pairs(width, steps)]
+    steps.expect(_cost(plan, out))
     if out is None:
         result = StudyResult(tuple(_compared(plan, steps)), (), None)
     else:
@@ -159,15 +169,26 @@ def _run(
     return result
 
 
+def _cost(plan: Sequence[_PlannedPair], out: str | os.PathLike[str] | None) -> float:
+    """What the steps of a plan cost."""
+    networks = len({(width, seed) for width, _, *seeds in plan for seed in seeds})
+    cost = _LOADING + networks * _TRAINING + len(plan) * _COMPARISON
+    if out is not None:
+        cost += (len(_TASK_PICTURES) + len(plan) * len(_PAIR_PICTURES)) * _PICTURE + networks * _ANIMATION
+    return cost
+
+
 def _compared(plan: Sequence[_PlannedPair], steps: _Steps) -> Iterator[Pair]:
     """Train and compare pair after pair; networks that pairs share are trained once."""
     trained: dict[tuple[int, int], TrainingHistory] = {}
+    steps("loading torch", _LOADING)
+    load_torch()
     for width, kind, a, b in plan:
         for seed in (a, b):
-            steps(f"width {width}: training from seed {seed}")
             if (width, seed) not in trained:
+                steps(f"width {width}: training from seed {seed}", _TRAINING)
                 trained[width, seed] = train(width, seed, progress=steps.within)
-        steps(f"width {width}: regions and regressions of seeds {a} and {b}")
+        steps(f"width {width}: regions and regressions of seeds {a} and {b}", _COMPARISON)
         yield compare(trained[width, a], trained[width, b], kind)
 
 
@@ -205,11 +226,14 @@ def _files_of_last_run(folder: Path) -> set[str]:
         return set()
 
 
-def _default_pairs(width: int, progress: Progress) -> list[tuple[str, int, int]]:
-    known = DEFAULT_SEEDS.get(width)
-    similar = known[0] if known else find_pair(width, similar=True, progress=progress)
-    dissimilar = known[1] if known else find_pair(width, similar=False, progress=progress)
-    return [("similar", *similar), ("dissimilar", *dissimilar)]
+def _default_pairs(width: int, steps: _Steps) -> list[tuple[str, int, int]]:
+    pairs = DEFAULT_SEEDS.get(width) or [_found_pair(width, similar, steps) for similar in (True, False)]
+    return [(kind, *seeds) for kind, seeds in zip(("similar", "dissimilar"), pairs, strict=True)]
+
+
+def _found_pair(width: int, similar: bool, steps: _Steps) -> tuple[int, int]:
+    steps(f"looking for a pair of width {width}", _SEARCH)
+    return find_pair(width, similar=similar, progress=steps.within)
 
 
 @dataclass
@@ -228,7 +252,7 @@ class _Writer:
     def task(self) -> None:
         """Pictures of the task and of the hand-made network, and its structure."""
         for name, plot, alt in _TASK_PICTURES:
-            self.steps(f"drawing {name}")
+            self.steps(f"drawing {name}", _PICTURE)
             self._picture(name, plot(), alt, None)
         self._latex("hand-made", hand_made_network())
 
@@ -237,11 +261,10 @@ class _Writer:
         index = len({figure.pair for figure in self.figures if figure.pair is not None})
         stem = f"width-{pair.width}-{pair.kind}"
         for name, plot, alt in _PAIR_PICTURES:
-            self.steps(f"width {pair.width}, {pair.kind} pair: drawing {name}")
+            self.steps(f"width {pair.width}, {pair.kind} pair: drawing {name}", _PICTURE)
             self._picture(f"{stem}-{name}", plot(pair), f"{alt} (width {pair.width}, {pair.kind} pair)", index)
         for regions in (pair.first, pair.second):
             history = regions.history
-            self.steps(f"width {pair.width}: animation of seed {history.seed}")
             self._animation(history, index)
             self._latex(network_stem(history.width, history.seed), history.network)
 
@@ -263,6 +286,7 @@ class _Writer:
         path = f"figures/{network_stem(history.width, history.seed)}-training.gif"
         # Two pairs may share a network: one animation for both.
         if path not in self.files:
+            self.steps(f"width {history.width}: animation of seed {history.seed}", _ANIMATION)
             animate(history, self.folder / path, progress=self.steps.within)
             self.files.append(path)
         alt = f"Training from seed {history.seed} (width {history.width}): decision regions and surface, epoch by epoch"

@@ -27,6 +27,7 @@ __all__ = [
     "TrainingHistory",
     "check_seed",
     "check_width",
+    "load_torch",
     "train",
 ]
 
@@ -147,6 +148,13 @@ def train(
         f"{TARGET_ACCURACY}; the best reached {best:g}.  Take another seed or another width "
         "(from Python also: more attempts, max_attempts)"
     )
+
+
+def load_torch() -> None:
+    """Import torch, and what its optimisers load when the first one is made: seconds in which no epoch runs."""
+    import torch
+
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=LEARNING_RATE)
 
 
 def _linear(inputs: int, outputs: int) -> torch.nn.Linear:

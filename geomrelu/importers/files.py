@@ -31,7 +31,7 @@ from geomrelu.importers import as_network
 from geomrelu.importers.kinds import READ
 from geomrelu.network import Network
 
-__all__ = ["SUFFIXES", "read_model"]
+__all__ = ["SUFFIXES", "assumes_relu", "read_model"]
 
 _EXPORT = "torch.export.save(torch.export.export(model, (example,)), 'model.pt2')"
 _STATE_DICT = "torch.save(model.state_dict(), path)"
@@ -88,6 +88,23 @@ def read_model(path: str | os.PathLike[str], allow_joblib: bool = False) -> Netw
         if str(error).startswith(f"{file}: "):
             raise
         raise type(error)(f"{file}: {error}") from error
+
+
+def assumes_relu(path: str | os.PathLike[str]) -> bool:
+    """Whether a model file, one that `read_model` reads, is a state dict: its activations are a guess.
+
+    Examples
+    --------
+    >>> assumes_relu("model.safetensors"), assumes_relu("model.npz")
+    (True, False)
+    """
+    file = Path(path)
+    suffix = file.suffix.lower()
+    return suffix == ".safetensors" or (suffix in (".pt", ".pth") and not _holds_program(_zip_names(file)))
+
+
+def _holds_program(names: list[str]) -> bool:
+    return any(name.endswith("/models/model.json") for name in names)
 
 
 def _reader(file: Path, allow_joblib: bool) -> Callable[[Path], Network]:
@@ -167,7 +184,7 @@ def _read_pt2(file: Path) -> Network:
 
 def _read_torch(file: Path) -> Network:
     names = _zip_names(file)
-    if any(name.endswith("/models/model.json") for name in names):
+    if _holds_program(names):
         return _read_pt2(file)
     if any("/code/" in name for name in names):
         raise FileFormatError(
@@ -183,7 +200,11 @@ def _read_torch(file: Path) -> Network:
                 f"{file}: holds more than tensors (a whole pickled module?), and opening that would run code; "
                 f"save a state dict ({_STATE_DICT}) or {_EXPORT} instead"
             ) from error
-        raise _damaged(file, "torch file", error) from error
+        # Torch's own text advises to open the file without weights_only, which would run what it holds.
+        raise FileFormatError(
+            f"{file}: not a torch file, or damaged; expected a state dict: {_STATE_DICT} (a file of another kind "
+            f"needs its own suffix: {_LIST})"
+        ) from error
     except (*_DAMAGE, AttributeError, ImportError) as error:
         raise _damaged(file, "torch file", error) from error
     if isinstance(content, Mapping):

@@ -51,10 +51,16 @@ def read_pt2(path: Path) -> Network:
 
 def _read_program(archive: zipfile.ZipFile, path: Path) -> Program:
     models = [name for name in archive.namelist() if name.endswith(".json") and "/models/" in name]
+    if not models:
+        names = archive.namelist()
+        guess = "not a torch.export file"
+        if names and all(name.endswith(".npy") for name in names):
+            guess += " but what numpy.savez writes: give it the suffix .npz"
+        elif any(name.endswith("/data.pkl") for name in names):
+            guess += " but what torch.save writes: give it the suffix .pt"
+        raise FileFormatError(f"{path}: {guess}; or {_SAVE_AGAIN} (torch 2.8 or newer)")
     if len(models) != 1:
-        raise FileFormatError(
-            f"{path}: holds {len(models)} exported models; expected one (torch 2.8 or newer); {_SAVE_AGAIN}"
-        )
+        raise FileFormatError(f"{path}: holds {len(models)} exported models; expected one; {_SAVE_AGAIN}")
     root, _, name = models[0].rpartition("/models/")
     model = json.loads(archive.read(models[0]))["graph_module"]
     stem = name.removesuffix(".json")

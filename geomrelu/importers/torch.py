@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from geomrelu.errors import UnsupportedLayerError, WeightError
 from geomrelu.importers.kinds import where_called
 from geomrelu.importers.program import Constant, Operation, Program, Ref, network_of
+from geomrelu.importers.randomness import read_twice
 from geomrelu.network import Network
 
 __all__ = ["network_from_torch", "tensor_array"]
@@ -31,14 +33,15 @@ _EXPORT = "or pass torch.export.export(model, (example_input,))"
 def network_from_torch(model: nn.Module | torch.export.ExportedProgram) -> Network:
     """A torch module, graph module or exported program as a `Network`, weights unchanged.
 
-    The module's ``forward`` is traced with torch.fx; nothing is computed with it and the
-    module is left as it was.  Tensors on any device and of any floating-point type are read
-    exactly.
+    The module's ``forward`` is traced with torch.fx; nothing is computed with it, and the
+    module and the global random states are left as they were.  Tensors on any device and of any
+    floating-point type are read exactly.
 
     Raises
     ------
     NotPiecewiseLinearError, UnsupportedLayerError
         If a layer is not piecewise linear, or not read by this version; named with its path.
+        If the forward draws random numbers: it is another function at each call.
     WeightError
         If a weight is not a finite real number, or has no value yet.
 
@@ -61,7 +64,7 @@ def network_from_torch(model: nn.Module | torch.export.ExportedProgram) -> Netwo
         if not isinstance(inner, nn.Module):
             break
         model = inner
-    return network_of(_traced_module(model))
+    return network_of(read_twice(partial(_traced_module, model), f"model ({type(model).__name__})"))
 
 
 def tensor_array(tensor: torch.Tensor, name: str) -> npt.NDArray[Any]:
