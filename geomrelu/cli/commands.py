@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -61,6 +63,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 JoblibOption = Annotated[
     bool, typer.Option("--allow-joblib", help="Open .joblib and .pkl files. They run code: only for files you trust.")
 ]
+JobsOption = Annotated[
+    str | None, typer.Option("--jobs", metavar="N", help="Workers; -1 for all cores. The result does not depend on it.")
+]
+ResumeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume",
+        metavar="FILE",
+        help="A journal: finished parts are written to it, and an interrupted run goes on from it.",
+    ),
+]
 
 
 def main() -> None:
@@ -99,12 +112,18 @@ def count(
             "closed_connected, affine (Stargalla et al. 2025, Definitions 1 to 6), or all.",
         ),
     ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Regions, vertices and edges only, in memory that does not grow with them.")
+    ] = False,
+    jobs: JobsOption = None,
+    resume: ResumeOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
 ) -> None:
     """Count regions, linear regions, affine pieces, vertices and edges.
 
     With --definition, linear regions in one or all of the six senses of the literature.
+    With --stream, partitions too large for memory; with --resume, runs that may be interrupted.
 
     Examples:
 
@@ -113,13 +132,23 @@ def count(
     geomrelu count model.pt2 --low 0 -1 --high 2 1 --json
 
     geomrelu count model.npz --definition all
+
+    geomrelu count model.npz --stream --jobs 2 --resume count.journal
     """
     definitions = _definitions(definition)
-    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    if definitions and stream:
+        raise InputError("--stream: counts by --definition need the whole partition; leave one of the two out")
+    run = Run(_jobs(jobs), resume)
+    domain = _domain(box, low, high, polygon)
+    network, facts = _model(model, domain, allow_joblib)
     counts: dict[str, Any]
-    if definitions:
+    if stream:
+        counts = _streamed(model, network, domain, run)
+    elif definitions:
+        p = _built(model, network, domain, run)
         counts = {name: p.count(name) for name in definitions}
     else:
+        p = _built(model, network, domain, run)
         counts = {
             "regions": p.n_regions,
             "linear_regions": p.n_linear_regions,
@@ -132,7 +161,7 @@ def count(
     else:
         # Definitions are shown as they are asked for.
         shown = counts if definition else {name.replace("_", " "): value for name, value in counts.items()}
-        print_table(_title(model, p), shown)
+        print_table(f"{model}: {network!r} on {domain!r}", shown)
 
 
 @app.command()
@@ -232,6 +261,8 @@ def partition(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    jobs: JobsOption = None,
+    resume: ResumeOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
 ) -> None:
@@ -244,7 +275,7 @@ def partition(
     geomrelu partition model.safetensors -o regions.geojson --polygon "0,0 1,0 0,1"
     """
     suffix = _checked_output(out, (".npz", ".geojson"), model)
-    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib, Run(_jobs(jobs), resume))
     if suffix == ".npz":
         p.save(out)
     else:
@@ -343,20 +374,66 @@ def _corner(word: str) -> tuple[float, float]:
         raise DomainError(f"--polygon: got {word!r}; expected corners such as '0,0 1,0 0,1'") from None
 
 
-def _partition(model: Path, domain: Domain, allow_joblib: bool) -> tuple[PlanarComplex, dict[str, Any]]:
-    """The partition, and facts about model and domain for JSON."""
-    import geomrelu as gr
+class Run(NamedTuple):
+    """How a partition is run."""
+
+    n_jobs: int | None = None
+    resume: Path | None = None
+
+
+_PLAIN = Run()
+
+
+def _jobs(word: str | None) -> int | None:
+    if word is None or word.strip() == "-1":
+        return None if word is None else -1
+    return whole_number("--jobs", word, 1)
+
+
+def _model(model: Path, domain: Domain, allow_joblib: bool) -> tuple[Network, dict[str, Any]]:
+    """The network, and facts about model and domain for JSON."""
     from geomrelu.importers.files import assumes_relu, read_model
 
     network = read_model(model, allow_joblib=allow_joblib)
     if network.n_neurons and assumes_relu(model):
         typer.echo(f"{model}: a state dict holds no activations; assuming ReLU between Linear layers", err=True)
-    with shown_progress() as progress:
-        try:
-            p = gr.partition(network, domain, progress=progress)
-        except InputDimensionError as error:
-            raise InputDimensionError(f"{model}: {error}") from error
-    return p, {"model": str(model), "network": _network_facts(network), "domain": domain.vertices.tolist()}
+    return network, {"model": str(model), "network": _network_facts(network), "domain": domain.vertices.tolist()}
+
+
+def _built(model: Path, network: Network, domain: Domain, run: Run) -> PlanarComplex:
+    import geomrelu as gr
+
+    with shown_progress() as progress, _named(model):
+        return gr.partition(network, domain, progress=progress, n_jobs=run.n_jobs, resume=run.resume)
+
+
+def _streamed(model: Path, network: Network, domain: Domain, run: Run) -> dict[str, int]:
+    """Numbers of regions, vertices and edges."""
+    import geomrelu as gr
+
+    with shown_progress() as progress, _named(model):
+        found = gr.aggregate(network, domain, ["regions"], progress=progress, n_jobs=run.n_jobs, resume=run.resume)
+    # A network without neurons has no layers to report of.
+    last = found.report["layers"][-1] if found.report["layers"] else {"vertices": len(domain.vertices)}
+    last = {"edges": last["vertices"], **last}
+    return {"regions": found["regions"], "vertices": last["vertices"], "edges": last["edges"]}
+
+
+@contextmanager
+def _named(model: Path) -> Iterator[None]:
+    """Errors about the network's inputs name its file."""
+    try:
+        yield
+    except InputDimensionError as error:
+        raise InputDimensionError(f"{model}: {error}") from error
+
+
+def _partition(
+    model: Path, domain: Domain, allow_joblib: bool, run: Run = _PLAIN
+) -> tuple[PlanarComplex, dict[str, Any]]:
+    """The partition, and facts about model and domain for JSON."""
+    network, facts = _model(model, domain, allow_joblib)
+    return _built(model, network, domain, run), facts
 
 
 def _definitions(name: str | None) -> tuple[str, ...]:

@@ -456,5 +456,5 @@ def scaled_to_range(vertices: FloatArray, domain: Domain) -> tuple[FloatArray, I
 def _points(points: npt.ArrayLike) -> FloatArray:
     x = float_array(points, "points")
     if x.ndim != 2 or x.shape[1] != 2:
-        raise ShapeError(f"points: got shape {x.shape}, expected (N, 2)")
+        raise ShapeError(f"points: got shape {x.shape}, expected (N, 2); a single point is written [[x, y]]")
     return x
