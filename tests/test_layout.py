@@ -98,7 +98,10 @@ def test_compiled_loops_know_no_network() -> None:
     compiled = {
         f"geomrelu.planar.{path.stem}"
         for path in (PACKAGE / "planar").glob("*.py")
-        if any(isinstance(node, ast.Name) and node.id in {"njit", "lean", "inner"} for node in ast.walk(ast.parse(path.read_text())))
+        if any(
+            isinstance(node, ast.alias) and node.name in {"njit", "lean", "inner"}
+            for node in ast.walk(ast.parse(path.read_text()))
+        )
     }
     assert compiled
     allowed = {"geomrelu.arrays", "geomrelu.errors", "geomrelu.planar.records", *compiled}
