@@ -60,11 +60,11 @@ def lean(function: _F) -> _F:
 
 def inner(function: _F) -> _F:
     """Compile a function that only lean kernels call, into its callers: no entry of its own."""
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True, "_nrt": False}
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True, "_nrt": False}
     return cast(_F, numba.njit(nogil=True, **options)(function))
 
 
-def _kernel(function: _F, **options: bool) -> _F:
+def _kernel(function: _F, **options: Any) -> _F:
     compiled = numba.njit(cache=True, nogil=True, **options)(function)
     _watch_neighbours(compiled, Path(function.__code__.co_filename).parent)
     return cast(_F, compiled)

@@ -99,7 +99,7 @@ def test_compiled_loops_know_no_network() -> None:
         f"geomrelu.planar.{path.stem}"
         for path in (PACKAGE / "planar").glob("*.py")
         if any(
-            isinstance(node, ast.Name) and node.id in {"njit", "lean", "inner"}
+            isinstance(node, ast.alias) and node.name in {"njit", "lean", "inner"}
             for node in ast.walk(ast.parse(path.read_text()))
         )
     }

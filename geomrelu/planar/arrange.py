@@ -69,10 +69,8 @@ def order_questions(
         np.array([f]), 0, 1, mesh, values, cuts, n_neurons, np.empty(0), nothing, np.empty(1, dtype=np.int64), out
     )
     chords, n = face.counts[3:5].tolist()
-    items = (pairs.t, pairs.key, pairs.radius, pairs.residual, pairs.order)
-    return face, Pairs(
-        pairs.i[:n], pairs.j[:n], *(item[: 2 * n] for item in items), pairs.vertex[:n], pairs.offsets[: chords + 1]
-    )
+    lengths = {"i": n, "j": n, "vertex": n, "offsets": chords + 1}
+    return face, Pairs(**{name: column[: lengths.get(name, 2 * n)] for name, column in pairs._asdict().items()})
 
 
 def _cut(

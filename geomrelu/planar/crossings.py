@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba.extending
+import numba.np.arrayobj
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import lower_builtin, type_callable
-from numba.np.arrayobj import make_array
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, inner, lean
 from geomrelu.planar.records import Children, Cuts, Mesh, Rows, Values
@@ -42,6 +42,9 @@ SLACK = 1.001
 _ULP = 2.0**-52
 # Exceeds what a few operations lose to underflow.
 LEAST = 2.0**-1060
+# Untyped parts of numba.
+_arrayobj: Any = numba.np.arrayobj
+_extending: Any = numba.extending
 
 
 def popcount(word: np.uint64) -> int:
@@ -52,22 +55,6 @@ def popcount(word: np.uint64) -> int:
 def lowest_bit(word: np.uint64) -> int:
     """Index of the lowest set bit of a word that is not zero; one instruction where compiled."""
     return (int(word) & -int(word)).bit_length() - 1
-
-
-@lower_builtin(popcount, types.uint64)  # type: ignore[misc]
-def _lower_popcount(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    return builder.ctpop(args[0])
-
-
-@lower_builtin(lowest_bit, types.uint64)  # type: ignore[misc]
-def _lower_lowest_bit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    return builder.cttz(args[0], context.get_constant(types.boolean, False))
-
-
-@type_callable(popcount)  # type: ignore[misc]
-@type_callable(lowest_bit)  # type: ignore[misc]
-def _type_bit_count(context: Any) -> Any:
-    return lambda word: types.int64 if word == types.uint64 else None
 
 
 def eight_above(row: FloatArray, start: int, limit: float) -> np.uint64:
@@ -81,10 +68,10 @@ def eight_below(row: FloatArray, start: int, limit: float) -> np.uint64:
 
 
 def _lower_eight(comparison: str) -> Callable[..., Any]:
-    """Lowering of eight comparisons to one of a vector, whose bits are the result's."""
+    """Compiles eight comparisons to one of vectors, whose bits are the result's."""
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = make_array(signature.args[0])(context, builder, args[0]).data
+        data = _arrayobj.make_array(signature.args[0])(context, builder, args[0]).data
         vector = ir.VectorType(ir.DoubleType(), 8)
         place = builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
         limits = ir.Constant(vector, ir.Undefined)
@@ -96,9 +83,25 @@ def _lower_eight(comparison: str) -> Callable[..., Any]:
     return lower
 
 
-for _function, _comparison in ((eight_above, ">"), (eight_below, "<")):
-    lower_builtin(_function, types.Array, types.int64, types.float64)(_lower_eight(_comparison))
-    type_callable(_function)(lambda context: lambda row, start, limit: types.uint64)
+def _compile_as(function: Callable[..., Any], typer: Any, arguments: tuple[Any, ...], lower: Any) -> None:
+    """Tell numba the machine code of a function that runs interpreted as it stands."""
+    _extending.lower_builtin(function, *arguments)(lower)
+    _extending.type_callable(function)(lambda context: typer)
+
+
+def _lower_popcount(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.ctpop(args[0])
+
+
+def _lower_lowest_bit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+
+
+_compile_as(popcount, lambda word: types.int64, (types.uint64,), _lower_popcount)
+_compile_as(lowest_bit, lambda word: types.int64, (types.uint64,), _lower_lowest_bit)
+_ROW_START_LIMIT = (types.Array, types.int64, types.float64)
+_compile_as(eight_above, lambda row, start, limit: types.uint64, _ROW_START_LIMIT, _lower_eight(">"))
+_compile_as(eight_below, lambda row, start, limit: types.uint64, _ROW_START_LIMIT, _lower_eight("<"))
 
 
 @lean
@@ -152,72 +155,57 @@ def _scaled_norm(row: FloatArray) -> float:
 
 
 @inner
-def _square_sum(row: FloatArray) -> float:
-    """Sum of squares, by four partial sums that run side by side."""
-    n = len(row) & ~3
+def _square_sum(h: FloatArray, row: int) -> float:
+    """Sum of a row's squares, by four partial sums that run side by side."""
+    n = h.shape[1] & ~3
     s0 = s1 = s2 = s3 = 0.0
     for j in range(0, n, 4):
-        s0 += row[j] * row[j]
-        s1 += row[j + 1] * row[j + 1]
-        s2 += row[j + 2] * row[j + 2]
-        s3 += row[j + 3] * row[j + 3]
-    for j in range(n, len(row)):
-        s0 += row[j] * row[j]
+        s0 += h[row, j] * h[row, j]
+        s1 += h[row, j + 1] * h[row, j + 1]
+        s2 += h[row, j + 2] * h[row, j + 2]
+        s3 += h[row, j + 3] * h[row, j + 3]
+    for j in range(n, h.shape[1]):
+        s0 += h[row, j] * h[row, j]
     return (s0 + s2) + (s1 + s3)
 
 
 @inner
-def _rectified(row: FloatArray, n_neurons: int, target: FloatArray) -> None:
-    for j in range(n_neurons):
-        target[j] = 0.0 if row[j] < 0.0 else row[j]
-    for j in range(n_neurons, len(target)):
-        target[j] = row[j]
-
-
-@inner
-def _between_two(
-    a: FloatArray, b: FloatArray, p: float, q: float, limit: float, n_neurons: int, target: FloatArray
-) -> int:
-    """Rectified ``p a + q b``; returns how many neurons are not above `limit` in magnitude."""
-    small = 0
-    for j in range(n_neurons):
-        value = p * a[j] + q * b[j]
-        small += not abs(value) > limit
-        target[j] = 0.0 if value < 0.0 else value
-    for j in range(n_neurons, len(target)):
-        target[j] = p * a[j] + q * b[j]
-    return small
-
-
-@inner
-def _between_four(
-    a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray, weights: FloatArray, limit: float, n_neurons: int,
-    target: FloatArray,
-) -> int:  # fmt: skip
-    """As `_between_two`, for four rows."""
-    p, q, r, s = weights[0], weights[1], weights[2], weights[3]
-    small = 0
-    for j in range(n_neurons):
-        value = p * a[j] + q * b[j] + r * c[j] + s * d[j]
-        small += not abs(value) > limit
-        target[j] = 0.0 if value < 0.0 else value
-    for j in range(n_neurons, len(target)):
-        target[j] = p * a[j] + q * b[j] + r * c[j] + s * d[j]
-    return small
-
-
-@inner
-def _mean(z: FloatArray, sources: IntArray, weights: FloatArray, j: int) -> float:
+def _mean(z: FloatArray, sources: IntArray, weights: FloatArray, k: int, j: int) -> float:
+    """Value j of new vertex k."""
     total = 0.0
     for m in range(4):
-        if weights[m] != 0.0:
-            total += weights[m] * z[sources[m], j]
+        if weights[k, m] != 0.0:
+            total += weights[k, m] * z[sources[k, m], j]
     return total
 
 
 @inner
+def _interpolate(
+    z: FloatArray, sources: IntArray, weights: FloatArray, k: int, limit: float, n_neurons: int, h: FloatArray, row: int
+) -> int:
+    """Rectified row of new vertex k; returns how many neurons are not above `limit` in magnitude."""
+    a, b, c, d = sources[k, 0], sources[k, 1], sources[k, 2], sources[k, 3]
+    p, q, r, s = weights[k, 0], weights[k, 1], weights[k, 2], weights[k, 3]
+    small = 0
+    # Without branches inside, the loops are vectorised.
+    if r == 0.0 and s == 0.0:
+        for j in range(n_neurons):
+            value = p * z[a, j] + q * z[b, j]
+            small += not abs(value) > limit
+            h[row, j] = 0.0 if value < 0.0 else value
+    else:
+        for j in range(n_neurons):
+            value = p * z[a, j] + q * z[b, j] + r * z[c, j] + s * z[d, j]
+            small += not abs(value) > limit
+            h[row, j] = 0.0 if value < 0.0 else value
+    for j in range(n_neurons, h.shape[1]):
+        h[row, j] = _mean(z, sources, weights, k, j)
+    return small
+
+
+@inner
 def _unsure_sum(
-    z: FloatArray, sources: IntArray, weights: FloatArray, limit: float, n_neurons: int, lines: IntArray,
+    z: FloatArray, sources: IntArray, weights: FloatArray, k: int, limit: float, n_neurons: int, lines: IntArray,
     contradicted: bool,
 ) -> float:  # fmt: skip
     """Sum of the values that may have another sign at the true vertex (see `rectified_rows`).
@@ -226,12 +214,12 @@ def _unsure_sum(
     """
     total = 0.0
     for j in range(n_neurons):
-        value = _mean(z, sources, weights, j)
-        if not abs(value) > limit and j != lines[0] and j != lines[1]:
-            low = high = z[sources[0], j]
+        value = _mean(z, sources, weights, k, j)
+        if not abs(value) > limit and j != lines[k, 0] and j != lines[k, 1]:
+            low = high = z[sources[k, 0], j]
             for m in range(1, 4):
-                low = min(low, z[sources[m], j])
-                high = max(high, z[sources[m], j])
+                low = min(low, z[sources[k, m], j])
+                high = max(high, z[sources[k, m], j])
             if contradicted or not (low > 0.0 or high < 0.0):
                 total += abs(value)
     return total
@@ -255,32 +243,33 @@ def rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: FloatA
     n_old = len(z)
     for row in range(len(h)):
         v = vertices[row]
-        target = h[row]
         if v < n_old:
-            _rectified(z[v], n_neurons, target)
+            for j in range(n_neurons):
+                h[row, j] = 0.0 if z[v, j] < 0.0 else z[v, j]
+            for j in range(n_neurons, h.shape[1]):
+                h[row, j] = z[v, j]
             h_error[row] = row_error[v] + extra_error[v]
         else:
             k = v - n_old
-            a, b, c, d = sources[k, 0], sources[k, 1], sources[k, 2], sources[k, 3]
-            worst = max(max(row_error[a], row_error[b]), max(row_error[c], row_error[d]))
+            worst = 0.0
+            extra = 0.0
+            for m in range(4):
+                worst = max(worst, row_error[sources[k, m]])
+                extra = max(extra, extra_error[sources[k, m]])
             limit = new_limit[k] + worst
-            if weights[k, 2] == 0.0 and weights[k, 3] == 0.0:
-                small = _between_two(z[a], z[b], weights[k, 0], weights[k, 1], limit, n_neurons, target)
-            else:
-                small = _between_four(z[a], z[b], z[c], z[d], weights[k], limit, n_neurons, target)
+            small = _interpolate(z, sources, weights, k, limit, n_neurons, h, row)
             for side in range(2):
                 line = lines[k, side]
                 if line >= 0:
                     # What a defining neuron has here is no value but the crossing's residual.
-                    small -= not abs(_mean(z, sources[k], weights[k], line)) > limit
-                    target[line] = 0.0
+                    small -= not abs(_mean(z, sources, weights, k, line)) > limit
+                    h[row, line] = 0.0
             unsure = 0.0
             if small > 0:
-                contradicted = max(max(extra_error[a], extra_error[b]), max(extra_error[c], extra_error[d])) > 0.0
-                unsure = _unsure_sum(z, sources[k], weights[k], limit, n_neurons, lines[k], contradicted)
+                unsure = _unsure_sum(z, sources, weights, k, limit, n_neurons, lines, extra > 0.0)
             h_error[row] = worst + new_error[k] + unsure * SLACK
-        square = _square_sum(target)
-        h_norm[row] = np.sqrt(square) * SLACK if 1e-280 < square < 1e280 else _scaled_norm(target)
+        square = _square_sum(h, row)
+        h_norm[row] = np.sqrt(square) * SLACK if 1e-280 < square < 1e280 else _scaled_norm(h[row])
 
 
 @inner
@@ -433,13 +422,15 @@ def split_edges(mesh: Mesh, values: Values, cuts: Cuts, edge_line: IntArray, out
                 out.residual[at] += values.steepness * out.radius[at] + cuts.residual[k]
                 continue
             t = cuts.t[k]
-            for axis in range(2):
-                out.xy[at, axis] = (1.0 - t) * mesh.xy[u, axis] + t * mesh.xy[v, axis]
+            for m in range(2):
+                out.xy[at, m] = (1.0 - t) * mesh.xy[u, m] + t * mesh.xy[v, m]
+                out.sources[at, m] = out.sources[at, m + 2] = mesh.edges[e, m]
+                out.weights[at, m + 2] = 0.0
+            out.weights[at, 0] = 1.0 - t
+            out.weights[at, 1] = t
             out.lines[at, 0] = cuts.neuron[k]
             out.lines[at, 1] = edge_line[e]
             out.parents[at] = mesh.edge_faces[e, 0] if mesh.edge_faces[e, 0] >= 0 else mesh.edge_faces[e, 1]
-            out.sources[at, 0], out.sources[at, 1], out.sources[at, 2], out.sources[at, 3] = u, v, u, v
-            out.weights[at, 0], out.weights[at, 1], out.weights[at, 2], out.weights[at, 3] = 1.0 - t, t, 0.0, 0.0
             out.radius[at] = cuts.radius[k]
             out.residual[at] = cuts.residual[k]
             piece = first_piece + cuts.group[k]
@@ -449,6 +440,6 @@ def split_edges(mesh: Mesh, values: Values, cuts: Cuts, edge_line: IntArray, out
         out.edges[first_piece + n_new, 0] = before
         out.edges[first_piece + n_new, 1] = v
         for piece in range(first_piece, first_piece + n_new + 1):
-            out.edge_faces[piece, 0] = -1
-            out.edge_faces[piece, 1] = -1
+            for side in range(2):
+                out.edge_faces[piece, side] = -1
             out.edge_distance[piece] = mesh.edge_distance[e]
