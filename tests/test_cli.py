@@ -141,7 +141,7 @@ def test_a_failed_check_is_status_1(model: str, monkeypatch: pytest.MonkeyPatch,
     """The partition of a slightly different network, passed off as this one's."""
     other = gr.Network([THREE_REGIONS["W0"], THREE_REGIONS["W1"]], [[0.9, 0.0], THREE_REGIONS["b1"]])
 
-    def wrong(network: gr.Network, domain: gr.Box, progress: Any = None) -> Any:
+    def wrong(network: gr.Network, domain: gr.Box, **options: Any) -> Any:
         return dataclasses.replace(true_partition(other, domain), network=network)
 
     true_partition = gr.partition
@@ -152,6 +152,33 @@ def test_a_failed_check_is_status_1(model: str, monkeypatch: pytest.MonkeyPatch,
         assert json.loads(done.stdout)["ok"] is False
     else:
         assert "FAILED" in done.stdout
+
+
+def test_streamed_counts_and_journals(model: str, tmp_path: Path) -> None:
+    whole = json.loads(run("count", model, "--json", "--jobs", "2").stdout)
+    journal = str(tmp_path / "run.journal")
+    for _ in range(2):
+        streamed = json.loads(run("count", model, "--stream", "--resume", journal, "--json").stdout)
+        assert all(streamed[name] == whole[name] for name in ("regions", "vertices", "edges"))
+    done = run("partition", model, "-o", str(tmp_path / "p.npz"), "--resume", journal)
+    assert done.exit_code == 2
+    assert "journal of another run" in done.stderr
+    assert not (tmp_path / "p.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--jobs", "0"], "--jobs: got '0'; expected a whole number, 1 or more"),
+        (["--jobs", "two"], "--jobs: got 'two'"),
+        (["--stream", "--definition", "all"], "leave one of the two out"),
+        (["--resume", "no/such/folder/x"], "cannot be opened for writing"),
+    ],
+)
+def test_bad_runs(model: str, options: list[str], told: str) -> None:
+    done = run("count", model, *options)
+    assert done.exit_code == 2
+    assert told in done.stderr
 
 
 def test_a_model_of_every_kind(tmp_path: Path) -> None:

@@ -158,6 +158,8 @@ def kernel(
                 if n_pairs > len(pairs.i):
                     wanted[2] = n_pairs
                     return k
+        if not _room(out.used, out.face_offsets, room, ring, n_chords, n_pairs):
+            return k
         exact = rank_offsets[k + 1] > rank_offsets[k]
         error = 0.0
         if n_pairs > 0:
@@ -171,8 +173,6 @@ def kernel(
                 face.counts[4] = n_pairs
                 status[k] = DOUBTFUL
                 continue
-        if not _room(out.used, out.face_offsets, room, ring, n_chords, n_pairs):
-            return k
         if n_chords == 0:
             _keep_face(f, mesh, cuts, active, out)
             continue

@@ -291,7 +291,8 @@ class Cutter:
                 faces, begin, end, mesh, values, cuts, max(layer.n_neurons, 1), ranks, rank_offsets, status, out
             )
             if done < end:
-                out = _grown(out)
+                # One face that needs far more room than all before may be met at once.
+                out = _grown(out, 2 if done > begin else 8)
             begin = done
         return out
 
@@ -416,13 +417,13 @@ def _new_children(vertices: int, edges: int, faces: int, corners: int, n_words: 
     )
 
 
-def _grown(out: Children) -> Children:
-    """A copy with twice the room."""
+def _grown(out: Children, factor: int) -> Children:
+    """A copy with `factor` times the room."""
     bigger = _new_children(
-        2 * len(out.xy),
-        2 * len(out.edges),
-        2 * len(out.face_parent),
-        2 * len(out.face_vertices),
+        factor * len(out.xy),
+        factor * len(out.edges),
+        factor * len(out.face_parent),
+        factor * len(out.face_vertices),
         out.face_words.shape[1],
     )
     for old, new in zip(out, bigger, strict=True):
