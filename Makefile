@@ -4,7 +4,8 @@
 #   make test    all tests, doctests and README examples
 #   make lint    ruff and mypy
 #   make bench   the engine beside regioncam and one forward pass, and the cost of exactness (minutes)
-#   make bench-quick   small networks (seconds)
+#   make bench-quick     small networks (seconds)
+#   make bench-scaling   growth to 10^7 regions, memory, workers, accelerator (many minutes)
 #
 # Another interpreter: make test PYTHON=python3.12.  One file: make test ARGS=tests/test_io.py
 
@@ -17,7 +18,7 @@ STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-interpreted lint bench bench-quick figures clean
+.PHONY: help install demo test test-interpreted lint bench bench-quick bench-scaling figures clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -27,7 +28,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else f"geomrelu needs Python 3.10 or newer, got {sys.version.split()[0]}; name another one: make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[files,networkx,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[files,networkx,distributed,dev]'
 	@touch $@
 
 $(BENCH_STAMP): $(STAMP)
@@ -55,6 +56,10 @@ bench: $(BENCH_STAMP)
 
 bench-quick: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/engine.py --quick $(ARGS)
+
+bench-scaling: $(STAMP)
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/accelerator.py
 
 figures: $(STAMP)
 	$(BIN)/python examples/readme_figure.py
