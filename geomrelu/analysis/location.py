@@ -3,9 +3,9 @@
 Most points lie well inside a face, as orientations with respect to its edges tell for certain
 (`point_grid`).  Of the others, near a border or outside, the pattern is evaluated in float64 with
 a rigorous running error bound; neurons whose value is below it are decided by exact integers.  So
-the answer is exact for the given floating-point coordinates, and the same on either way.  A point on the border of several regions belongs to the one
-whose pattern it has (zero counts as inactive) or, where there is none, to the touching
-region with the lowest number.
+the answer is exact for the given floating-point coordinates, whichever way it is found.  A point
+on the border of several regions belongs to the one whose pattern it has (zero counts as inactive)
+or, where there is none, to the touching region with the lowest number.
 """
 
 from __future__ import annotations

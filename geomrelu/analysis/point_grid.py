@@ -8,7 +8,7 @@ bounds on their distances from the true points (`vertex_errors`), W and H the ex
 bounding box and p in this box, the true orientation differs from the computed one by at most
 
     |b_x - a_x| e_a + H (e_a + e_b) + (e_a + e_b) e_a           likewise with x and y, W and H swapped,
-    + 4 u (1 + 4 u) (|b_x - a_x| H + |b_y - a_y| W)             the rounding of s, u = 2^-53
+    + 8 u (|b_x - a_x| H + |b_y - a_y| W)                       the rounding of s, u = 2^-53
 
 and what underflow loses.  If all orientations exceed their bounds, the point lies strictly inside
 the true, convex face.  No other point is decided here.
@@ -69,7 +69,8 @@ class ClosedRings(NamedTuple):
         Entry of `face_vertices` that a row stands for.
     points : (C + F, 2) float64
     boxes : (F, 4) float64
-        xmin, ymin, xmax, ymax; infinite, the wrong way round, where a coordinate is not finite.
+        xmin, ymin, xmax, ymax; infinite, the wrong way round, where a coordinate is not finite or
+        there are fewer than three corners.
     """
 
     offsets: IntArray
@@ -99,7 +100,7 @@ def closed_rings(vertices: FloatArray, face_offsets: IntArray, face_vertices: In
     low = np.minimum.reduceat(points, offsets[:-1], axis=0)
     high = np.maximum.reduceat(points, offsets[:-1], axis=0)
     boxes = np.concatenate([low, high], axis=1)
-    boxes[~np.isfinite(boxes).all(axis=1)] = np.inf, np.inf, -np.inf, -np.inf
+    boxes[~np.isfinite(boxes).all(axis=1) | (np.diff(face_offsets) < 3)] = np.inf, np.inf, -np.inf, -np.inf
     return ClosedRings(offsets, corners, np.ascontiguousarray(points), boxes)
 
 
@@ -129,7 +130,8 @@ def face_grid(rings: ClosedRings, low: FloatArray, high: FloatArray, margin: flo
     finite = rings.boxes[:, 0] <= rings.boxes[:, 2]
     sizes = rings.boxes[finite, 2:] - rings.boxes[finite, :2]
     # Relative to the box; kept away from 0 for faces of no float width.
-    share = np.clip(sizes.mean(axis=0) / extent, 1 / (n_faces + 1), 1.0) if len(sizes) else np.ones(2)
+    with np.errstate(over="ignore"):
+        share = np.clip(sizes.mean(axis=0) / extent, 1 / (n_faces + 1), 1.0) if len(sizes) else np.ones(2)
     columns = min(max(int(np.sqrt(n_faces * share[1] / share[0])), 1), n_faces)
     rows = max(n_faces // columns, 1)
     limit = _ENTRIES_PER_FACE * n_faces
