@@ -174,8 +174,45 @@ def border_line(p: FloatArray, q: FloatArray) -> Line:
 def certain_bits(network: Network, points: FloatArray) -> tuple[BoolArray, BoolArray]:
     """Pattern bits of a float64 forward pass, and which of them are certain; both (N, n_neurons).
 
-    The error of a layer is bounded by |W| times the error before plus gamma (|W| |h| + |b|).
+    The error of a layer is bounded by |W| times the error before plus gamma (|W| |h| + |b|):
+    for all points together first, with the largest |h| of each neuron, and where that leaves a
+    sign of a point open, once more for this point.
     """
+    bits, clear = _bits_by_common_bound(network, points)
+    certain = np.ones(bits.shape, dtype=bool)
+    rest = np.flatnonzero(~clear)
+    if len(rest) > 0:
+        bits[rest], certain[rest] = _bits_by_own_bounds(network, points[rest])
+    return bits, certain
+
+
+def _bits_by_common_bound(network: Network, points: FloatArray) -> tuple[BoolArray, BoolArray]:
+    """Pattern bits, and the points at which all are certain; a bound per neuron, shared by all points."""
+    bits = np.zeros((len(points), network.n_neurons), dtype=bool)
+    clear = np.ones(len(points), dtype=bool)
+    if len(points) == 0:
+        return bits, clear
+    h, error, first = points, np.zeros(points.shape[1]), 0
+    for layer in network.hidden:
+        n = layer.n_neurons
+        gamma = (layer.n_inputs + 2) * 2.0**-53 * 1.01
+        with np.errstate(over="ignore", invalid="ignore"):
+            size = np.maximum(h.max(axis=0), -h.min(axis=0))
+            # The weights' signs say nothing of partial sums: with the bound, they stay finite.
+            error = np.abs(layer.weight) @ (error + gamma * size) * 1.001 + gamma * np.abs(layer.bias) + 1e-290
+            if not (error / gamma < 1e307).all():
+                return bits, np.zeros(len(points), dtype=bool)
+            u = h @ layer.weight.T
+        u += layer.bias
+        np.greater(u[:, :n], 0.0, out=bits[:, first : first + n])
+        clear &= (np.abs(u[:, :n]) > error[:n]).all(axis=1)
+        np.maximum(u[:, :n], 0.0, out=u[:, :n])
+        h, first = u, first + n
+    return bits, clear
+
+
+def _bits_by_own_bounds(network: Network, points: FloatArray) -> tuple[BoolArray, BoolArray]:
+    """`certain_bits` with a bound for every point and neuron."""
     h = points
     error = np.zeros_like(h)
     bits, certain = [], []

@@ -1,18 +1,22 @@
 """Which region a point lies in.
 
-A point's pattern is evaluated in float64 with a rigorous running error bound; neurons whose
-value is below it are decided by exact integers.  So the answer is exact for the given
-floating-point coordinates.  A point on the border of several regions belongs to the one
-whose pattern it has (zero counts as inactive) or, where there is none, to the touching
-region with the lowest number.
+Most points lie well inside a face, as orientations with respect to its edges tell for certain
+(`point_grid`).  Of the others, near a border or outside, the pattern is evaluated in float64 with
+a rigorous running error bound; neurons whose value is below it are decided by exact integers.  So
+the answer is exact for the given floating-point coordinates, whichever way it is found.  A point
+on the border of several regions belongs to the one whose pattern it has (zero counts as inactive)
+or, where there is none, to the touching region with the lowest number.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
+from geomrelu.analysis.point_grid import PointGrid
 from geomrelu.arrays import FloatArray, IntArray
 from geomrelu.exact import ExactForms, certain_bits, exact_signs
 from geomrelu.patterns import Patterns
@@ -24,28 +28,40 @@ __all__ = ["PointLocator"]
 
 # Preactivations per block of points.
 _BLOCK = 1 << 21
+# So few points do not pay for building a grid of the faces.
+_FEW = 64
 
 
 class PointLocator:
-    """Finds regions by pattern; made once per complex."""
+    """Finds regions by geometry where that is certain, by pattern elsewhere; made once per complex."""
 
     def __init__(self, p: PlanarComplex) -> None:
         self.p = p
-        keys = p.patterns.keys()
-        self.order = np.argsort(keys)
-        self.keys = keys[self.order]
+        self._grid: PointGrid | None = None
         self._forms: ExactForms | None = None
 
     def __call__(self, points: FloatArray) -> IntArray:
         """Region of each point (N, 2), -1 outside the domain or not finite; (N,) int64."""
         found = np.full(len(points), -1, dtype=np.int64)
-        inside = np.flatnonzero(np.isfinite(points).all(axis=1))
-        inside = inside[self.p.domain.contains(points[inside])]
+        if self._grid is None and len(points) > _FEW:
+            self._grid = PointGrid(self.p)
+        if self._grid is not None:
+            found = self._grid.find(points)
+        rest = np.flatnonzero(found < 0)
+        rest = rest[np.isfinite(points[rest]).all(axis=1)]
+        rest = rest[self.p.domain.contains(points[rest])]
         step = max(1, _BLOCK // max(self.p.network.n_neurons, 1))
-        for first in range(0, len(inside), step):
-            chosen = inside[first : first + step]
+        for first in range(0, len(rest), step):
+            chosen = rest[first : first + step]
             found[chosen] = self._block(points[chosen])
         return found
+
+    @cached_property
+    def _sorted_keys(self) -> tuple[npt.NDArray[np.void], IntArray]:
+        """Keys of the patterns in order, and the faces they belong to."""
+        keys = self.p.patterns.keys()
+        order = np.argsort(keys)
+        return keys[order], order
 
     def _block(self, points: FloatArray) -> IntArray:
         bits, certain = certain_bits(self.p.network, points)
@@ -56,8 +72,9 @@ class PointLocator:
 
     def _by_pattern(self, patterns: Patterns) -> IntArray:
         keys = patterns.keys()
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, self.order[at], -1).astype(np.int64)
+        known, order = self._sorted_keys
+        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        return np.where(known[at] == keys, order[at], -1).astype(np.int64)
 
     def _exactly(self, point: FloatArray) -> int:
         if self._forms is None:

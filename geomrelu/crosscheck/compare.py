@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen, real_array
 from geomrelu.crosscheck.report import CrossCheck, Failure, Refinement, RefinementRow
+from geomrelu.crosscheck.touching import touching_faces
 from geomrelu.errors import DomainError, InputDimensionError, InputError, ShapeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
@@ -32,6 +33,7 @@ from geomrelu.sampling import (
     grid_points,
     sample_maps,
     trace,
+    value_errors,
 )
 
 if TYPE_CHECKING:
@@ -263,7 +265,7 @@ def _trace(network: Network, x: FloatArray, position: float, model: Any, device:
             f"model: got {maps.values.shape[1]} outputs, expected {network.n_outputs}, as the partition's network has; "
             "pass the model that was partitioned"
         )
-    return Trace(shown.patterns, shown.doubtful, shown.value_errors, maps)
+    return Trace(shown.patterns, shown.doubtful, maps)
 
 
 def _ring_areas(p: PlanarComplex) -> FloatArray:
@@ -338,7 +340,7 @@ def _check_interiors(
     inside = sums / lengths[:, None]
     shown = _trace(p.network, inside, position, model, device)
     regions = np.arange(p.n_regions)
-    verdict = _verdict(p, inside, shown, regions, regions, model is None)
+    verdict = _verdict(p, inside, shown, regions, regions, position, model is None)
     _record(p, "region", shown, inside, regions, regions, verdict, found)
     failed = verdict.conflict | verdict.bad_map | verdict.bad_value
     return np.flatnonzero(_any_bit(shown.doubtful) & ~failed)
@@ -347,12 +349,12 @@ def _check_interiors(
 def _check_samples(
     p: PlanarComplex, x: FloatArray, shown: Trace, position: float, model: Any, found: _Findings
 ) -> _Outcome:
-    samples, regions = _touching(p, x, position)
+    samples, regions = touching_faces(p, x, position)
     touched = np.bincount(samples, minlength=len(x))
     lost = np.flatnonzero(touched == 0)
     for i in lost[: found.room("location", len(lost))]:
         found.kept.append(Failure("location", "sample", int(i), -1, f"{x[i].tolist()} in no region", "one region"))
-    verdict = _verdict(p, x, shown, samples, regions, model is None)
+    verdict = _verdict(p, x, shown, samples, regions, position, model is None)
     _record(p, "sample", shown, x, samples, regions, verdict, found)
     failed = touched == 0
     failed[samples[verdict.conflict | verdict.bad_map | verdict.bad_value]] = True
@@ -365,21 +367,6 @@ def _check_samples(
 
 def _any_bit(patterns: Patterns) -> BoolArray:
     return np.asarray((patterns.words != 0).any(axis=1))
-
-
-def _touching(p: PlanarComplex, x: FloatArray, distance: float) -> tuple[IntArray, IntArray]:
-    """All pairs (sample, region) with the sample in the region's stored ring or that near to it.
-
-    By the rings alone: neither patterns nor `p.locate` have a say.
-    """
-    import shapely
-
-    ring = np.repeat(np.arange(p.n_regions), np.diff(p.face_offsets))
-    # shapely closes the rings.
-    polygons = shapely.polygons(shapely.linearrings(p.vertices[p.face_vertices], indices=ring))
-    tree = shapely.STRtree(shapely.points(x))
-    regions, samples = tree.query(polygons, predicate="dwithin", distance=distance)
-    return samples.astype(np.int64), regions.astype(np.int64)
 
 
 def _map_bounds(network: Network) -> tuple[FloatArray, FloatArray]:
@@ -401,7 +388,13 @@ def _map_bounds(network: Network) -> tuple[FloatArray, FloatArray]:
 
 
 def _verdict(
-    p: PlanarComplex, x: FloatArray, shown: Trace, samples: IntArray, regions: IntArray, own_maps: bool
+    p: PlanarComplex,
+    x: FloatArray,
+    shown: Trace,
+    samples: IntArray,
+    regions: IntArray,
+    position: float,
+    own_maps: bool,
 ) -> _Verdict:
     """Compare what the points show with what the regions say, pair by pair, in blocks.
 
@@ -423,7 +416,12 @@ def _verdict(
         # "Within", not "beyond": what is not a number is within nothing.
         fits_a = (np.abs(shown.maps.gradients[i] - a) <= error_a).all(axis=(1, 2))
         fits_b = (np.abs(shown.maps.intercepts[i] - b) <= error_b + 2 * reach).all(axis=1)
-        fits = (np.abs(shown.maps.values[i] - values) <= 4 * (shown.value_errors[i] + reach + error_b)).all(axis=1)
+        apart, allowed = np.abs(shown.maps.values[i] - values), reach + error_b
+        fits: BoolArray = (apart <= 4 * allowed).all(axis=1)
+        # The bounds on the sampled values themselves matter to few.
+        open_ = np.flatnonzero(~fits)
+        own = value_errors(p.network, x[i[open_]], position_error=2 * position)
+        fits[open_] = (apart[open_] <= 4 * (own + allowed[open_])).all(axis=1)
         # A region that is none of the sample's would fail in value too: once is enough.
         parts.append(_Verdict(same, conflict, comparable & ~(fits_a & fits_b), ~fits & ~conflict))
     return _Verdict(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -9,6 +9,7 @@ from geomrelu.sampling.autograd import (
     sample,
     sample_maps,
     trace,
+    value_errors,
 )
 from geomrelu.sampling.distinct import DistinctMaps, checked_tolerance, distinct_maps
 
@@ -24,4 +25,5 @@ __all__ = [
     "sample",
     "sample_maps",
     "trace",
+    "value_errors",
 ]

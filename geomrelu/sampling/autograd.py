@@ -38,6 +38,7 @@ __all__ = [
     "sample",
     "sample_maps",
     "trace",
+    "value_errors",
 ]
 
 _MAX_SAMPLES = 10**8
@@ -118,15 +119,12 @@ class Trace:
         Activation pattern of each of N points as the pass saw it.
     doubtful : Patterns
         Bit 1 where rounding may have decided the sign of that preactivation.
-    value_errors : (N, out) float64
-        Bound on the rounding error of `maps.values`.
     maps : LocalMaps
         Values, gradients and intercepts, from the same pass as the patterns.
     """
 
     patterns: Patterns
     doubtful: Patterns
-    value_errors: FloatArray
     maps: LocalMaps
 
 
@@ -272,7 +270,8 @@ def trace(
     An elementwise bound on each preactivation's error is carried through the layers:
     ``e' = |W| e + gamma (|W| |h| + |b|)``, with ``gamma = k u / (1 - k u)`` for sums of k terms
     (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1), and 0 behind a
-    neuron that is certainly inactive.  A preactivation smaller than its bound is doubtful.
+    neuron that is certainly inactive.  A preactivation smaller than its bound is doubtful.  Most
+    points are far from any doubt: the bound for the largest values of a batch settles those.
 
     Parameters
     ----------
@@ -295,22 +294,50 @@ def trace(
 
     x = network._points(points)
     where = _device(device, None)
-    patterns, doubtful, errors, maps = [], [], [], []
+    parts = []
     with torch.inference_mode(False), torch.enable_grad():
         layers = [_tensor_layer(layer, where) for layer in network.layers]
         for batch in _batches(x, where, chunk):
-            signs: list[tuple[torch.Tensor, torch.Tensor]] = []
-            values, error = _bounded_forward(layers, batch, position_error, signs)
-            maps.append(_local_maps(batch, values))
-            errors.append(_numpy(error))
-            patterns.append(_packed([s[0] for s in signs], len(batch), network.widths))
-            doubtful.append(_packed([s[1] for s in signs], len(batch), network.widths))
-    return Trace(
-        patterns=Patterns(np.concatenate(patterns), network.widths),
-        doubtful=Patterns(np.concatenate(doubtful), network.widths),
-        value_errors=np.concatenate(errors),
-        maps=LocalMaps(*(np.concatenate(column) for column in zip(*maps, strict=True))),
-    )
+            values, active, clear = _filtered_forward(layers, batch, position_error)
+            unclear = np.flatnonzero(~clear)
+            if len(unclear) > len(batch) // 2:
+                parts.append(_bounded_trace(layers, batch, position_error, network.widths))
+                continue
+            words = _packed(active, len(batch), network.widths)
+            part = _Words(words.copy(), np.zeros_like(words), *_local_maps(batch, values))
+            if len(unclear):
+                again = batch.detach()[torch.from_numpy(unclear).to(where)].requires_grad_(True)
+                for own, new in zip(part, _bounded_trace(layers, again, position_error, network.widths), strict=True):
+                    own[unclear] = new
+            parts.append(part)
+    patterns, doubtful, *maps = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Trace(Patterns(patterns, network.widths), Patterns(doubtful, network.widths), LocalMaps(*maps))
+
+
+def value_errors(
+    network: Network,
+    points: npt.ArrayLike,
+    position_error: float = 0.0,
+    device: str | torch.device | None = None,
+    chunk: int | None = None,
+) -> FloatArray:
+    """Bounds on the rounding errors of `trace`'s values, (N, out) float64; parameters as there.
+
+    Examples
+    --------
+    >>> f = Network([[[1.0, 0.1]], [[1.0]]])
+    >>> bool(0 < value_errors(f, [[0.1, 1.0]])[0, 0] < 1e-15)
+    True
+    """
+    import torch
+
+    x = network._points(points)
+    where = _device(device, None)
+    with torch.no_grad():
+        layers = [_tensor_layer(layer, where) for layer in network.layers]
+        return np.concatenate(
+            [_numpy(_bounded_forward(layers, batch, position_error, [])[1]) for batch in _batches(x, where, chunk)]
+        )
 
 
 def doubtful_signs(
@@ -457,6 +484,58 @@ def _plain_forward(layers: list[_TensorLayer], x: torch.Tensor) -> torch.Tensor:
     return linear(h, layers[-1].weight, layers[-1].bias)
 
 
+class _Words(NamedTuple):
+    """A batch's share of a `Trace`, with packed words for its patterns."""
+
+    patterns: npt.NDArray[np.uint64]
+    doubtful: npt.NDArray[np.uint64]
+    values: FloatArray
+    gradients: FloatArray
+    intercepts: FloatArray
+
+
+def _bounded_trace(
+    layers: list[_TensorLayer], x: torch.Tensor, position_error: float, widths: tuple[int, ...]
+) -> _Words:
+    """A batch's trace with a bound of its own for every preactivation."""
+    signs: list[tuple[torch.Tensor, torch.Tensor]] = []
+    values, _ = _bounded_forward(layers, x, position_error, signs)
+    active, doubtful = (_packed([s[k] for s in signs], len(x), widths) for k in range(2))
+    return _Words(active, doubtful, *_local_maps(x, values))
+
+
+def _filtered_forward(
+    layers: list[_TensorLayer], x: torch.Tensor, position_error: float
+) -> tuple[torch.Tensor, list[torch.Tensor], BoolArray]:
+    """Outputs, active neurons of each hidden layer, and the points at which no sign is in doubt, (N,).
+
+    One bound per neuron serves the whole batch: `_bounded_forward`'s, for the largest sizes of
+    its inputs and with all neurons active, so it is no smaller at any point.
+    """
+    import torch
+    from torch.nn.functional import linear
+
+    active: list[torch.Tensor] = []
+    clear = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    if len(x) == 0:
+        return _plain_forward(layers, x), [x.new_zeros((0, layer.n_neurons)) > 0 for layer in layers[:-1]], _bool(clear)
+    h, error = x, torch.full_like(x[:1], position_error, requires_grad=False)
+    for weight, bias, n in layers[:-1]:
+        u = linear(h, weight, bias)
+        with torch.no_grad():
+            terms = weight.shape[1] + 8
+            gamma = terms * _UNIT_ROUNDOFF / (1 - terms * _UNIT_ROUNDOFF)
+            size = torch.maximum(h.amax(dim=0), -h.amin(dim=0))
+            # The factor pays for sums in another order.
+            error = 1.001 * linear(error + gamma * size, weight.abs(), gamma * bias.abs()) + _UNDERFLOW
+            v = u[:, :n]
+            active.append(v > 0)
+            # What is not a number is not clear.
+            clear &= (v.abs() >= error[:, :n]).all(dim=1)
+        h = _rectified(u, n)
+    return linear(h, layers[-1].weight, layers[-1].bias), active, _bool(clear)
+
+
 def _bounded_forward(
     layers: list[_TensorLayer],
     x: torch.Tensor,
@@ -505,6 +584,10 @@ def _local_maps(x: torch.Tensor, values: torch.Tensor) -> LocalMaps:
 
 def _numpy(tensor: torch.Tensor) -> FloatArray:
     return np.asarray(tensor.detach().cpu().numpy(), dtype=np.float64)
+
+
+def _bool(tensor: torch.Tensor) -> BoolArray:
+    return np.asarray(tensor.cpu().numpy(), dtype=bool)
 
 
 def _packed(columns: list[torch.Tensor], n: int, widths: tuple[int, ...]) -> npt.NDArray[np.uint64]:
