@@ -308,7 +308,8 @@ def _number_vertices(
             stop = start
             label = -1
             while stop < offsets[c + 1] and key[order[stop]] == key[order[start]]:
-                label = max(label, vertex[order[stop] >> 1])
+                if vertex[order[stop] >> 1] >= 0:
+                    label = vertex[order[stop] >> 1]
                 stop += 1
             if label < 0:
                 number[n_vertices] = -1
@@ -398,8 +399,8 @@ def _link_ring(
     closed = 0
     while closed < n_chords:
         position = second[closing[closed]]
-        if opened < n_chords:
-            position = min(position, first[opened])
+        if opened < n_chords and first[opened] < position:
+            position = first[opened]
         # Chords that end here, counter-clockwise from the ring ahead: by how far round the ring they lead.
         n = 0
         while True:

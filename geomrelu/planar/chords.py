@@ -186,7 +186,8 @@ def _join_strands(face: Face, n_strands: int) -> int:
             face.strand_next[s] = face.strand_next[head]
             face.strand_next[head] = s
             face.strands[twin] += 1
-            face.name[twin] = min(face.name[twin], neuron)
+            if neuron < face.name[twin]:
+                face.name[twin] = neuron
             face.before[s] = -1
         else:
             face.first[n_chords] = face.first[s]
@@ -213,13 +214,15 @@ def _join_strands(face: Face, n_strands: int) -> int:
 def _widest_slope(f: int, mesh: Mesh, values: Values, neuron: int) -> float:
     """Lower bound on a neuron's gradient from its extreme values on the face's old vertices."""
     low = high = mesh.face_vertices[mesh.face_offsets[f]]
+    least = most = values.z[low, neuron]
     for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
         v = mesh.face_vertices[c]
-        if values.z[v, neuron] < values.z[low, neuron]:
-            low = v
-        if values.z[v, neuron] > values.z[high, neuron]:
-            high = v
-    rise = values.z[high, neuron] - values.z[low, neuron] - values.error[low] - values.error[high]
+        value = values.z[v, neuron]
+        if value < least:
+            low, least = v, value
+        if value > most:
+            high, most = v, value
+    rise = most - least - values.error[low] - values.error[high]
     return float(max(rise, 0.0) / (length_bound(mesh.xy, low, high, values.blur) * SLACK))
 
 

@@ -139,19 +139,14 @@ def sign_masks(
     return n_doubts
 
 
-@inner
-def _scaled_norm(row: FloatArray) -> float:
-    """Upper bound on a row's 2-norm where squares may under- or overflow."""
-    largest = 0.0
-    for j in range(len(row)):
-        if not abs(row[j]) <= largest:
-            largest = abs(row[j])
-    if largest == 0.0 or not largest < np.inf:
-        return float(largest)
-    square = 0.0
-    for j in range(len(row)):
-        square += (row[j] / largest) ** 2
-    return float(largest * np.sqrt(square) * SLACK + 1e-300)
+def _scaled_norms(rows: FloatArray) -> FloatArray:
+    """Upper bounds on rows' 2-norms where squares may under- or overflow."""
+    largest: FloatArray = np.abs(rows).max(axis=1, initial=0.0)
+    with np.errstate(all="ignore"):
+        norms: FloatArray = largest * np.sqrt(((rows / largest[:, None]) ** 2).sum(axis=1)) * SLACK + 1e-300
+    ordinary = (largest > 0.0) & (largest < np.inf)
+    largest[ordinary] = norms[ordinary]
+    return largest
 
 
 @inner
@@ -225,7 +220,6 @@ def _unsure_sum(
     return total
 
 
-@lean
 def rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: FloatArray, h_error: FloatArray) -> None:
     """Rectified rows h of the given vertices after a cut.
 
@@ -237,6 +231,14 @@ def rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: FloatA
     true one, and be rectified unlike in the faces around: then it is itself an error.  Not so
     where all four old values have one sign and none was decided against it.
     """
+    _rectified_rows(rows, vertices, h, h_norm, h_error)
+    extreme = ~((h_norm > 1e-140) & (h_norm < 1e140))
+    if extreme.any():
+        h_norm[extreme] = _scaled_norms(h[extreme])
+
+
+@lean
+def _rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: FloatArray, h_error: FloatArray) -> None:
     z, n_neurons, row_error, extra_error = rows.z, rows.n_neurons, rows.row_error, rows.extra_error
     sources, weights, lines = rows.sources, rows.weights, rows.lines
     new_error, new_limit = rows.new_error, rows.new_limit
@@ -268,8 +270,7 @@ def rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: FloatA
             if small > 0:
                 unsure = _unsure_sum(z, sources, weights, k, limit, n_neurons, lines, extra > 0.0)
             h_error[row] = worst + new_error[k] + unsure * SLACK
-        square = _square_sum(h, row)
-        h_norm[row] = np.sqrt(square) * SLACK if 1e-280 < square < 1e280 else _scaled_norm(h[row])
+        h_norm[row] = np.sqrt(_square_sum(h, row)) * SLACK
 
 
 @inner
@@ -401,45 +402,53 @@ def _sort_edge(cuts: Cuts, start: int, stop: int, length: float, order: IntArray
     return certain
 
 
-@lean
 def split_edges(mesh: Mesh, values: Values, cuts: Cuts, edge_line: IntArray, out: Children) -> None:
     """Write the new vertices on edges and the pieces of all edges into `out`.
 
     Piece k of edge e gets the number ``e + vertex_offsets[e] + k``.  `edge_line` (E,) names
     each edge's own line, which with the crossing neuron defines the vertex.
     """
-    n_old = len(mesh.xy)
-    for e in range(len(mesh.edges)):
-        u, v = mesh.edges[e, 0], mesh.edges[e, 1]
-        first_vertex = cuts.vertex_offsets[e]
-        first_piece = e + first_vertex
-        n_new = cuts.vertex_offsets[e + 1] - first_vertex
-        before = u
+    n_new = np.diff(cuts.vertex_offsets)
+    edge = np.repeat(np.arange(len(mesh.edges)), n_new)
+    n = len(edge)
+    left, right = mesh.edge_faces[edge].T
+    out.parents[:n] = np.where(left >= 0, left, right)
+    out.lines[:n, 1] = edge_line[edge]
+    out.sources[:n, :2] = out.sources[:n, 2:] = mesh.edges[edge]
+    out.weights[:n, 2:] = 0.0
+    pieces = n + len(mesh.edges)
+    out.edge_faces[:pieces] = -1
+    out.edge_distance[:pieces] = np.repeat(mesh.edge_distance, n_new + 1)
+    _split_edges(
+        mesh.xy, mesh.edges, values.steepness, cuts, out.xy, out.lines, out.weights, out.radius, out.residual, out.edges
+    )
+
+
+@lean
+def _split_edges(
+    old_xy: FloatArray, old_edges: IntArray, steepness: float, cuts: Cuts, xy: FloatArray, lines: IntArray,
+    weights: FloatArray, radius: FloatArray, residual: FloatArray, edges: IntArray,
+) -> None:  # fmt: skip
+    """What of `split_edges` differs between the crossings of an edge."""
+    for e in range(len(old_edges)):
+        at = cuts.vertex_offsets[e] - 1
+        piece = e + at + 1
+        edges[piece, 0] = old_edges[e, 0]
         for k in range(cuts.offsets[e], cuts.offsets[e + 1]):
-            at = first_vertex + cuts.group[k]
             if k > cuts.offsets[e] and cuts.group[k] == cuts.group[k - 1]:
                 # A tie: this neuron, too, vanishes at the true point.
-                out.residual[at] += values.steepness * out.radius[at] + cuts.residual[k]
+                residual[at] += steepness * radius[at] + cuts.residual[k]
                 continue
-            t = cuts.t[k]
-            for m in range(2):
-                out.xy[at, m] = (1.0 - t) * mesh.xy[u, m] + t * mesh.xy[v, m]
-                out.sources[at, m] = out.sources[at, m + 2] = mesh.edges[e, m]
-                out.weights[at, m + 2] = 0.0
-            out.weights[at, 0] = 1.0 - t
-            out.weights[at, 1] = t
-            out.lines[at, 0] = cuts.neuron[k]
-            out.lines[at, 1] = edge_line[e]
-            out.parents[at] = mesh.edge_faces[e, 0] if mesh.edge_faces[e, 0] >= 0 else mesh.edge_faces[e, 1]
-            out.radius[at] = cuts.radius[k]
-            out.residual[at] = cuts.residual[k]
-            piece = first_piece + cuts.group[k]
-            out.edges[piece, 0] = before
-            out.edges[piece, 1] = n_old + at
-            before = n_old + at
-        out.edges[first_piece + n_new, 0] = before
-        out.edges[first_piece + n_new, 1] = v
-        for piece in range(first_piece, first_piece + n_new + 1):
-            for side in range(2):
-                out.edge_faces[piece, side] = -1
-            out.edge_distance[piece] = mesh.edge_distance[e]
+            at += 1
+            weights[at, 0] = 1.0 - cuts.t[k]
+            weights[at, 1] = cuts.t[k]
+            for axis in range(2):
+                a, b = old_xy[old_edges[e, 0], axis], old_xy[old_edges[e, 1], axis]
+                xy[at, axis] = weights[at, 0] * a + weights[at, 1] * b
+            lines[at, 0] = cuts.neuron[k]
+            radius[at] = cuts.radius[k]
+            residual[at] = cuts.residual[k]
+            edges[piece, 1] = len(old_xy) + at
+            piece += 1
+            edges[piece, 0] = len(old_xy) + at
+        edges[piece, 1] = old_edges[e, 1]
