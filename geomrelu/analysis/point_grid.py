@@ -175,7 +175,8 @@ class PointGrid:
         rings = closed_rings(vertices, p.face_offsets, p.face_vertices)
         with np.errstate(over="ignore", invalid="ignore"):
             errors = np.ldexp(p.vertex_errors[:, None], -self.exponents)
-            bounds = _orientation_bounds(rings, errors[p.face_vertices[rings.corners]])
+            errors = errors[p.face_vertices[rings.corners]]
+            bounds = _orientation_bounds(rings.points, rings.offsets, rings.boxes, errors)
         self.offsets, self.boxes = rings.offsets, rings.boxes
         self.table = np.concatenate([rings.points, bounds[:, None]], axis=1)
         self.grid = face_grid(rings, corners.min(axis=0), corners.max(axis=0))
@@ -198,23 +199,6 @@ class PointGrid:
         return found
 
 
-def _orientation_bounds(rings: ClosedRings, errors: FloatArray) -> FloatArray:
-    """Bound on an orientation's error, for each edge and any point in its face's bounding box, (C + F,).
-
-    `errors` bounds those of the rings' coordinates, (C + F, 2).  Rows that close a ring mean nothing.
-    """
-    lengths = np.diff(rings.offsets)
-    extent = np.repeat(rings.boxes[:, 2:] - rings.boxes[:, :2], lengths, axis=0)
-    step = np.abs(np.roll(rings.points, -1, axis=0) - rings.points)
-    both = errors + np.roll(errors, -1, axis=0)
-    total = np.zeros(len(errors))
-    for axis in range(2):
-        other = 1 - axis
-        total += step[:, axis] * errors[:, other] + both[:, axis] * (extent[:, other] + errors[:, other])
-        total += 8 * _UNIT_ROUNDOFF * step[:, axis] * extent[:, other]
-    return np.asarray(total * _SLACK + _TINY)
-
-
 @inner
 def cell_of(value: float, low: float, per_unit: float, n: int) -> int:
     """The cell, of n in a row, that a coordinate lies in, or is nearest to."""
@@ -224,6 +208,25 @@ def cell_of(value: float, low: float, per_unit: float, n: int) -> int:
     if at >= n:
         return n - 1
     return int(at)
+
+
+@njit
+def _orientation_bounds(points: FloatArray, offsets: IntArray, boxes: FloatArray, errors: FloatArray) -> FloatArray:
+    """Bound on an orientation's error, for each edge and any point in its face's bounding box, (C + F,).
+
+    `errors` bounds those of the rings' coordinates, (C + F, 2).  Rows that close a ring mean nothing.
+    """
+    bounds = np.full(len(points), np.inf)
+    for f in range(len(boxes)):
+        width, height = boxes[f, 2] - boxes[f, 0], boxes[f, 3] - boxes[f, 1]
+        for c in range(offsets[f], offsets[f + 1] - 1):
+            dx, dy = abs(points[c + 1, 0] - points[c, 0]), abs(points[c + 1, 1] - points[c, 1])
+            ex, ey = errors[c, 0], errors[c, 1]
+            both_x, both_y = ex + errors[c + 1, 0], ey + errors[c + 1, 1]
+            placing = dx * ey + both_x * (height + ey) + dy * ex + both_y * (width + ex)
+            rounding = 8 * _UNIT_ROUNDOFF * (dx * height + dy * width)
+            bounds[c] = (placing + rounding) * _SLACK + _TINY
+    return bounds
 
 
 @njit
