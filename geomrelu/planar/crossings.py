@@ -402,53 +402,45 @@ def _sort_edge(cuts: Cuts, start: int, stop: int, length: float, order: IntArray
     return certain
 
 
+@lean
 def split_edges(mesh: Mesh, values: Values, cuts: Cuts, edge_line: IntArray, out: Children) -> None:
     """Write the new vertices on edges and the pieces of all edges into `out`.
 
     Piece k of edge e gets the number ``e + vertex_offsets[e] + k``.  `edge_line` (E,) names
     each edge's own line, which with the crossing neuron defines the vertex.
     """
-    n_new = np.diff(cuts.vertex_offsets)
-    edge = np.repeat(np.arange(len(mesh.edges)), n_new)
-    n = len(edge)
-    left, right = mesh.edge_faces[edge].T
-    out.parents[:n] = np.where(left >= 0, left, right)
-    out.lines[:n, 1] = edge_line[edge]
-    out.sources[:n, :2] = out.sources[:n, 2:] = mesh.edges[edge]
-    out.weights[:n, 2:] = 0.0
-    pieces = n + len(mesh.edges)
-    out.edge_faces[:pieces] = -1
-    out.edge_distance[:pieces] = np.repeat(mesh.edge_distance, n_new + 1)
-    _split_edges(
-        mesh.xy, mesh.edges, values.steepness, cuts, out.xy, out.lines, out.weights, out.radius, out.residual, out.edges
-    )
-
-
-@lean
-def _split_edges(
-    old_xy: FloatArray, old_edges: IntArray, steepness: float, cuts: Cuts, xy: FloatArray, lines: IntArray,
-    weights: FloatArray, radius: FloatArray, residual: FloatArray, edges: IntArray,
-) -> None:  # fmt: skip
-    """What of `split_edges` differs between the crossings of an edge."""
-    for e in range(len(old_edges)):
+    for e in range(len(mesh.edges)):
         at = cuts.vertex_offsets[e] - 1
-        piece = e + at + 1
-        edges[piece, 0] = old_edges[e, 0]
+        first_piece = e + at + 1
+        face = mesh.edge_faces[e, 0] if mesh.edge_faces[e, 0] >= 0 else mesh.edge_faces[e, 1]
         for k in range(cuts.offsets[e], cuts.offsets[e + 1]):
             if k > cuts.offsets[e] and cuts.group[k] == cuts.group[k - 1]:
                 # A tie: this neuron, too, vanishes at the true point.
-                residual[at] += steepness * radius[at] + cuts.residual[k]
+                out.residual[at] += values.steepness * out.radius[at] + cuts.residual[k]
                 continue
             at += 1
-            weights[at, 0] = 1.0 - cuts.t[k]
-            weights[at, 1] = cuts.t[k]
+            for end in range(2):
+                share = 1.0 - cuts.t[k] if end == 0 else cuts.t[k]
+                out.weights[at, end] = share
+                out.weights[at, end + 2] = 0.0
+                v = mesh.edges[e, end]
+                out.sources[at, end] = v
+                out.sources[at, end + 2] = v
             for axis in range(2):
-                a, b = old_xy[old_edges[e, 0], axis], old_xy[old_edges[e, 1], axis]
-                xy[at, axis] = weights[at, 0] * a + weights[at, 1] * b
-            lines[at, 0] = cuts.neuron[k]
-            radius[at] = cuts.radius[k]
-            residual[at] = cuts.residual[k]
-            edges[piece, 1] = len(old_xy) + at
-            piece += 1
-            edges[piece, 0] = len(old_xy) + at
-        edges[piece, 1] = old_edges[e, 1]
+                a, b = mesh.xy[mesh.edges[e, 0], axis], mesh.xy[mesh.edges[e, 1], axis]
+                out.xy[at, axis] = (1.0 - cuts.t[k]) * a + cuts.t[k] * b
+            out.lines[at, 0] = cuts.neuron[k]
+            out.lines[at, 1] = edge_line[e]
+            out.parents[at] = face
+            out.radius[at] = cuts.radius[k]
+            out.residual[at] = cuts.residual[k]
+        before = mesh.edges[e, 0]
+        last_piece = e + cuts.vertex_offsets[e + 1]
+        for piece in range(first_piece, last_piece + 1):
+            after = len(mesh.xy) + piece - e if piece < last_piece else mesh.edges[e, 1]
+            out.edges[piece, 0] = before
+            out.edges[piece, 1] = after
+            before = after
+            for side in range(2):
+                out.edge_faces[piece, side] = -1
+            out.edge_distance[piece] = mesh.edge_distance[e]
