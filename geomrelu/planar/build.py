@@ -168,4 +168,4 @@ def _tell_compilation() -> None:
     # Where numba keeps it: beside the module, in NUMBA_CACHE_DIR, or in the user's cache folder.
     cache = getattr(getattr(kernel, "stats", None), "cache_path", None)
     if cache is None or not any(Path(cache).glob("arrange.kernel-*.nbc")):
-        print("geomrelu: compiling the engine, once on this machine (about half a minute) ...", file=sys.stderr)
+        print("geomrelu: compiling the engine, once on this machine (some twenty seconds) ...", file=sys.stderr)
