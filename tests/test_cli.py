@@ -368,6 +368,8 @@ def test_interrupt_from_the_keyboard(tmp_path: Path) -> None:
     """A named pipe as MODEL's stand-in would block; a slow stub of the engine does the same."""
     np.savez(tmp_path / "m.npz", **THREE_REGIONS)
     code = (
+        # A background job of a shell without job control starts with the signal ignored.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import time, geomrelu as gr\n"
         "def slow(*args, **kwargs):\n"
         "    print('ready', flush=True)\n"
