@@ -5,7 +5,7 @@
 #   make lint    ruff and mypy
 #   make bench   the engine beside regioncam and one forward pass, and the cost of exactness (minutes)
 #   make bench-quick     small networks (seconds)
-#   make bench-scaling   growth to 10^7 regions, memory, workers, accelerator (many minutes)
+#   make bench-scaling   growth with the domain, memory, workers, accelerator (many minutes)
 #
 # Another interpreter: make test PYTHON=python3.12.  One file: make test ARGS=tests/test_io.py
 

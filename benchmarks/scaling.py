@@ -1,4 +1,4 @@
-"""Growth, memory and workers: time per region from 10^4 to 10^7 regions, peak memory, one core and two.
+"""Growth, memory and workers: time per region from 10^4 to some 10^6 regions, peak memory, one core and two.
 
     python benchmarks/scaling.py             # minutes
     python benchmarks/scaling.py --quick     # seconds; nothing is written
@@ -26,7 +26,7 @@ ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", 
 
 # (widths, half-width of the box, kept or streamed, workers)
 Job = tuple[tuple[int, ...], float, str, int]
-GROWTH: list[Job] = [((1024,) * 3, half, "stream", 1) for half in (0.05, 0.15, 0.5, 1.5, 6.0)]
+GROWTH: list[Job] = [((512,) * 3, half, "stream", 1) for half in (0.05, 0.15, 0.5, 1.5, 6.0)]
 MEMORY: list[Job] = [
     ((512,) * 4, 1.0, "keep", 1),
     ((512,) * 4, 1.0, "stream", 1),
@@ -123,14 +123,14 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    growth = [row for row in rows if row["network"] == "2-1024x3"]
+    growth = [row for row in rows if row["network"] == "2-512x3"]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
     regions = [row["regions"] for row in growth]
     left.plot(regions, [1e6 * row["seconds"] / row["regions"] for row in growth], "o-", color="#0072B2")
     left.set(xscale="log", ylim=(0, None), xlabel="regions", ylabel="microseconds per region", title="Time")
     right.plot(regions, [row["peak_bytes"] / 1e6 for row in growth], "o-", color="#D55E00")
     right.set(xscale="log", ylim=(0, None), xlabel="regions", ylabel="MB", title="Peak memory, streamed")
-    figure.suptitle("2-1024x3 on growing boxes, one thread")
+    figure.suptitle("2-512x3 on growing boxes, one thread")
     figure.savefig(path, dpi=150)
 
 
