@@ -10,6 +10,7 @@ result, bit for bit.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -236,7 +237,16 @@ class _parallel(AbstractContextManager[_Computed[R]]):
 
         workers = joblib.Parallel(n_jobs=self.plan.n_jobs, prefer="threads", return_as="generator")
         step = joblib.delayed(_numbered)
-        yield from workers(step(k, self.task, block, self.reducer, self.plan.block_values) for k, block in calls)
+        results = workers(step(k, self.task, block, self.reducer, self.plan.block_values) for k, block in calls)
+        try:
+            # Not "yield from", which would close `results` itself, and let the warning below through.
+            for result in results:  # noqa: UP028
+                yield result
+        finally:
+            with warnings.catch_warnings():
+                # An interrupted run leaves blocks in flight; joblib warns of the work that is lost.
+                warnings.simplefilter("ignore", UserWarning)
+                results.close()
 
 
 def _numbered(k: int, task: Task, block: Block, reducer: Reducer[R], block_values: int) -> tuple[int, Result[R]]:
