@@ -179,6 +179,8 @@ def aggregate(
 
 
 def _checked_run(function: str, n_jobs: Any, progress: Any) -> tuple[int | None, Any]:
+    if hasattr(n_jobs, "__index__") and not isinstance(n_jobs, bool):
+        n_jobs = n_jobs.__index__()  # numpy's integers, too
     whole = isinstance(n_jobs, int) and not isinstance(n_jobs, bool) and n_jobs != 0
     if n_jobs is not None and not whole:
         raise InputError(f"{function}: got n_jobs={n_jobs!r}; expected a number of workers, or -1 for all cores")

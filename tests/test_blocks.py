@@ -180,7 +180,19 @@ def test_extrema_and_integrals_beside_samples() -> None:
     np.testing.assert_allclose(found["integral"], 4 * values.mean(axis=0), rtol=1e-4)
 
 
-@pytest.mark.parametrize("names", [["area", "volume"], [], "perimeter"])
+def test_names_may_be_an_iterator() -> None:
+    found = gr.aggregate(random_network((3,), 1), SQUARE, (name for name in ["regions", "area"]))
+    assert list(found) == ["regions", "area"]
+
+
+def test_integrals_over_a_domain_whose_areas_underflow() -> None:
+    """The integral of 2^200 x over [0, s]^2 is 2^200 s^3 / 2."""
+    network = gr.Network([[[1.0, 0.0]], [[2.0**200]]])
+    half = gr.aggregate(network, gr.Box(0, 2.0**-360), ["integral"])["integral"][0]
+    assert half == pytest.approx(2.0 ** (200 - 3 * 360 - 1), rel=1e-12)
+
+
+@pytest.mark.parametrize("names", [["area", "volume"], [], "perimeter", None, [[]], 3])
 def test_unknown_aggregates(names: Any) -> None:
     with pytest.raises(InputError, match="expected a list of names from regions, area"):
         gr.aggregate(random_network((3,), 1), SQUARE, names)

@@ -113,6 +113,45 @@ def test_the_journal_of_another_run_is_refused(tmp_path: Path) -> None:
         gr.partition(random_network((8, 8), 1), SQUARE, resume=path)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE block SET value = x'00' WHERE number = 1",
+        "UPDATE block SET report = 'x' WHERE number = 1",
+        "UPDATE block SET report = replace(report, '\"signs\": ', '\"signs\": 1') WHERE number = 0",
+        "DROP TABLE run",
+        "DROP TABLE block",
+    ],
+)
+def test_a_damaged_journal_is_refused(tmp_path: Path, damage: str) -> None:
+    import sqlite3
+
+    network, path = random_network((8, 8, 8), 2), tmp_path / "run.journal"
+    aggregate(network, SQUARE, NAMES, block_values=60, resume=path)
+    with sqlite3.connect(path) as connection:
+        connection.execute(damage)
+    with pytest.raises(FileFormatError, match="damaged"):
+        aggregate(network, SQUARE, NAMES, block_values=60, resume=path)
+
+
+def test_garbled_bytes_in_a_journal_never_give_another_result(tmp_path: Path) -> None:
+    network, path = random_network((8, 8, 8), 2), tmp_path / "run.journal"
+    whole = build_complex(network, SQUARE, block_values=60, resume=path)
+    good, refused = path.read_bytes(), 0
+    draw = random.Random(1)
+    for share in (0.2, 0.4, 0.6, 0.8, 0.95):
+        at = int(share * len(good))
+        path.write_bytes(good[:at] + draw.randbytes(3000) + good[at + 3000 :])
+        try:
+            p = build_complex(network, SQUARE, block_values=60, resume=path)
+        except FileFormatError as error:
+            assert "journal" in str(error)  # noqa: PT017
+            refused += 1
+        else:
+            assert_same(p, whole)
+    assert refused > 0
+
+
 def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
     network = random_network((3,), 1)
     (tmp_path / "text").write_text("not a database, but a text of some length\n" * 100)

@@ -108,7 +108,10 @@ def _integral(p: PlanarComplex) -> State:
     """Of an affine function: its value at the centroid times the area."""
     maps = p.affine_maps
     values = np.einsum("foi,fi->fo", maps.A, p.centroids) + maps.b
-    return (values * p.areas[:, None]).sum(axis=0).tolist()
+    # In domains of extreme size areas under- or overflow, while their products with values need not.
+    scaled, exponent = p.scaled_areas
+    areas = scaled if exponent else p.areas
+    return np.ldexp((values * areas[:, None]).sum(axis=0), exponent).tolist()
 
 
 AGGREGATES: dict[str, Aggregate] = {
@@ -172,14 +175,13 @@ def aggregate(
     block_values: int = BLOCK_VALUES,
 ) -> Aggregates:
     """See `geomrelu.aggregate`."""
-    if isinstance(names, str):
-        names = [names]
-    unknown = [name for name in names if name not in AGGREGATES]
-    if unknown or not names:
+    given = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
+    unknown = [name for name in given if not isinstance(name, str) or name not in AGGREGATES]
+    if unknown or not given:
         got = f"{unknown[0]!r}" if unknown else "no name"
         raise InputError(f"aggregate: got {got}; expected a list of names from {', '.join(AGGREGATES)}")
     task = prepared_task(network, domain)
-    stream = _Stream(list(dict.fromkeys(names)))
+    stream = _Stream(list(dict.fromkeys(given)))
     result = run_planned(task, stream, Plan(n_jobs, block_values, progress), resume)
     told = {name: AGGREGATES[name].tell(result.value[name]) for name in stream.names}
     return Aggregates(told, closed_report(result.report))

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from geomrelu._version import __version__
-from geomrelu.errors import FileFormatError, OutputPathError
+from geomrelu.errors import FileFormatError, InputError, OutputPathError
 from geomrelu.planar.cutter import Task
 
 __all__ = ["Journal"]
@@ -47,10 +47,13 @@ class Journal:
     """
 
     def __init__(self, path: PathLike, task: Task, question: str) -> None:
-        self.path = Path(path)
+        try:
+            self.path = Path(path)
+        except TypeError:
+            raise InputError(f"resume: got {path!r}; expected the path of a journal, such as 'run.journal'") from None
         key = _fingerprint(task, question)
         try:
-            self._connection = sqlite3.connect(self.path, timeout=60.0, check_same_thread=False)
+            self._connection = sqlite3.connect(self.path.absolute(), timeout=60.0, check_same_thread=False)
             with self._connection as connection:
                 self._open(connection, key)
         except sqlite3.DatabaseError as error:
@@ -67,10 +70,12 @@ class Journal:
         if not tables:
             connection.execute(f"PRAGMA application_id = {_APPLICATION}")
             connection.execute("CREATE TABLE run (key TEXT)")
-            connection.execute("CREATE TABLE block (number INTEGER PRIMARY KEY, value BLOB, report TEXT)")
+            connection.execute("CREATE TABLE block (number INTEGER PRIMARY KEY, value BLOB, report TEXT, digest TEXT)")
             connection.execute("INSERT INTO run VALUES (?)", (key,))
         elif connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
             raise FileFormatError(f"{self.path} is another program's database; choose a new path for the journal")
+        elif {"run", "block"} - {name for (name,) in tables}:
+            raise self._damaged("a table is missing")
         elif connection.execute("SELECT key FROM run").fetchone() != (key,):
             raise FileFormatError(
                 f"{self.path} is the journal of another run (model, domain, question or version differ); "
@@ -79,16 +84,32 @@ class Journal:
 
     def get(self, number: int) -> tuple[bytes, dict[str, Any]] | None:
         """A block's value and report, None if it is not there."""
-        found = self._connection.execute("SELECT value, report FROM block WHERE number = ?", (number,)).fetchone()
-        return None if found is None else (found[0], json.loads(found[1]))
+        wanted = "SELECT value, report, digest FROM block WHERE number = ?"
+        try:
+            found = self._connection.execute(wanted, (number,)).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from error
+        if found is None:
+            return None
+        value, report, digest = found
+        if not (isinstance(value, bytes) and isinstance(report, str)) or _digest(value, report) != digest:
+            raise self._damaged(f"block {number} is not what was written")
+        return value, json.loads(report)
+
+    def _damaged(self, what: str) -> FileFormatError:
+        return FileFormatError(f"{self.path}: the journal is damaged ({what}); remove it and start again")
 
     def put(self, number: int, value: bytes, report: dict[str, Any]) -> None:
         """Keep a finished block; it is on disk when this returns."""
         try:
             with self._connection as connection:
-                connection.execute("INSERT OR REPLACE INTO block VALUES (?, ?, ?)", (number, value, json.dumps(report)))
+                text = json.dumps(report)
+                row = (number, value, text, _digest(value, text))
+                connection.execute("INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?)", row)
         except sqlite3.OperationalError as error:
             raise OutputPathError(f"{self.path}: cannot write to the journal ({error}); free some space") from error
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from error
 
     def __len__(self) -> int:
         return int(self._connection.execute("SELECT COUNT(*) FROM block").fetchone()[0])
@@ -100,6 +121,10 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+
+
+def _digest(value: bytes, report: str) -> str:
+    return hashlib.sha256(value + report.encode()).hexdigest()
 
 
 def _fingerprint(task: Task, question: str) -> str:
