@@ -3,7 +3,8 @@
 A network is a chain of affine layers.  In layer l the first ``n_neurons`` units are
 rectified, u -> max(u, 0), and the others pass unchanged, so that networks of different
 depth can be joined, and branches carried along, without inventing neurons.  The last layer
-is the output map: it has no neurons.
+is the output map: it has no neurons.  A layer without neurons is an affine step: products of
+weights would be rounded, so steps in a row stay apart.
 
 Weights keep the exact values they were given in (float16, float32 and float64 are all
 exactly representable in float64, in which everything is computed).
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, ReadOnly, float_array, frozen, real_array
 from geomrelu.errors import InputDimensionError, InputError, ShapeError
+from geomrelu.matrices import Matrix, block_diagonal, entries, identity, real_matrix, stacked
 from geomrelu.patterns import Patterns
 
 __all__ = ["Layer", "Network", "joint_network"]
@@ -34,13 +36,13 @@ class Layer(ReadOnly):
 
     Attributes
     ----------
-    weight : (units, inputs) float64
+    weight : (units, inputs) float64, or a scipy.sparse.csr_array of that shape
     bias : (units,) float64
     n_neurons : int
         Units ``0 .. n_neurons - 1`` are rectified, the rest pass unchanged.
     """
 
-    weight: FloatArray
+    weight: Matrix
     bias: FloatArray
     n_neurons: int
 
@@ -62,7 +64,7 @@ class Network(ReadOnly):
     ----------
     weights : sequence of (n_l, n_{l-1}) arrays
         One matrix per affine layer, as in ``torch.nn.Linear.weight``.  Copied; torch tensors
-        will do, whether they require gradients or not.
+        will do, whether they require gradients or not, and scipy sparse arrays, which stay sparse.
     biases : sequence of (n_l,) arrays, or None
         None stands for zero biases.
 
@@ -163,7 +165,7 @@ class Network(ReadOnly):
     @property
     def n_parameters(self) -> int:
         """Number of stored weights and biases."""
-        return sum(layer.weight.size + layer.bias.size for layer in self.layers)
+        return sum(len(entries(layer.weight)) + layer.bias.size for layer in self.layers)
 
     def _points(self, points: npt.ArrayLike) -> FloatArray:
         x = float_array(points, "points")
@@ -213,7 +215,7 @@ def _sequence(values: Any, what: str, expected: str) -> list[Any]:
 
 
 def _layer(weight: Any, bias: Any, index: int, n_neurons: int | None) -> Layer:
-    w = real_array(weight, f"weight {index}")
+    w = real_matrix(weight, f"weight {index}")
     b = real_array(np.zeros(w.shape[:1]) if bias is None else bias, f"bias {index}")
     if w.ndim != 2 or 0 in w.shape:
         raise ShapeError(f"weight {index}: got shape {w.shape}, expected a non-empty (units, inputs) matrix; {_LAYOUT}")
@@ -226,7 +228,7 @@ def _layer(weight: Any, bias: Any, index: int, n_neurons: int | None) -> Layer:
     n = w.shape[0] if n_neurons is None else int(n_neurons)
     if not 0 <= n <= w.shape[0]:
         raise ShapeError(f"layer {index}: got n_neurons={n}, expected between 0 and {w.shape[0]}")
-    return Layer(frozen(w), frozen(b), n)
+    return Layer(w, frozen(b), n)
 
 
 def joint_network(a: Network, b: Network) -> Network:
@@ -258,7 +260,7 @@ def joint_network(a: Network, b: Network) -> Network:
 
 
 def _padded(network: Network, depth: int) -> list[Layer]:
-    passing = Layer(np.eye(network.n_outputs), np.zeros(network.n_outputs), 0)
+    passing = Layer(identity(network.n_outputs), np.zeros(network.n_outputs), 0)
     return [*network.layers, *[passing] * (depth - len(network.layers))]
 
 
@@ -270,12 +272,9 @@ def _side_by_side(p: Layer, q: Layer, order: IntArray | None) -> tuple[Layer, In
     """
     rows_p, rows_q = p.n_units, q.n_units
     if order is None:
-        weight = np.concatenate([p.weight, q.weight])
+        weight = stacked(p.weight, q.weight)
     else:
-        weight = np.zeros((rows_p + rows_q, p.n_inputs + q.n_inputs))
-        weight[:rows_p, : p.n_inputs] = p.weight
-        weight[rows_p:, p.n_inputs :] = q.weight
-        weight = weight[:, order]
+        weight = block_diagonal(p.weight, q.weight)[:, order]
     own_order = np.concatenate(
         [
             np.arange(p.n_neurons),
