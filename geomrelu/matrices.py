@@ -9,11 +9,23 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, IntArray, frozen, real_array
 from geomrelu.errors import ShapeError
 
-__all__ = ["Matrix", "block_diagonal", "dense_rows", "entries", "identity", "is_sparse", "real_matrix", "stacked"]
+__all__ = [
+    "Matrix",
+    "block_diagonal",
+    "dense_rows",
+    "entries",
+    "identity",
+    "is_sparse",
+    "parts",
+    "real_matrix",
+    "sparse_matrix",
+    "stacked",
+]
 
 # A dense float64 array, or a scipy.sparse.csr_array of float64 with sorted indices and no duplicates.
 Matrix: TypeAlias = Any
@@ -62,6 +74,29 @@ def real_matrix(values: Any, what: str) -> Matrix:
 def entries(matrix: Matrix) -> FloatArray:
     """The stored entries, in a flat array; those left out are zero."""
     return np.asarray(matrix.data if is_sparse(matrix) else matrix.reshape(-1))
+
+
+def parts(matrix: Matrix) -> list[npt.NDArray[Any]]:
+    """The arrays that hold it, one if it is dense and three if it is sparse."""
+    return [matrix.data, matrix.indices, matrix.indptr] if is_sparse(matrix) else [matrix]
+
+
+def sparse_matrix(data: Any, indices: Any, indptr: Any, shape: Any) -> Matrix:
+    """A sparse matrix from its `parts`; ValueError if they do not fit each other."""
+    from scipy.sparse import csr_array
+
+    n_rows, n_columns = (int(n) for n in shape)
+    offsets, columns = np.asarray(indptr), np.asarray(indices)
+    fits = (
+        offsets.shape == (n_rows + 1,)
+        and offsets[0] == 0
+        and (np.diff(offsets) >= 0).all()
+        and offsets[-1] == len(columns) == len(data)
+        and (len(columns) == 0 or 0 <= columns.min() <= columns.max() < n_columns)
+    )
+    if not fits:
+        raise ValueError("a sparse weight's arrays do not fit each other")
+    return csr_array((data, columns, offsets), shape=(n_rows, n_columns))
 
 
 def dense_rows(matrix: Matrix, rows: IntArray | slice) -> FloatArray:
