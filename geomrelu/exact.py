@@ -227,7 +227,22 @@ def certain_bits(network: Network, points: FloatArray) -> tuple[BoolArray, BoolA
     rest = np.flatnonzero(~clear)
     if len(rest) > 0:
         bits[rest], certain[rest] = _bits_by_own_bounds(network, points[rest])
+    _clear_irrelevant(network, bits, certain)
     return bits, certain
+
+
+def _clear_irrelevant(network: Network, bits: BoolArray, certain: BoolArray) -> None:
+    """Clear bits that do not matter; one is certain where it and what it depends on are, or certainly does not matter."""
+    if all(layer.relevant is None for layer in network.hidden):
+        return
+    ends = np.cumsum(network.widths)[:-1]
+    layers, sure = np.split(bits, ends, axis=1), np.split(certain, ends, axis=1)
+    matters = network.clear_irrelevant(layers)
+    for k in range(len(layers) - 2, -1, -1):
+        relevant = network.layers[k].relevant
+        if relevant is not None:
+            some = np.flatnonzero(relevant[:, 0] >= 0)
+            sure[k][:, some] = sure[k + 1][:, relevant[some, 0]] & (sure[k][:, some] | ~matters[k][:, some])
 
 
 def _bits_by_common_bound(network: Network, points: FloatArray) -> tuple[BoolArray, BoolArray]:

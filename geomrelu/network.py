@@ -190,10 +190,34 @@ class Network(ReadOnly):
             h = u.copy()
             np.maximum(h[:, : layer.n_neurons], 0.0, out=h[:, : layer.n_neurons])
 
+    def clear_irrelevant(self, bits: list[BoolArray], first: int = 0) -> list[BoolArray]:
+        """Clear, in place, the bits of neurons that do not matter (`Layer.relevant`).
+
+        Parameters
+        ----------
+        bits : list of (N, n_neurons) bool
+            Of hidden layers, from number `first` on.
+
+        Returns
+        -------
+        list of (N, n_neurons) bool
+            Which of them matter.
+        """
+        matters = [np.ones(own.shape, dtype=bool) for own in bits]
+        for k in range(len(bits) - 2, -1, -1):
+            relevant = self.layers[first + k].relevant
+            if relevant is not None:
+                some = np.flatnonzero(relevant[:, 0] >= 0)
+                after, wanted = relevant[some].T
+                matters[k][:, some] = matters[k + 1][:, after] & (bits[k + 1][:, after] == (wanted == 1))
+                bits[k] &= matters[k]
+        return matters
+
     def pattern_bits(self, points: npt.ArrayLike) -> BoolArray:
         """Activation pattern at each point as a float64 forward pass sees it, bool (N, n_neurons)."""
         x = self._points(points)
         columns = [u[:, : layer.n_neurons] > 0 for u, layer in zip(self.preactivations(x), self.hidden, strict=True)]
+        self.clear_irrelevant(columns)
         return np.concatenate(columns, axis=1) if columns else np.zeros((len(x), 0), dtype=bool)
 
     def patterns(self, points: npt.ArrayLike) -> Patterns:

@@ -39,6 +39,7 @@ from geomrelu.planar.crossings import (
     sign_masks,
     split_edges,
 )
+from geomrelu.planar.merging import inside_pool, merge_faces, relevant_words
 from geomrelu.planar.records import Children, Cuts, Mesh, Rows, Values
 from geomrelu.planar.settle import Forms, History, Judge
 
@@ -185,6 +186,8 @@ class Cutter:
         self.first_piece += cuts.vertex_offsets[self.first_piece]
         pieces = np.diff(cuts.vertex_offsets[: len(self.owned) + 1]) + 1
         self.owned = np.repeat(self.owned, pieces)
+        if inside_pool(self.network, index):
+            self.faces = merge_faces(self.faces, relevant_words(self.network, self.faces.words, index + 1))
         self._count(index)
         self.layer += 1
 
@@ -251,7 +254,8 @@ class Cutter:
             return extra
         clock = time.perf_counter()
         mesh = self.faces.mesh
-        some_face = np.empty(len(mesh.xy), dtype=np.int64)
+        # Of a vertex that merging has left without edges any face will do: its signs have no effect.
+        some_face = np.zeros(len(mesh.xy), dtype=np.int64)
         some_face[mesh.face_vertices] = np.repeat(
             np.arange(len(mesh.face_offsets) - 1), np.diff(mesh.face_offsets)
         )  # fmt: skip

@@ -22,6 +22,7 @@ from geomrelu.network import Network
 from geomrelu.planar.blocks import Block
 from geomrelu.planar.cutter import Cutter, Task, add_report, new_report, root_block
 from geomrelu.planar.journal import Journal
+from geomrelu.planar.merging import inside_pool
 
 __all__ = ["BLOCK_VALUES", "Ids", "Plan", "Progress", "Reducer", "Result", "run"]
 
@@ -120,7 +121,8 @@ def _advance(cutter: Cutter, plan: Plan, tell: Callable[[Cutter], None] | None) 
     first, network = cutter.layer, cutter.task.network
     while cutter.layer < len(network.hidden):
         size = plan.block_size(network, cutter.layer)
-        if cutter.n_faces > 2 * size and cutter.layer > first:
+        # Between the rounds of a pooling faces are not final, so blocks could not be merged.
+        if cutter.n_faces > 2 * size and cutter.layer > first and not inside_pool(network, cutter.layer):
             return size
         cutter.advance()
         if tell is not None:

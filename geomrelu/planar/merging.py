@@ -1,0 +1,266 @@
+"""Puts together faces that only a losing side of a max pooling tells apart.
+
+A max pooling is a tournament of differences, one round a layer (`Layer.relevant`): in a face
+where the other side wins the next round, a neuron of an early round has no effect, and its
+bit is cleared.  Faces whose patterns then agree are one region, a convex one: that the winner
+is this input is a set of linear inequalities there.
+
+`merge_faces` drops the edges between such faces after each round, and leaves vertices as they
+are, so that blocks still agree on the edges between them.  `tidied` does the rest to the
+finished complex: it names each edge after a neuron that matters on both its sides, and
+removes vertices at which nothing but a dropped edge ended.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geomrelu.arrays import BoolArray, IntArray, WordArray, lean
+from geomrelu.network import Network
+from geomrelu.patterns import Patterns, word_starts
+from geomrelu.planar.blocks import Faces, Part
+
+__all__ = ["has_pools", "inside_pool", "merge_faces", "relevant_words", "tidied"]
+
+# Bits unpacked at a time.
+_BITS = 1 << 24
+
+
+def has_pools(network: Network) -> bool:
+    """Whether a network has neurons that matter only in a part of the regions."""
+    return any(inside_pool(network, k + 1) for k in range(len(network.hidden)))
+
+
+def inside_pool(network: Network, layer: int) -> bool:
+    """Whether the layer before `layer` has neurons on whose relevance this layer decides."""
+    relevant = network.layers[layer - 1].relevant if layer > 0 else None
+    return relevant is not None and bool((relevant[:, 0] >= 0).any())
+
+
+def relevant_words(network: Network, words: WordArray, n_layers: int) -> WordArray:
+    """Packed patterns (F, words) of the first layers without the bits of neurons that do not matter."""
+    first = n_layers - 1
+    while first > 0 and inside_pool(network, first):
+        first -= 1
+    widths = network.widths[:n_layers]
+    start = word_starts(widths)[first]
+    result = words.copy()
+    step = max(1, _BITS // max(1, sum(widths[first:])))
+    for at in range(0, len(words), step):
+        patterns = Patterns(words[at : at + step, start:], widths[first:])
+        bits = [patterns.unpack(k) for k in range(n_layers - first)]
+        network.clear_irrelevant(bits, first)
+        result[at : at + step, start:] = Patterns.pack(np.concatenate(bits, axis=1), widths[first:]).words
+    return result
+
+
+def merge_faces(faces: Faces, words: WordArray) -> Faces:
+    """The faces, each with those that it shares an edge and its (new) pattern `words` with."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    mesh = faces.mesh
+    inner = (mesh.edge_faces >= 0).all(axis=1)
+    left, right = mesh.edge_faces.T
+    dropped = inner & (words[left] == words[right]).all(axis=1)
+    if not dropped.any():
+        faces.words = words
+        return faces
+    n = len(words)
+    arcs = coo_array((np.ones(int(dropped.sum()), dtype=bool), (left[dropped], right[dropped])), shape=(n, n))
+    _, component = connected_components(arcs, directed=False)
+    keep = ~dropped
+    offsets, ring_vertices, ring_edges, first_face = merged_rings(
+        mesh.face_offsets, mesh.face_vertices, mesh.face_edges, mesh.edge_faces, keep
+    )
+    new_face = np.full(component.max() + 2, -1, dtype=np.int64)
+    new_face[component[first_face]] = np.arange(len(first_face))
+    number = np.cumsum(keep) - 1
+    beside = mesh.edge_faces[keep]
+    faces.mesh = mesh._replace(
+        edges=mesh.edges[keep],
+        edge_faces=np.where(beside >= 0, new_face[component[beside]], -1),
+        edge_distance=mesh.edge_distance[keep],
+        face_offsets=offsets,
+        face_vertices=ring_vertices,
+        face_edges=number[ring_edges],
+    )
+    faces.edge_line = faces.edge_line[keep]
+    faces.words = words[first_face]
+    return faces
+
+
+def merged_rings(
+    offsets: IntArray, vertices: IntArray, edges: IntArray, edge_faces: IntArray, keep: BoolArray
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Rings of the faces without the edges that are not kept, and for each an old face that is in it."""
+    corners, n_faces = len(vertices), len(offsets) - 1
+    place, seen = np.empty((len(edge_faces), 2), dtype=np.int64), np.zeros(corners, dtype=np.bool_)
+    new_offsets = np.zeros(n_faces + 1, dtype=np.int64)
+    ring = np.empty((2, corners), dtype=np.int64)
+    first = np.empty(n_faces, dtype=np.int64)
+    n = trace_rings(offsets, edges, edge_faces, keep, vertices, place, seen, new_offsets, ring[0], ring[1], first)
+    used = int(new_offsets[n])
+    return new_offsets[: n + 1].copy(), ring[0, :used].copy(), ring[1, :used].copy(), first[:n].copy()
+
+
+@lean
+def trace_rings(
+    offsets: IntArray, edges: IntArray, edge_faces: IntArray, keep: BoolArray, vertices: IntArray, place: IntArray,
+    seen: BoolArray, new_offsets: IntArray, ring_vertices: IntArray, ring_edges: IntArray, first: IntArray,
+) -> int:  # fmt: skip
+    """Fill the merged rings, in the order of their first corners; returns their number.
+
+    `place` (E, 2) receives the corner at which an edge leaves in the face on its left and right.
+    """
+    for f in range(len(offsets) - 1):
+        for c in range(offsets[f], offsets[f + 1]):
+            place[edges[c], 0 if edge_faces[edges[c], 0] == f else 1] = c
+    n = written = 0
+    for f in range(len(offsets) - 1):
+        for start in range(offsets[f], offsets[f + 1]):
+            if seen[start] or not keep[edges[start]]:
+                continue
+            face, c = f, start
+            while not seen[c]:
+                seen[c] = True
+                ring_vertices[written] = vertices[c]
+                ring_edges[written] = edges[c]
+                written += 1
+                c = c + 1 if c + 1 < offsets[face + 1] else offsets[face]
+                while not keep[edges[c]]:
+                    # On to what follows the dropped edge in the face beyond it.
+                    e = edges[c]
+                    side = 1 if edge_faces[e, 0] == face else 0
+                    face, c = edge_faces[e, side], place[e, side]
+                    c = c + 1 if c + 1 < offsets[face + 1] else offsets[face]
+            first[n] = f
+            n += 1
+            new_offsets[n] = written
+    return n
+
+
+# ---------------------------------------------------------------------- the finished complex
+
+
+def tidied(network: Network, part: Part) -> Part:
+    """The finished complex with edges named after neurons that matter, without needless vertices."""
+    _name_edges(network, part)
+    degree = np.bincount(part.edges.ravel(), minlength=len(part.xy))
+    # A corner of the domain is the only vertex of degree 2 that is no point of a straight line.
+    corner = (part.lines < 0).all(axis=1)
+    needless = (degree < 3) & ~corner
+    _name_vertices(network, part, needless)
+    return _without(part, needless)
+
+
+def _name_edges(network: Network, part: Part) -> None:
+    widths = network.widths
+    flexible = np.concatenate([_maybe_irrelevant(network, k) for k in range(len(widths))])
+    asked = np.flatnonzero((part.edge_line >= 0) & flexible[np.maximum(part.edge_line, 0)])
+    step = max(1, _BITS // max(1, sum(widths)))
+    for at in range(0, len(asked), step):
+        chosen = asked[at : at + step]
+        sides = []
+        for side in range(2):
+            patterns = Patterns(part.words[part.edge_faces[chosen, side]], widths)
+            bits = [patterns.unpack(k) for k in range(len(widths))]
+            sides.append((np.concatenate(bits, axis=1), np.concatenate(network.clear_irrelevant(bits, 0), axis=1)))
+        (left, alive), (right, alive_right) = sides
+        differing = (left != right) & alive & alive_right
+        own = part.edge_line[chosen]
+        stays = differing[np.arange(len(chosen)), own]
+        part.edge_line[chosen] = np.where(stays, own, differing.argmax(axis=1))
+
+
+def _maybe_irrelevant(network: Network, layer: int) -> BoolArray:
+    relevant = network.layers[layer].relevant
+    return np.zeros(network.widths[layer], dtype=bool) if relevant is None else relevant[:, 0] >= 0
+
+
+def _name_vertices(network: Network, part: Part, needless: BoolArray) -> None:
+    """Two lines, of the edges around it, for each vertex with a line that does not matter everywhere."""
+    flexible = np.concatenate([*(_maybe_irrelevant(network, k) for k in range(len(network.widths))), [False]])
+    asked = (flexible[np.maximum(part.lines, -1)].any(axis=1)) & ~needless
+    ends = np.concatenate([part.edges[:, 0], part.edges[:, 1]])
+    lines = np.concatenate([part.edge_line, part.edge_line])
+    chosen = asked[ends]
+    pairs = np.unique(np.stack([ends[chosen], lines[chosen]], axis=1), axis=0)
+    first = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
+    several = first[np.append(np.diff(first), len(pairs) - first[-1:]) > 1] if len(first) else first
+    part.lines[pairs[several, 0], 0] = pairs[several, 1]
+    part.lines[pairs[several, 0], 1] = pairs[several + 1, 1]
+
+
+def _without(part: Part, needless: BoolArray) -> Part:
+    """The complex without some vertices, all isolated or between two edges of a straight line."""
+    if not needless.any():
+        return part
+    n_edges = len(part.edges)
+    chain, forward = np.full(n_edges, -1, dtype=np.int64), np.empty(n_edges, dtype=np.int64)
+    ends, sample = np.empty((n_edges, 2), dtype=np.int64), np.empty(n_edges, dtype=np.int64)
+    beside = np.full((len(part.xy), 2), -1, dtype=np.int64)
+    n = join_edges(part.edges, needless, beside, chain, forward, ends, sample)
+    offsets = np.zeros(len(part.face_offsets), dtype=np.int64)
+    corners = np.empty((2, len(part.face_vertices)), dtype=np.int64)
+    used = joined_rings(part.face_offsets, part.face_vertices, part.face_edges, needless, chain, offsets, corners)
+    number = np.cumsum(~needless) - 1
+    # An edge's left face is that of its first piece, if that runs the same way.
+    edge_faces = part.edge_faces[sample[:n]]
+    turned = forward[:n] == 0
+    edge_faces[turned] = edge_faces[turned][:, ::-1]
+    kept = ~needless
+    return Part(
+        part.xy[kept], part.errors[kept], part.lines[kept], number[ends[:n]], edge_faces, part.edge_line[sample[:n]],
+        offsets, number[corners[0, :used]], corners[1, :used].copy(), part.words, np.arange(n + 1, dtype=np.int64),
+    )  # fmt: skip
+
+
+@lean
+def join_edges(
+    edges: IntArray, needless: BoolArray, beside: IntArray, chain: IntArray, forward: IntArray, ends: IntArray,
+    sample: IntArray,
+) -> int:  # fmt: skip
+    """Number the chains of edges that needless vertices join; returns how many there are.
+
+    Fills `beside` (V, 2), the edges at a needless vertex; `chain` (E,); and for each chain its
+    `ends`, its first edge (`sample`) and whether that runs `forward`.
+    """
+    for e in range(len(edges)):
+        for side in range(2):
+            v = edges[e, side]
+            if needless[v]:
+                beside[v, 0 if beside[v, 0] < 0 else 1] = e
+    n = 0
+    for e in range(len(edges)):
+        for side in range(2):
+            # From each end of a chain; one that was met from its other end has its number already.
+            if needless[edges[e, side]] or chain[e] >= 0:
+                continue
+            at, here = edges[e, 1 - side], e
+            chain[here] = n
+            while needless[at]:
+                here = beside[at, 0] if beside[at, 1] == here else beside[at, 1]
+                chain[here] = n
+                at = edges[here, 1] if edges[here, 0] == at else edges[here, 0]
+            ends[n, 0], ends[n, 1] = edges[e, side], at
+            sample[n] = e
+            forward[n] = 1 - side
+            n += 1
+    return n
+
+
+@lean
+def joined_rings(
+    offsets: IntArray, vertices: IntArray, edges: IntArray, needless: BoolArray, chain: IntArray,
+    new_offsets: IntArray, corners: IntArray,
+) -> int:  # fmt: skip
+    """Rings without the needless vertices; returns the number of corners."""
+    n = 0
+    for f in range(len(offsets) - 1):
+        for c in range(offsets[f], offsets[f + 1]):
+            if not needless[vertices[c]]:
+                corners[0, n], corners[1, n] = vertices[c], chain[edges[c]]
+                n += 1
+        new_offsets[f + 1] = n
+    return n
