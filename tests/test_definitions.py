@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from fractions import Fraction
 from itertools import pairwise
@@ -18,6 +19,7 @@ from geomrelu.analysis.convex_cells import _cells, _Stars, convex_cells
 from geomrelu.analysis.definitions import DEFINITIONS, CountBounds
 from geomrelu.analysis.vertices import ExactVertices
 from geomrelu.cli import app
+from geomrelu.errors import InvariantError
 from geomrelu.planar.complex import PlanarComplex
 from tests.drawn import ENTRIES, drawn_networks
 from tests.networks import SQUARE, UNIT, Case, degenerate_cases, fold, integer_network, random_cases, random_network
@@ -193,6 +195,15 @@ def test_true_vertices_lie_within_the_position_errors(case: Case) -> None:
         x, y, w = at.point(vertex)
         u, v = (Fraction(float(value)) for value in p.vertices[vertex])
         assert (Fraction(x, w) - u) ** 2 + (Fraction(y, w) - v) ** 2 <= Fraction(float(errors[vertex])) ** 2
+
+
+def test_lines_that_do_not_cross_have_no_point() -> None:
+    p = gr.partition(random_network((5, 4), 1), SQUARE)
+    for vertex in (0, p.n_vertices - 1):
+        lines = p.vertex_lines.copy()
+        lines[vertex] = lines[vertex, 0]
+        with pytest.raises(InvariantError, match=f"vertex {vertex}: got lines"):
+            ExactVertices(dataclasses.replace(p, vertex_lines=lines)).point(vertex)
 
 
 @pytest.mark.parametrize("entries", ENTRIES.values(), ids=ENTRIES)
