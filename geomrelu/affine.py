@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geomrelu.arrays import FloatArray
+from geomrelu.matrices import dense_rows, entries
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 
@@ -78,11 +79,11 @@ def may_underflow(network: Network) -> bool:
     """Whether a product of the last layers may fall below float64's range and be multiplied up again later."""
     log_product = 0.0
     for k in range(len(network.layers) - 1, 0, -1):
-        largest = float(np.abs(network.layers[k].weight).max())
+        largest = float(np.abs(entries(network.layers[k].weight)).max(initial=0.0))
         log_product += float(np.log2(largest)) if largest > 0 else 0.0
         if log_product < _LEAST_EXPONENT:
             before = network.layers[:k]
-            if any(max(np.abs(v.weight).max(), np.abs(v.bias).max()) > 1 for v in before):
+            if any(max(np.abs(entries(v.weight)).max(initial=0.0), np.abs(v.bias).max()) > 1 for v in before):
                 return True
     return False
 
@@ -93,12 +94,12 @@ def _products(network: Network, patterns: Patterns, magnitudes: bool) -> tuple[F
     intercepts = np.empty((n_faces, n_out))
     widest = max(layer.n_inputs for layer in network.layers)
     block = max(1, _BLOCK // (n_out * widest))
-    layers = [(np.abs(v.weight), np.abs(v.bias)) if magnitudes else (v.weight, v.bias) for v in network.layers]
+    layers = [(abs(v.weight), np.abs(v.bias)) if magnitudes else (v.weight, v.bias) for v in network.layers]
     for first in range(0, n_faces, block):
         chosen = patterns[first : first + block]
         m = len(chosen)
         weight, bias = layers[-1]
-        product = np.broadcast_to(weight, (m, *weight.shape))
+        product = np.broadcast_to(dense_rows(weight, slice(None)), (m, *weight.shape))
         intercept = np.broadcast_to(bias, (m, n_out)).copy()
         for k in range(len(layers) - 2, -1, -1):
             n_neurons = network.layers[k].n_neurons

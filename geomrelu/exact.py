@@ -19,8 +19,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, row_ids
 from geomrelu.errors import RangeError
+from geomrelu.matrices import Matrix, entries, is_sparse
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns, layer_bits, word_starts
 
@@ -86,9 +87,12 @@ class ExactForms:
         self.scales: list[int] = []
         scale = 0
         for layer in network.layers:
-            step = max(_exponent(layer.weight), _exponent(layer.bias) - scale)
+            values = entries(layer.weight)
+            step = max(_exponent(values), _exponent(layer.bias) - scale)
             scale += step
-            self._weights.append(_scaled(layer.weight, step))
+            whole = _scaled(values, step)
+            # Of a sparse matrix the stored entries only, in its order.
+            self._weights.append(whole if is_sparse(layer.weight) else whole.reshape(layer.weight.shape))
             self._biases.append(_scaled(layer.bias, scale))
             self.scales.append(scale)
         self._cache: OrderedDict[tuple[int, bytes], _Objects] = OrderedDict()
@@ -113,31 +117,71 @@ class ExactForms:
 
     def line(self, layer: int, unit: int, words: WordArray) -> Line:
         """One unit's form, positive where the unit is."""
-        found = self._cache.get((layer, words[: self.starts[layer]].tobytes()))
-        row = found[unit] if found is not None else self._compute(layer, words, slice(unit, unit + 1))[0]
+        row = self._rows(layer, np.array([unit]), words)[0]
         return int(row[0]), int(row[1]), int(row[2])
 
     def output_map(self, words: WordArray) -> _Objects:
         """The output map under a pattern, integers times ``2**-scales[-1]``, shape (outputs, 3)."""
         return self.forms(len(self.network.layers) - 1, words)
 
-    def _compute(self, layer: int, words: WordArray, units: slice) -> _Objects:
-        weight, bias = self._weights[layer][units], self._biases[layer][units]
-        if layer == 0:
-            forms = weight
-        else:
-            before = self.network.layers[layer - 1]
-            bits = layer_bits(words, self.starts[layer - 1], before.n_neurons)
-            kept = np.concatenate([np.flatnonzero(bits), np.arange(before.n_neurons, before.n_units)])
-            if len(kept) == 0:
-                forms = np.zeros((len(weight), 3), dtype=object)
-            else:
-                forms = weight[:, kept] @ self.forms(layer - 1, words)[kept]
+    def _rows(self, layer: int, units: IntArray, words: WordArray) -> _Objects:
+        """Some units' forms, (k, 3): from those of the whole layer if these are there."""
+        found = self._cache.get((layer, words[: self.starts[layer]].tobytes()))
+        return found[units] if found is not None else self._compute(layer, words, units)
+
+    def _compute(self, layer: int, words: WordArray, units: IntArray | slice) -> _Objects:
+        network, bias = self.network, self._biases[layer][units]
+        matrix = network.layers[layer].weight
         if layer == 0:
             # Inputs carry no scale of their own, so the first layer's forms are its weights.
-            return np.concatenate([forms, bias[:, None]], axis=1)
+            weight = self._weights[0]
+            if is_sparse(matrix):
+                weight = _sums(*_chosen(matrix, weight, units), np.eye(matrix.shape[1], dtype=np.int64).astype(object))
+                units = slice(None)
+            return np.concatenate([weight[units], bias[:, None]], axis=1)
+        before = network.layers[layer - 1]
+        bits = layer_bits(words, self.starts[layer - 1], before.n_neurons)
+        kept = np.concatenate([bits != 0, np.ones(before.n_units - before.n_neurons, dtype=bool)])
+        if is_sparse(matrix):
+            offsets, columns, values = _chosen(matrix, self._weights[layer], units)
+            forms = self._sparse_forms(layer, words, kept, offsets, columns, values)
+        elif not kept.any():
+            forms = np.zeros((len(bias), 3), dtype=object)
+        else:
+            forms = self._weights[layer][units][:, kept] @ self.forms(layer - 1, words)[kept]
         forms[:, 2] += bias
         return forms
+
+    def _sparse_forms(
+        self, layer: int, words: WordArray, kept: BoolArray, offsets: IntArray, columns: IntArray, values: _Objects
+    ) -> _Objects:
+        """Sparse rows times the forms of the layer before, of which few may be needed."""
+        used = kept[columns]
+        rows = row_ids(offsets)[used]
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(offsets) - 1))]).astype(np.int64)
+        needed, places = np.unique(columns[used], return_inverse=True)
+        if 2 * len(needed) > len(kept):
+            return _sums(offsets, columns[used], values[used], self.forms(layer - 1, words))
+        return _sums(offsets, places, values[used], self._rows(layer - 1, needed, words))
+
+
+def _chosen(matrix: Matrix, values: _Objects, units: IntArray | slice) -> tuple[IntArray, IntArray, _Objects]:
+    """Rows of a sparse matrix whose entries have the given values: offsets, columns, values."""
+    rows = np.arange(matrix.shape[0])[units]
+    starts, sizes = matrix.indptr[:-1][rows].astype(np.int64), np.diff(matrix.indptr)[rows]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    places = np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
+    return offsets, matrix.indices[places].astype(np.int64), values[places]
+
+
+def _sums(offsets: IntArray, columns: IntArray, values: _Objects, forms: _Objects) -> _Objects:
+    """Sparse rows times forms (inputs, k), in integers, (rows, k)."""
+    result = np.zeros((len(offsets) - 1, forms.shape[1]), dtype=object)
+    filled = np.flatnonzero(np.diff(offsets))
+    if len(filled):
+        products = values[:, None] * forms[columns]
+        result[filled] = np.add.reduceat(products, offsets[:-1][filled], axis=0)
+    return result
 
 
 def crossing(p: Line, q: Line) -> Point:
@@ -199,7 +243,7 @@ def _bits_by_common_bound(network: Network, points: FloatArray) -> tuple[BoolArr
         with np.errstate(over="ignore", invalid="ignore"):
             size = np.maximum(h.max(axis=0), -h.min(axis=0))
             # The weights' signs say nothing of partial sums: with the bound, they stay finite.
-            error = np.abs(layer.weight) @ (error + gamma * size) * 1.001 + gamma * np.abs(layer.bias) + 1e-290
+            error = abs(layer.weight) @ (error + gamma * size) * 1.001 + gamma * np.abs(layer.bias) + 1e-290
             if not (error / gamma < 1e307).all():
                 return bits, np.zeros(len(points), dtype=bool)
             u = h @ layer.weight.T
@@ -221,7 +265,7 @@ def _bits_by_own_bounds(network: Network, points: FloatArray) -> tuple[BoolArray
         # What overflows has an infinite bound, or none: not certain.
         with np.errstate(over="ignore", invalid="ignore"):
             u = h @ layer.weight.T + layer.bias
-            error = (error + gamma * np.abs(h)) @ np.abs(layer.weight).T * 1.001 + gamma * np.abs(layer.bias) + 1e-290
+            error = (error + gamma * np.abs(h)) @ abs(layer.weight).T * 1.001 + gamma * np.abs(layer.bias) + 1e-290
         n = layer.n_neurons
         # A partial sum that overflows need not have the value's sign, nor a large bound.
         error[~np.isfinite(u)] = np.inf

@@ -20,6 +20,7 @@ from geomrelu.arrays import FloatArray, IntArray, float_array
 from geomrelu.domain import Box, Domain, Polygon
 from geomrelu.errors import FileFormatError, InputError, OutputPathError
 from geomrelu.files import atomic_path, check_output_path
+from geomrelu.matrices import is_sparse, parts, sparse_matrix
 from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns, word_starts
 
@@ -32,7 +33,7 @@ PathLike: TypeAlias = "str | os.PathLike[str]"
 PatternText: TypeAlias = Literal["bits", "hex", "none"]
 
 _FORMAT = "geomrelu-partition"
-_VERSION = 1
+_VERSION = 2
 # Columns, and the numbers that an index may take: from `low` up to what `_limits` says of `kind`.
 _INDEX_ARRAYS: dict[str, tuple[int, str, str]] = {
     "edges": (2, "zero", "vertices"),
@@ -80,13 +81,26 @@ def save(p: PlanarComplex, path: PathLike) -> None:
     }
     content |= {name: _narrow(getattr(p, name)) for name in _INDEX_ARRAYS}
     for k, layer in enumerate(p.network.layers):
-        content[f"weight_{k}"], content[f"bias_{k}"] = layer.weight, layer.bias
+        content |= _layer_content(k, layer)
     if isinstance(p.domain, Box):
         content["domain_box"] = np.stack([p.domain.low, p.domain.high])
     else:
         content["domain_polygon"] = p.domain.vertices
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **content)
+
+
+def _layer_content(k: int, layer: Layer) -> dict[str, npt.NDArray[Any]]:
+    content: dict[str, npt.NDArray[Any]] = {f"bias_{k}": layer.bias}
+    if is_sparse(layer.weight):
+        data, indices, indptr = parts(layer.weight)
+        content |= {f"weight_{k}_data": data, f"weight_{k}_indices": indices, f"weight_{k}_indptr": indptr}
+        content[f"weight_{k}_shape"] = np.array(layer.weight.shape)
+    else:
+        content[f"weight_{k}"] = layer.weight
+    if layer.relevant is not None:
+        content[f"relevant_{k}"] = layer.relevant
+    return content
 
 
 def load(path: PathLike) -> PlanarComplex:
@@ -378,12 +392,21 @@ def _check_tag(content: Mapping[str, npt.NDArray[Any]], path: PathLike) -> None:
 
 def _network(content: Mapping[str, npt.NDArray[Any]]) -> Network:
     neurons = _integers(content, "n_neurons", 1)
-    network = Network.from_layers(
-        [Layer(content[f"weight_{k}"], content[f"bias_{k}"], int(n)) for k, n in enumerate(neurons)]
-    )
+    network = Network.from_layers([_layer(content, k, int(n)) for k, n in enumerate(neurons)])
     if network.n_inputs != 2:
         raise ValueError(f"its network takes {network.n_inputs} inputs, expected 2")
     return network
+
+
+def _layer(content: Mapping[str, npt.NDArray[Any]], k: int, n_neurons: int) -> Layer:
+    if f"weight_{k}_data" in content:
+        data, indices, indptr, shape = (
+            content[f"weight_{k}_{part}"] for part in ("data", "indices", "indptr", "shape")
+        )
+        weight = sparse_matrix(data, indices, indptr, shape)
+    else:
+        weight = content[f"weight_{k}"]
+    return Layer(weight, content[f"bias_{k}"], n_neurons, content.get(f"relevant_{k}"))
 
 
 def _domain(content: Mapping[str, npt.NDArray[Any]]) -> Domain:

@@ -3,7 +3,8 @@
 A network is a chain of affine layers.  In layer l the first ``n_neurons`` units are
 rectified, u -> max(u, 0), and the others pass unchanged, so that networks of different
 depth can be joined, and branches carried along, without inventing neurons.  The last layer
-is the output map: it has no neurons.
+is the output map: it has no neurons.  A layer without neurons is an affine step: products of
+weights would be rounded, so steps in a row stay apart.
 
 Weights keep the exact values they were given in (float16, float32 and float64 are all
 exactly representable in float64, in which everything is computed).
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, ReadOnly, float_array, frozen, real_array
 from geomrelu.errors import InputDimensionError, InputError, ShapeError
+from geomrelu.matrices import Matrix, block_diagonal, entries, identity, real_matrix, stacked
 from geomrelu.patterns import Patterns
 
 __all__ = ["Layer", "Network", "joint_network"]
@@ -34,15 +36,21 @@ class Layer(ReadOnly):
 
     Attributes
     ----------
-    weight : (units, inputs) float64
+    weight : (units, inputs) float64, or a scipy.sparse.csr_array of that shape
     bias : (units,) float64
     n_neurons : int
         Units ``0 .. n_neurons - 1`` are rectified, the rest pass unchanged.
+    relevant : (n_neurons, 2) int64, or None
+        Max pooling is a tournament of differences: a neuron of an early round matters only where
+        its side wins the next.  ``relevant[j] = k, bit``: neuron j's sign matters only where
+        neuron k of the next layer has that bit (1 where positive); k = -1: everywhere.  None
+        stands for everywhere.
     """
 
-    weight: FloatArray
+    weight: Matrix
     bias: FloatArray
     n_neurons: int
+    relevant: IntArray | None = None
 
     @property
     def n_units(self) -> int:
@@ -62,7 +70,7 @@ class Network(ReadOnly):
     ----------
     weights : sequence of (n_l, n_{l-1}) arrays
         One matrix per affine layer, as in ``torch.nn.Linear.weight``.  Copied; torch tensors
-        will do, whether they require gradients or not.
+        will do, whether they require gradients or not, and scipy sparse arrays, which stay sparse.
     biases : sequence of (n_l,) arrays, or None
         None stands for zero biases.
 
@@ -114,7 +122,7 @@ class Network(ReadOnly):
             if not isinstance(layer, Layer):
                 raise InputError(f"network: layer {k} is of type {type(layer).__name__}; expected gr.Layer objects")
         network = cls.__new__(cls)
-        network._set_layers([_layer(v.weight, v.bias, k, v.n_neurons) for k, v in enumerate(given)])
+        network._set_layers([_layer(v.weight, v.bias, k, v.n_neurons, v.relevant) for k, v in enumerate(given)])
         return network
 
     def _set_layers(self, layers: list[Layer]) -> None:
@@ -126,6 +134,8 @@ class Network(ReadOnly):
                     f"network: layer {k + 1} takes {after.n_inputs} inputs but layer {k} has {before.n_units} units; "
                     f"expected weight {k + 1} of shape (*, {before.n_units}); {_LAYOUT}"
                 )
+            if before.relevant is not None and before.relevant[:, 0].max(initial=-1) >= after.n_neurons:
+                raise ShapeError(f"layer {k}: relevant names a neuron that layer {k + 1}, of {after.n_neurons}, lacks")
         if layers[-1].n_neurons != 0:
             raise ShapeError("network: the last layer must have no neurons; append an identity output layer")
         vars(self)["layers"] = tuple(layers)
@@ -163,7 +173,7 @@ class Network(ReadOnly):
     @property
     def n_parameters(self) -> int:
         """Number of stored weights and biases."""
-        return sum(layer.weight.size + layer.bias.size for layer in self.layers)
+        return sum(len(entries(layer.weight)) + layer.bias.size for layer in self.layers)
 
     def _points(self, points: npt.ArrayLike) -> FloatArray:
         x = float_array(points, "points")
@@ -212,8 +222,8 @@ def _sequence(values: Any, what: str, expected: str) -> list[Any]:
         ) from error
 
 
-def _layer(weight: Any, bias: Any, index: int, n_neurons: int | None) -> Layer:
-    w = real_array(weight, f"weight {index}")
+def _layer(weight: Any, bias: Any, index: int, n_neurons: int | None, relevant: IntArray | None = None) -> Layer:
+    w = real_matrix(weight, f"weight {index}")
     b = real_array(np.zeros(w.shape[:1]) if bias is None else bias, f"bias {index}")
     if w.ndim != 2 or 0 in w.shape:
         raise ShapeError(f"weight {index}: got shape {w.shape}, expected a non-empty (units, inputs) matrix; {_LAYOUT}")
@@ -226,7 +236,11 @@ def _layer(weight: Any, bias: Any, index: int, n_neurons: int | None) -> Layer:
     n = w.shape[0] if n_neurons is None else int(n_neurons)
     if not 0 <= n <= w.shape[0]:
         raise ShapeError(f"layer {index}: got n_neurons={n}, expected between 0 and {w.shape[0]}")
-    return Layer(frozen(w), frozen(b), n)
+    if relevant is not None:
+        relevant = frozen(np.array(relevant, dtype=np.int64))
+        if relevant.shape != (n, 2) or not np.isin(relevant[:, 1], (0, 1)).all():
+            raise ShapeError(f"layer {index}: got relevant of shape {relevant.shape}, expected ({n}, 2): neuron, bit")
+    return Layer(w, frozen(b), n, relevant)
 
 
 def joint_network(a: Network, b: Network) -> Network:
@@ -251,31 +265,31 @@ def joint_network(a: Network, b: Network) -> Network:
     depth = max(len(a.layers), len(b.layers))
     layers: list[Layer] = []
     order = None
-    for p, q in zip(_padded(a, depth), _padded(b, depth), strict=True):
-        layer, order = _side_by_side(p, q, order)
+    left, right = _padded(a, depth), _padded(b, depth)
+    for k, (p, q) in enumerate(zip(left, right, strict=True)):
+        shift = left[k + 1].n_neurons if k + 1 < depth else 0
+        layer, order = _side_by_side(p, q, order, shift)
         layers.append(layer)
     return Network.from_layers(layers)
 
 
 def _padded(network: Network, depth: int) -> list[Layer]:
-    passing = Layer(np.eye(network.n_outputs), np.zeros(network.n_outputs), 0)
+    passing = Layer(identity(network.n_outputs), np.zeros(network.n_outputs), 0)
     return [*network.layers, *[passing] * (depth - len(network.layers))]
 
 
-def _side_by_side(p: Layer, q: Layer, order: IntArray | None) -> tuple[Layer, IntArray]:
+def _side_by_side(p: Layer, q: Layer, order: IntArray | None, shift: int) -> tuple[Layer, IntArray]:
     """Both layers as one, and the order of its units in the stack (p's units, then q's).
 
     Neurons must come first, so units are reordered; `order` is the order that the layer
-    before was given, None for the first layer, whose inputs the two share.
+    before was given, None for the first layer, whose inputs the two share.  `shift` is the
+    number of p's neurons in the next layer.
     """
     rows_p, rows_q = p.n_units, q.n_units
     if order is None:
-        weight = np.concatenate([p.weight, q.weight])
+        weight = stacked(p.weight, q.weight)
     else:
-        weight = np.zeros((rows_p + rows_q, p.n_inputs + q.n_inputs))
-        weight[:rows_p, : p.n_inputs] = p.weight
-        weight[rows_p:, p.n_inputs :] = q.weight
-        weight = weight[:, order]
+        weight = block_diagonal(p.weight, q.weight)[:, order]
     own_order = np.concatenate(
         [
             np.arange(p.n_neurons),
@@ -285,4 +299,16 @@ def _side_by_side(p: Layer, q: Layer, order: IntArray | None) -> tuple[Layer, In
         ]
     )
     bias = np.concatenate([p.bias, q.bias])
-    return Layer(weight[own_order], bias[own_order], p.n_neurons + q.n_neurons), own_order
+    relevant = _both_relevant(p, q, shift)
+    return Layer(weight[own_order], bias[own_order], p.n_neurons + q.n_neurons, relevant), own_order
+
+
+def _both_relevant(p: Layer, q: Layer, shift: int) -> IntArray | None:
+    if p.relevant is None and q.relevant is None:
+        return None
+    always = np.array([[-1, 0]])
+    own, other = (
+        np.repeat(always, v.n_neurons, axis=0) if v.relevant is None else v.relevant.copy() for v in (p, q)
+    )  # fmt: skip
+    other[other[:, 0] >= 0, 0] += shift
+    return np.concatenate([own, other])

@@ -16,6 +16,7 @@ ORDER = [
     "_version",
     "errors",
     "arrays",
+    "matrices",
     "files",
     "patterns",
     "network",

@@ -27,6 +27,7 @@ import numpy as np
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, row_ids
 from geomrelu.errors import InvariantError
 from geomrelu.exact import Point, crossing
+from geomrelu.matrices import dense_rows
 from geomrelu.patterns import Patterns
 from geomrelu.planar.bounds import entry_error, layer_bounds, row_error
 from geomrelu.planar.settle import Forms, History, Judge
@@ -201,7 +202,7 @@ class ExactVertices:
         self, layer: int, units: IntArray, x: FloatArray, faces: IntArray
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         layers = self.p.network.layers
-        row, constant = layers[layer].weight[units], layers[layer].bias[units].copy()
+        row, constant = dense_rows(layers[layer].weight, units), layers[layer].bias[units].copy()
         row_size = np.sqrt((row * row).sum(axis=1)) * _SLACK
         bias_size = np.abs(constant)
         terms = layers[layer].n_inputs + 8
@@ -228,8 +229,8 @@ class ExactVertices:
         slope, result = 1.0, []
         for bounds in layer_bounds(self.p.network):
             result.append((slope, reach))
-            slope = slope * bounds.frobenius_norm * _SLACK
-            reach = (bounds.frobenius_norm * reach + bounds.bias_norm) * _SLACK
+            slope = slope * bounds.magnitude_norm * _SLACK
+            reach = (bounds.magnitude_norm * reach + bounds.bias_norm) * _SLACK
         return result
 
     # ------------------------------------------------------------------ signs

@@ -379,7 +379,7 @@ def _map_bounds(network: Network) -> tuple[FloatArray, FloatArray]:
     constant: FloatArray = np.zeros(network.n_inputs)
     terms = 0
     for layer in network.layers:
-        weight = np.abs(layer.weight)
+        weight = abs(layer.weight)
         gradient, constant = weight @ gradient, weight @ constant + np.abs(layer.bias)
         terms += layer.n_inputs + 8
     gamma = 4 * terms * _EPS / 2 / (1 - terms * _EPS / 2)

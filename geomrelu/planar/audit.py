@@ -44,6 +44,7 @@ import numpy as np
 
 from geomrelu.arrays import IntArray
 from geomrelu.errors import InvariantError
+from geomrelu.matrices import dense_rows
 from geomrelu.network import Layer, Network
 from geomrelu.planar.check import check_combinatorics
 
@@ -158,7 +159,7 @@ def _integer_layer(layer: Layer, scale: int, first: bool) -> tuple[Any, Any, int
     """
     from flint import fmpz_mat
 
-    weight = [value.as_integer_ratio() for value in layer.weight.ravel().tolist()]
+    weight = [value.as_integer_ratio() for value in dense_rows(layer.weight, slice(None)).ravel().tolist()]
     bias = [value.as_integer_ratio() for value in layer.bias.tolist()]
     step = max(d.bit_length() - 1 for _, d in weight)
     step = max(step, max(d.bit_length() - 1 for _, d in bias) - scale)

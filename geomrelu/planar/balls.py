@@ -22,6 +22,7 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.exact import Line
+from geomrelu.matrices import Matrix, dense_rows
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns, word_starts
 
@@ -46,7 +47,7 @@ class BallForms:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.starts = word_starts(network.widths)
-        self._magnitudes = [(np.abs(v.weight), np.abs(v.bias)) for v in network.layers]
+        self._magnitudes = [(abs(v.weight), np.abs(v.bias)) for v in network.layers]
 
     def rows(self, layer: int, units: IntArray, words: WordArray) -> Balls:
         """The forms of units (k,) of a layer under patterns (k, words), (k, 3).
@@ -56,7 +57,7 @@ class BallForms:
         if layer == 0:
             # The first layer's forms are its weights: exact.
             own = self.network.layers[0]
-            value = np.concatenate([own.weight[units], own.bias[units, None]], axis=1)
+            value = np.concatenate([dense_rows(own.weight, units), own.bias[units, None]], axis=1)
             return Balls(value, np.zeros_like(value))
         prefixes, group = np.unique(words[:, : self.starts[layer]], axis=0, return_inverse=True)
         group = group.ravel()
@@ -76,7 +77,8 @@ class BallForms:
         patterns = Patterns(words, self.network.widths[:layer])
         m = len(words)
         first = self.network.layers[0]
-        value = np.repeat(np.concatenate([first.weight, first.bias[:, None]], axis=1)[:, :, None], m, axis=2)
+        forms = np.concatenate([dense_rows(first.weight, slice(None)), first.bias[:, None]], axis=1)
+        value = np.repeat(forms[:, :, None], m, axis=2)
         error = np.zeros_like(value)
         for below in range(layer):
             before, own = self.network.layers[below], self.network.layers[below + 1]
@@ -95,13 +97,23 @@ class BallForms:
                 value[:, 2] += own.bias[:, None]
                 error[:, 2] += gamma * bias_magnitude[:, None]
             else:
-                value = np.einsum("kn,nck->kc", own.weight[units], value[:, :, group])
-                error = np.einsum("kn,nck->kc", magnitude[units], error[:, :, group])
+                value = _row_products(own.weight, units, value, group)
+                error = _row_products(magnitude, units, error, group)
                 value[:, 2] += own.bias[units]
                 error[:, 2] += gamma * bias_magnitude[units]
             # A partial sum that overflows need not have the value's sign, nor a large bound.
             error = np.where(np.isfinite(value), error * 1.01 + _TINY, np.inf)
         return Balls(value, error)
+
+
+def _row_products(weight: Matrix, units: IntArray, forms: FloatArray, group: IntArray) -> FloatArray:
+    """Rows `units` (k,) of a matrix times forms (inputs, 3, faces), row k those of face ``group[k]``, (k, 3)."""
+    result = np.empty((len(units), 3))
+    step = max(1, _GROUP // len(forms))
+    for first in range(0, len(units), step):
+        some = slice(first, first + step)
+        result[some] = np.einsum("kn,nck->kc", dense_rows(weight, units[some]), forms[:, :, group[some]])
+    return result
 
 
 def border_ball(line: Line) -> Balls:

@@ -15,11 +15,12 @@ adds its own rounding.  With unit roundoff u, gamma = n u / (1 - n u), and error
 the 2-norm,
 
     |error of entry i| <= |W_i| d + gamma (|W_i| |h| + |b_i|)             (`entry_error`)
-    |error of the row| <= |W|_2 d + gamma (|W|_F |h| + |b|)               (`row_error`)
+    |error of the row| <= |W|_2 d + gamma (||W||_2 |h| + |b|)              (`row_error`)
 
-for any order of summation, fused or not; gamma's n is the number of inputs plus 20, which
-pays for the bias, the interpolation of four rows and their weights.  |W|_2 is bounded by the
-Schatten norm (sum of sigma^16)^(1/16).  Rectification moves no two values apart.  A value that
+for any order of summation, fused or not; gamma's n is the largest number of products in a sum
+plus 20, which pays for the bias, the interpolation of four rows and their weights.  |W|_2 is
+bounded by the Schatten norm (sum of sigma^16)^(1/16), ||W||_2, of the magnitudes, by the
+Frobenius norm; of sparse matrices as `_sparse_norms` tells.  Rectification moves no two values apart.  A value that
 is stored as zero by definition, or with a sign that was decided exactly against it, has its
 own residual added to d.  So has a value at a new vertex that may have, at the represented
 point, another sign than at the true one: the faces around rectify it by the latter.
@@ -61,7 +62,8 @@ from typing import NamedTuple
 import numpy as np
 
 from geomrelu.arrays import FloatArray
-from geomrelu.network import Layer, Network
+from geomrelu.matrices import Matrix, entries, is_sparse
+from geomrelu.network import Network
 from geomrelu.planar.crossings import SLACK
 
 __all__ = [
@@ -78,6 +80,8 @@ __all__ = [
 
 _UNIT_ROUNDOFF = 2.0**-53
 _TINY = 1e-290
+# Multiplications that the bound on a sparse matrix's norm may cost.
+_CHEAP_PRODUCT = 1e8
 # Rounds up what is subnormal.
 _LEAST = 2.0**-1070
 # Partial sums of a product stay finite while magnitudes are below this.
@@ -94,7 +98,7 @@ class LayerBounds(NamedTuple):
     gamma: float
     row_norm: float  # largest 2-norm of a row of the weights
     operator_norm: float
-    frobenius_norm: float
+    magnitude_norm: float  # of the weights' magnitudes
     bias_max: float
     bias_norm: float
     steepness: float  # bound on the gradient of every unit of the layer
@@ -105,17 +109,20 @@ def layer_bounds(network: Network) -> list[LayerBounds]:
     result = []
     steepness = 1.0
     for layer in network.hidden:
-        gamma = (layer.n_inputs + 20) * _UNIT_ROUNDOFF * SLACK
-        rows = _norm(np.linalg.norm(_scaled_down(layer.weight)[0], axis=1).max(), layer.weight)
-        operator = _operator_norm(layer)
+        weight, largest = _scaled_down(layer.weight)
+        rows, operator, magnitude = (
+            float(norm) * largest * SLACK + _LEAST
+            for norm in (_sparse_norms(weight) if is_sparse(weight) else _dense_norms(weight))
+        )
+        bias, largest_bias = _scaled_down(layer.bias)
         result.append(
             LayerBounds(
-                gamma,
+                (_most_terms(layer.weight) + 20) * _UNIT_ROUNDOFF * SLACK,
                 rows,
                 operator,
-                _norm(float(np.linalg.norm(_scaled_down(layer.weight)[0])), layer.weight),
+                magnitude,
                 float(np.abs(layer.bias).max()),
-                _norm(float(np.linalg.norm(_scaled_down(layer.bias)[0])), layer.bias),
+                float(np.linalg.norm(bias)) * largest_bias * SLACK + _LEAST,
                 max(rows * steepness * SLACK, _TINY),
             )
         )
@@ -124,24 +131,55 @@ def layer_bounds(network: Network) -> list[LayerBounds]:
     return result
 
 
-def _scaled_down(values: FloatArray) -> tuple[FloatArray, float]:
+def _scaled_down(values: Matrix) -> tuple[Matrix, float]:
     """Values divided by their largest magnitude, so that squares neither over- nor underflow."""
-    largest = float(np.abs(values).max())
+    largest = float(np.abs(entries(values)).max(initial=0.0))
     return (values / largest, largest) if largest > 0 else (values, 1.0)
 
 
-def _norm(scaled_norm: float, values: FloatArray) -> float:
-    return float(scaled_norm) * _scaled_down(values)[1] * SLACK + _LEAST
+def _most_terms(weight: Matrix) -> int:
+    """Most products in the sum for one unit."""
+    return int(np.diff(weight.indptr).max()) if is_sparse(weight) else int(weight.shape[1])
 
 
-def _operator_norm(layer: Layer) -> float:
-    """Upper bound on the largest singular value, at most n^(1/16) times it."""
-    scaled, largest = _scaled_down(layer.weight)
-    wide = scaled.shape[1] > scaled.shape[0]
-    gram = scaled @ scaled.T if wide else scaled.T @ scaled
+def _dense_norms(weight: FloatArray) -> tuple[float, float, float]:
+    """Bounds on the rows' 2-norms, on the largest singular value, and on that of the magnitudes.
+
+    The second is at most n^(1/16) times too large; the third is the Frobenius norm.
+    """
+    wide = weight.shape[1] > weight.shape[0]
+    gram = weight @ weight.T if wide else weight.T @ weight
     square = gram @ gram
     fourth = square @ square
-    return float(np.linalg.norm(fourth) ** 0.125 * largest * SLACK) + _LEAST
+    operator = float(np.linalg.norm(fourth)) ** 0.125
+    return float(np.linalg.norm(weight, axis=1).max()), operator, float(np.linalg.norm(weight))
+
+
+def _sparse_norms(weight: Matrix) -> tuple[float, float, float]:
+    """The same for a sparse matrix.
+
+    For any x > 0 the largest singular value of M = |W| is at most max_i ((M^T M x)_i / x_i)^(1/2)
+    (Collatz, Wielandt); x comes from a few steps of power iteration.  That of W is at most the
+    largest row sum of |W W^T|^(1/2) (Gershgorin), where that product is cheap; what it rounds
+    is paid for by a share of M's.
+    """
+    squares = (weight * weight).sum(axis=1)
+    size = abs(weight)
+    x = np.ones(weight.shape[1])
+    magnitude = np.inf
+    for _ in range(20):
+        y = size.T @ (size @ x)
+        used = y > 0
+        magnitude = min(magnitude, float((y[used] / x[used]).max(initial=0.0)))
+        # Inputs that no unit reads count for nothing, but x stays positive.
+        x = np.maximum(y / y.max(initial=1.0), 1e-6) if used.any() else x
+    magnitude = float(np.sqrt(magnitude))
+    operator = magnitude
+    columns = np.bincount(weight.indices, minlength=weight.shape[1])
+    if float((columns.astype(np.float64) ** 2).sum()) < _CHEAP_PRODUCT:
+        gram = np.sqrt(abs(weight @ weight.T).sum(axis=1).max(initial=0.0) + 1e-9 * magnitude**2)
+        operator = min(operator, float(gram))
+    return float(np.sqrt(squares.max(initial=0.0))), operator, min(magnitude, float(np.sqrt(squares.sum())))
 
 
 def entry_error(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> FloatArray:
@@ -157,7 +195,7 @@ def _unless_overflow(bounds: LayerBounds, h_norm: FloatArray, errors: FloatArray
 
 def row_error(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> FloatArray:
     """Bound on the 2-norm of the error of a vertex's row, (V,)."""
-    rounding = bounds.gamma * (bounds.frobenius_norm * h_norm + bounds.bias_norm)
+    rounding = bounds.gamma * (bounds.magnitude_norm * h_norm + bounds.bias_norm)
     return _unless_overflow(bounds, h_norm, (bounds.operator_norm * h_error + rounding) * SLACK + _TINY)
 
 

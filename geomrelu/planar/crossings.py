@@ -28,6 +28,7 @@ __all__ = [
     "lowest_bit",
     "popcount",
     "rectified_rows",
+    "row_norms",
     "sign_masks",
     "sort_certain",
     "split_edges",
@@ -139,8 +140,8 @@ def sign_masks(
     return n_doubts
 
 
-def _scaled_norms(rows: FloatArray) -> FloatArray:
-    """Upper bounds on rows' 2-norms where squares may under- or overflow."""
+def row_norms(rows: FloatArray) -> FloatArray:
+    """Upper bounds on rows' 2-norms, though squares may under- or overflow."""
     largest: FloatArray = np.abs(rows).max(axis=1, initial=0.0)
     with np.errstate(all="ignore"):
         norms: FloatArray = largest * np.sqrt(((rows / largest[:, None]) ** 2).sum(axis=1)) * SLACK + 1e-300
@@ -234,7 +235,7 @@ def rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: FloatA
     _rectified_rows(rows, vertices, h, h_norm, h_error)
     extreme = ~((h_norm > 1e-140) & (h_norm < 1e140))
     if extreme.any():
-        h_norm[extreme] = _scaled_norms(h[extreme])
+        h_norm[extreme] = row_norms(h[extreme])
 
 
 @lean

@@ -17,6 +17,7 @@ import numpy as np
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.domain import Domain
 from geomrelu.errors import InvariantError
+from geomrelu.matrices import is_sparse
 from geomrelu.network import Layer, Network
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
 from geomrelu.planar.blocks import Block, Faces, Part, given_rows, split
@@ -30,7 +31,14 @@ from geomrelu.planar.bounds import (
     place_bound,
     row_error,
 )
-from geomrelu.planar.crossings import count_crossings, edge_crossings, rectified_rows, sign_masks, split_edges
+from geomrelu.planar.crossings import (
+    count_crossings,
+    edge_crossings,
+    rectified_rows,
+    row_norms,
+    sign_masks,
+    split_edges,
+)
 from geomrelu.planar.records import Children, Cuts, Mesh, Rows, Values
 from geomrelu.planar.settle import Forms, History, Judge
 
@@ -38,6 +46,9 @@ __all__ = ["Cutter", "Task", "add_report", "new_report", "root_block"]
 
 # Rows per matrix product: enough for BLAS to run at full speed, few enough to stay in cache.
 _BLOCK_ROWS = 1024
+# The same for wide layers: numbers per row block.
+_BLOCK_NUMBERS = 1 << 20
+_FEWEST_ROWS = 32
 # Faces per call of the kernel, between which interrupts are seen.
 _BLOCK_FACES = 16384
 
@@ -58,11 +69,24 @@ class Task:
     def __init__(self, network: Network, domain: Domain, caution: float = 1.0, balls: bool = True) -> None:
         self.network, self.domain, self.caution, self.balls = network, domain, caution, balls
         self.bounds = layer_bounds(network)
-        self.weights = [np.ascontiguousarray(layer.weight.T) for layer in network.hidden]
+        self.weights = [
+            layer.weight.T if is_sparse(layer.weight) else np.ascontiguousarray(layer.weight.T)
+            for layer in network.hidden
+        ]
         self._local = threading.local()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Task, (self.network, self.domain, self.caution, self.balls)
+
+    def next_cut(self, layer: int) -> int:
+        """The first layer with neurons from `layer` on; the number of hidden layers if there is none."""
+        hidden = self.network.hidden
+        return next((k for k in range(layer, len(hidden)) if hidden[k].n_neurons), len(hidden))
+
+    def block_rows(self, first: int, last: int) -> int:
+        """Rows per matrix product in layers `first` to `last`."""
+        widest = max(max(v.n_units, v.n_inputs) for v in self.network.hidden[first : last + 1])
+        return max(_FEWEST_ROWS, min(_BLOCK_ROWS, _BLOCK_NUMBERS // widest))
 
     @property
     def forms(self) -> Forms:
@@ -139,11 +163,18 @@ class Cutter:
     # ------------------------------------------------------------------ one layer
 
     def advance(self) -> None:
-        """Cut the block by the next layer's neurons."""
+        """Cut the block by the next layer with neurons; affine steps before it are taken on the way."""
+        steps = range(self.layer, self.task.next_cut(self.layer))
+        for k in steps:
+            self.history.words.append(self.faces.words)
+            self._count(k)
+        self.layer = steps.stop
+        if self.layer == len(self.network.hidden):
+            return
         index, layer = self.layer, self.network.hidden[self.layer]
         seconds = self.report["seconds"]
         self.history.words.append(self.faces.words)
-        values, row_errors, extra = self._values(index, layer, self.task.bounds[index])
+        values, row_errors, extra = self._values(steps, index, layer, self.task.bounds[index])
         clock, exact = time.perf_counter(), seconds["exact decisions"]
         cuts = self._cut_edges(index, values)
         # What was decided exactly on the way has a stage of its own.
@@ -154,13 +185,19 @@ class Cutter:
         self.first_piece += cuts.vertex_offsets[self.first_piece]
         pieces = np.diff(cuts.vertex_offsets[: len(self.owned) + 1]) + 1
         self.owned = np.repeat(self.owned, pieces)
-        counts = self.report["layers"][index]
-        counts["regions"] = self.n_faces
-        counts["edges"] = len(self.faces.mesh.edges) - int((~self.owned).sum())
+        self._count(index)
         self.layer += 1
 
-    def _values(self, index: int, layer: Layer, bounds: LayerBounds) -> tuple[Values, FloatArray, FloatArray]:
-        """The layer's preactivations, errors and signs at all vertices."""
+    def _count(self, layer: int) -> None:
+        """Note the numbers of regions and edges after a layer."""
+        counts = self.report["layers"][layer]
+        counts["regions"] = self.n_faces
+        counts["edges"] = len(self.faces.mesh.edges) - int((~self.owned).sum())
+
+    def _values(
+        self, steps: range, index: int, layer: Layer, bounds: LayerBounds
+    ) -> tuple[Values, FloatArray, FloatArray]:
+        """The layer's preactivations, errors and signs at all vertices, through the affine steps before it."""
         clock = time.perf_counter()
         n_vertices, n_words = len(self.faces.mesh.xy), (layer.n_neurons + 63) // 64
         z = np.empty((n_vertices, layer.n_units))
@@ -168,15 +205,21 @@ class Cutter:
         positive = np.empty((n_vertices, n_words), dtype=np.uint64)
         negative = np.empty((n_vertices, n_words), dtype=np.uint64)
         weight, all_vertices = self.task.weights[index], np.arange(n_vertices, dtype=np.int64)
-        h = np.empty((min(_BLOCK_ROWS, n_vertices), layer.n_inputs))
+        block_rows = self.task.block_rows(steps.start, index)
+        h = np.empty((min(block_rows, n_vertices), self.network.hidden[steps.start].n_inputs))
         self.rounding_share = 0.0
         doubts = []
-        for first in range(0, n_vertices, _BLOCK_ROWS):
-            last = min(first + _BLOCK_ROWS, n_vertices)
+        for first in range(0, n_vertices, block_rows):
+            last = min(first + block_rows, n_vertices)
             block, rows = slice(first, last), h[: last - first]
             h_norm, h_error = np.empty(last - first), np.empty(last - first)
             rectified_rows(self.rows, all_vertices[block], rows, h_norm, h_error)
-            np.matmul(rows, weight, out=z[block])
+            for k in steps:
+                rows, h_norm, h_error = self._step(k, rows, h_norm, h_error)
+            if is_sparse(weight):
+                z[block] = rows @ weight
+            else:
+                np.matmul(rows, weight, out=z[block])
             z[block] += layer.bias
             error[block] = self.caution * entry_error(bounds, h_norm, h_error)
             row_errors[block] = self.caution * row_error(bounds, h_norm, h_error)
@@ -191,6 +234,15 @@ class Cutter:
         self.report["signs"] += n_vertices * layer.n_neurons
         extra = self._settle_signs(index, np.concatenate(doubts), values)
         return values, row_errors, extra
+
+    def _step(
+        self, index: int, rows: FloatArray, h_norm: FloatArray, h_error: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Rows behind an affine step, their norms and errors."""
+        error = self.caution * row_error(self.task.bounds[index], h_norm, h_error)
+        rows = rows @ self.task.weights[index]
+        rows += self.network.hidden[index].bias
+        return rows, row_norms(rows), error
 
     def _settle_signs(self, index: int, doubts: IntArray, values: Values) -> FloatArray:
         """Decide the signs in doubt, set their bits; returns the vertices' extra errors."""

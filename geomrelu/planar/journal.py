@@ -16,9 +16,11 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from geomrelu._version import __version__
 from geomrelu.errors import FileFormatError, InputError, OutputPathError
+from geomrelu.matrices import parts
 from geomrelu.planar.cutter import Task
 
 __all__ = ["Journal"]
@@ -130,9 +132,10 @@ def _digest(value: bytes, report: str) -> str:
 def _fingerprint(task: Task, question: str) -> str:
     """A digest of all that a block's result depends on."""
     digest = hashlib.sha256(f"{__version__} {question} {task.caution} {task.balls}".encode())
-    arrays = [task.domain.vertices]
+    arrays: list[npt.NDArray[Any]] = [task.domain.vertices]
     for layer in task.network.layers:
-        arrays += [np.array([layer.n_neurons]), layer.weight, layer.bias]
+        arrays += [np.array([layer.n_neurons]), *parts(layer.weight), layer.bias]
+        arrays += [] if layer.relevant is None else [layer.relevant]
     for array in arrays:
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
