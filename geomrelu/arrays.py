@@ -92,10 +92,7 @@ def real_array(values: Any, what: str, advice: str = "mend or retrain the model"
     WeightError
         If an entry is NaN, infinite, complex, not a number, or not representable.
     """
-    try:
-        given = np.asarray(detached(values))
-    except ValueError as error:
-        raise ShapeError(f"{what}: rows of unequal length; expected a rectangular array of numbers") from error
+    given = _rectangular(values, what)
     if given.dtype.kind not in "fiub":
         raise WeightError(f"{what}: got dtype {given.dtype}, expected real numbers; convert it to float64 first")
     # An overflow (from longdouble, say) shows as a changed value below, not as a warning.
@@ -118,13 +115,17 @@ def float_array(values: Any, what: str) -> FloatArray:
     InputError
         If they are not real numbers, or the rows are of unequal length (`ShapeError`).
     """
-    try:
-        given = np.asarray(detached(values))
-    except ValueError as error:
-        raise ShapeError(f"{what}: rows of unequal length; expected a rectangular array of numbers") from error
+    given = _rectangular(values, what)
     if given.dtype.kind not in "fiub":
         raise InputError(f"{what}: got dtype {given.dtype}, expected real numbers; convert them to float64 first")
     return given.astype(np.float64, copy=False)
+
+
+def _rectangular(values: Any, what: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(detached(values))
+    except ValueError as error:
+        raise ShapeError(f"{what}: rows of unequal length; expected a rectangular array of numbers") from error
 
 
 def detached(values: Any) -> Any:

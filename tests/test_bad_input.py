@@ -39,6 +39,7 @@ from geomrelu.errors import (
     WeightError,
 )
 from geomrelu.importers.files import read_model
+from tests.misuse import Misuse, assert_raises
 
 BOX = gr.Box(-1, 1)
 GOOD = {"W0": np.eye(2), "b0": np.zeros(2), "W1": np.ones((1, 2)), "b1": np.zeros(1)}
@@ -59,7 +60,7 @@ SIGMOID, LEAKY, GELU = model_with(nn.Sigmoid()), model_with(nn.LeakyReLU()), nn.
 
 # ---- models and domains, from Python: (name, call, error, parts of the message)
 
-PYTHON: list[tuple[str, Callable[[], Any], type[GeomReluError], tuple[str, ...]]] = [
+PYTHON: list[Misuse] = [
     ("nan weight", lambda: gr.Network([[[float("nan"), 1.0]]]), WeightError, ("weight 0", "(0, 0)", "nan", "finite")),
     ("inf bias", lambda: gr.Network([[[1.0, 1.0]]], [[np.inf]]), WeightError, ("bias 0", "inf", "finite")),
     ("nan in torch", lambda: gr.partition(with_weight(np.nan), BOX), WeightError, ("0.bias", "(2,)", "nan")),
@@ -117,10 +118,7 @@ PYTHON: list[tuple[str, Callable[[], Any], type[GeomReluError], tuple[str, ...]]
 
 @pytest.mark.parametrize(("call", "error", "parts"), [row[1:] for row in PYTHON], ids=[row[0] for row in PYTHON])
 def test_from_python(call: Callable[[], Any], error: type[GeomReluError], parts: tuple[str, ...]) -> None:
-    with pytest.raises(error) as caught:
-        call()
-    for part in parts:
-        assert part in str(caught.value)
+    assert_raises(call, error, parts)
 
 
 # ---- model files: (file name, writer, error, parts of the message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from fractions import Fraction
 from itertools import pairwise
@@ -18,7 +19,9 @@ from geomrelu.analysis.convex_cells import _cells, _Stars, convex_cells
 from geomrelu.analysis.definitions import DEFINITIONS, CountBounds
 from geomrelu.analysis.vertices import ExactVertices
 from geomrelu.cli import app
+from geomrelu.errors import InvariantError
 from geomrelu.planar.complex import PlanarComplex
+from tests.drawn import ENTRIES, drawn_networks
 from tests.networks import SQUARE, UNIT, Case, degenerate_cases, fold, integer_network, random_cases, random_network
 from tests.oracles.fraction_definitions import activation_patterns, assert_affine_complex, n_closed_connected
 from tests.oracles.fraction_enumerator import enumerate_regions
@@ -194,25 +197,19 @@ def test_true_vertices_lie_within_the_position_errors(case: Case) -> None:
         assert (Fraction(x, w) - u) ** 2 + (Fraction(y, w) - v) ** 2 <= Fraction(float(errors[vertex])) ** 2
 
 
-numbers = st.integers(-2, 2).map(float)
-dyadics = st.integers(-8, 8).map(lambda k: k / 4)
-awkward = st.sampled_from([0.1, 1 / 3, -0.7, 1.5, -1.0, 0.0, 1e-3, -2 / 7])
+def test_lines_that_do_not_cross_have_no_point() -> None:
+    p = gr.partition(random_network((5, 4), 1), SQUARE)
+    for vertex in (0, p.n_vertices - 1):
+        lines = p.vertex_lines.copy()
+        lines[vertex] = lines[vertex, 0]
+        with pytest.raises(InvariantError, match=f"vertex {vertex}: got lines"):
+            ExactVertices(dataclasses.replace(p, vertex_lines=lines)).point(vertex)
 
 
-@st.composite
-def networks(draw: st.DrawFn, entries: st.SearchStrategy[float]) -> gr.Network:
-    widths = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
-    sizes = [2, *widths, draw(st.integers(1, 2))]
-    weights = [
-        draw(st.lists(st.lists(entries, min_size=m, max_size=m), min_size=n, max_size=n)) for m, n in pairwise(sizes)
-    ]
-    return gr.Network(weights, [draw(st.lists(entries, min_size=n, max_size=n)) for n in sizes[1:]])
-
-
-@pytest.mark.parametrize("entries", [numbers, dyadics, awkward], ids=["integers", "dyadic", "awkward"])
+@pytest.mark.parametrize("entries", ENTRIES.values(), ids=ENTRIES)
 def test_drawn_networks(entries: st.SearchStrategy[float]) -> None:
     @settings(deadline=None, max_examples=EXAMPLES, derandomize=True)
-    @given(networks(entries))
+    @given(drawn_networks(entries, most_outputs=2))
     def check(network: gr.Network) -> None:
         compare(network)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -138,6 +138,15 @@ def damaged(p: P, **changes: Any) -> P:
     return dataclasses.replace(p, **changes)
 
 
+def every_flipped_bit(p: P) -> Iterator[P]:
+    """Copies of a partition with one bit of one pattern changed: every bit of every region in turn."""
+    bits = p.patterns.unpack()
+    for region, neuron in np.ndindex(bits.shape):
+        changed = bits.copy()
+        changed[region, neuron] ^= True
+        yield damaged(p, patterns=Patterns.pack(changed, p.patterns.widths))
+
+
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_planted_errors_are_caught(sound: P, damage: Callable[[P], dict[str, Any]]) -> None:
     broken = damaged(sound, **damage(sound))
@@ -154,10 +163,6 @@ def test_an_undamaged_copy_passes(sound: P) -> None:
 
 def test_every_single_flipped_bit_is_caught() -> None:
     p = gr.partition(random_network((3, 2), 4), SQUARE)
-    bits = p.patterns.unpack()
-    for region in range(p.n_regions):
-        for neuron in range(p.network.n_neurons):
-            changed = bits.copy()
-            changed[region, neuron] ^= True
-            with pytest.raises(InvariantError):
-                damaged(p, patterns=Patterns.pack(changed, p.patterns.widths)).check()
+    for wrong in every_flipped_bit(p):
+        with pytest.raises(InvariantError):
+            wrong.check()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import geomrelu as gr
+from tests.drawn import DYADICS, ENTRIES, INTEGERS, drawn_networks
 from tests.networks import (
     SQUARE,
     UNIT,
@@ -64,26 +63,10 @@ def test_corners_where_almost_equal_lines_cross() -> None:
     compare(gr.Network([[[-1, -0.7], [-3, 3 * -0.7]], [[1, 1]]]), gr.Polygon([[-1, -1], [2, 0], [0.5, 1.5]]))
 
 
-numbers = st.integers(-2, 2).map(float)
-dyadics = st.integers(-8, 8).map(lambda k: k / 4)
-awkward = st.sampled_from([0.1, 1 / 3, -0.7, 1.5, -1.0, 0.0, 1e-3, -2 / 7])
-
-
-@st.composite
-def networks(draw: st.DrawFn, entries: st.SearchStrategy[float]) -> gr.Network:
-    widths = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
-    sizes = [2, *widths, 1]
-    weights, biases = [], []
-    for m, n in pairwise(sizes):
-        weights.append(draw(st.lists(st.lists(entries, min_size=m, max_size=m), min_size=n, max_size=n)))
-        biases.append(draw(st.lists(entries, min_size=n, max_size=n)))
-    return gr.Network(weights, biases)
-
-
-@pytest.mark.parametrize("entries", [numbers, dyadics, awkward], ids=["integers", "dyadic", "awkward"])
+@pytest.mark.parametrize("entries", ENTRIES.values(), ids=ENTRIES)
 def test_drawn_networks(entries: st.SearchStrategy[float]) -> None:
     @settings(deadline=None, max_examples=EXAMPLES, derandomize=True)
-    @given(networks(entries))
+    @given(drawn_networks(entries))
     def check(network: gr.Network) -> None:
         compare(network)
 
@@ -91,14 +74,15 @@ def test_drawn_networks(entries: st.SearchStrategy[float]) -> None:
 
 
 @settings(deadline=None, max_examples=EXAMPLES, derandomize=True)
-@given(st.lists(st.tuples(numbers, numbers, dyadics), min_size=1, max_size=10))
+@given(st.lists(st.tuples(INTEGERS, INTEGERS, DYADICS), min_size=1, max_size=10))
 def test_drawn_lines(table: list[tuple[float, float, float]]) -> None:
     compare(lines(table))
 
 
 @settings(deadline=None, max_examples=EXAMPLES, derandomize=True)
 @given(
-    networks(numbers), st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=3, max_size=3, unique=True)
+    drawn_networks(INTEGERS),
+    st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=3, max_size=3, unique=True),
 )
 def test_drawn_triangles_as_domains(network: gr.Network, corners: list[tuple[int, int]]) -> None:
     (a, b), (c, d), (e, f) = corners
@@ -108,7 +92,7 @@ def test_drawn_triangles_as_domains(network: gr.Network, corners: list[tuple[int
 
 
 @settings(deadline=None, max_examples=EXAMPLES, derandomize=True)
-@given(networks(numbers), networks(dyadics))
+@given(drawn_networks(INTEGERS), drawn_networks(DYADICS))
 def test_drawn_joints(a: gr.Network, b: gr.Network) -> None:
     p = gr.partition(gr.joint(a, b), SQUARE)
     found = enumerate_regions(p.network, SQUARE.vertices)

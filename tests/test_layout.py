@@ -112,6 +112,22 @@ def test_compiled_loops_know_no_network() -> None:
         assert names <= allowed, f"{module} imports {sorted(names - allowed)}"
 
 
+def test_kernels_call_inner_functions_of_their_own_folder_only() -> None:
+    """numba's cache of a kernel is told of changes in the kernel's folder (`arrays._watch_neighbours`), no farther."""
+    inner = {
+        (f"geomrelu.{dotted(path)}", node.name)
+        for path in MODULES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and any(ast.unparse(d) == "inner" for d in node.decorator_list)
+    }
+    assert inner
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and any((node.module, alias.name) in inner for alias in node.names):
+                folder = f"geomrelu.{dotted(path)}".rsplit(".", 1)[0]
+                assert str(node.module).rsplit(".", 1)[0] == folder, f"{dotted(path)} compiles code of {node.module}"
+
+
 def test_importing_the_package_is_light() -> None:
     code = f"import sys, geomrelu; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)

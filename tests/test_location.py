@@ -14,7 +14,7 @@ import shapely
 import geomrelu as gr
 from geomrelu.analysis.location import PointLocator
 from geomrelu.analysis.point_grid import PointGrid, closed_rings, face_grid
-from geomrelu.crosscheck.touching import touching_faces
+from geomrelu.analysis.touching import touching_faces
 from tests.networks import SQUARE, Case, degenerate_cases, grid, lines, random_cases, random_network, sawtooth
 from tests.soundness import INTERPRETED
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geomrelu.analysis.vertices import crossing_in_face
 from geomrelu.arrays import IntArray
-from geomrelu.exact import Point, crossing
+from geomrelu.exact import Point
 from geomrelu.planar.settle import Forms, History, Judge
 
 if TYPE_CHECKING:
@@ -32,9 +33,8 @@ def exact_areas(p: PlanarComplex, faces: IntArray) -> list[float]:
 
 
 def _corner(p: PlanarComplex, judge: Judge, face: int, vertex: int) -> Point:
-    a, b = (judge.line(line, p.patterns.words[face]) for line in p.vertex_lines[vertex].tolist())
-    # Both forms vanish at the vertex; in this face, though, they may be parallel, or one of them zero.
-    return crossing(a, b) if a[0] * b[1] != a[1] * b[0] else p._exact_vertices.point(vertex)
+    found = crossing_in_face(p, judge, vertex, face)
+    return p._exact_vertices.point(vertex) if found is None else found
 
 
 def _area(ring: list[Point]) -> float:

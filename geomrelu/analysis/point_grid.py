@@ -26,7 +26,7 @@ from geomrelu.arrays import FloatArray, IntArray, inner, njit
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["FaceGrid", "PointGrid", "cell_of", "closed_rings", "face_grid"]
+__all__ = ["FaceGrid", "PointGrid", "cell_at", "closed_rings", "face_grid", "in_box"]
 
 # Entries in the lists of all cells together, per face.
 _ENTRIES_PER_FACE = 16
@@ -200,7 +200,7 @@ class PointGrid:
 
 
 @inner
-def cell_of(value: float, low: float, per_unit: float, n: int) -> int:
+def _cell_of(value: float, low: float, per_unit: float, n: int) -> int:
     """The cell, of n in a row, that a coordinate lies in, or is nearest to."""
     at = (value - low) * per_unit
     if not at > 0:
@@ -208,6 +208,18 @@ def cell_of(value: float, low: float, per_unit: float, n: int) -> int:
     if at >= n:
         return n - 1
     return int(at)
+
+
+@inner
+def cell_at(x: float, y: float, low: FloatArray, per_unit: FloatArray, columns: int, rows: int) -> int:
+    """Number of the cell of a `FaceGrid` that a point lies in, or is nearest to."""
+    return _cell_of(y, low[1], per_unit[1], rows) * columns + _cell_of(x, low[0], per_unit[0], columns)
+
+
+@inner
+def in_box(x: float, y: float, boxes: FloatArray, face: int) -> bool:
+    """Whether a point lies in a face's bounding box."""
+    return bool(boxes[face, 0] <= x <= boxes[face, 2] and boxes[face, 1] <= y <= boxes[face, 3])
 
 
 @njit
@@ -253,16 +265,16 @@ def _cover(
     for f in range(len(boxes)):
         if not boxes[f, 0] <= boxes[f, 2]:
             continue
-        bottom = cell_of(boxes[f, 1] - margin, low[1], per_unit[1], rows)
-        top = cell_of(boxes[f, 3] + margin, low[1], per_unit[1], rows)
+        bottom = _cell_of(boxes[f, 1] - margin, low[1], per_unit[1], rows)
+        top = _cell_of(boxes[f, 3] + margin, low[1], per_unit[1], rows)
         left[bottom : top + 1] = np.inf
         right[bottom : top + 1] = -np.inf
         for k in range(offsets[f], offsets[f + 1] - 1):
             ax, ay, bx, by = points[k, 0], points[k, 1], points[k + 1, 0], points[k + 1, 1]
             if ay > by:
                 ax, ay, bx, by = bx, by, ax, ay
-            first = cell_of(ay - margin, low[1], per_unit[1], rows)
-            last = cell_of(by + margin, low[1], per_unit[1], rows)
+            first = _cell_of(ay - margin, low[1], per_unit[1], rows)
+            last = _cell_of(by + margin, low[1], per_unit[1], rows)
             for row in range(first, last + 1):
                 # The part of the edge between the row's lower and upper line.
                 y0 = low[1] + row / per_unit[1] - margin
@@ -277,8 +289,8 @@ def _cover(
         for row in range(bottom, top + 1):
             if not left[row] <= right[row]:
                 continue
-            c0 = cell_of(left[row] - margin, low[0], per_unit[0], columns)
-            c1 = cell_of(right[row] + margin, low[0], per_unit[0], columns)
+            c0 = _cell_of(left[row] - margin, low[0], per_unit[0], columns)
+            c1 = _cell_of(right[row] + margin, low[0], per_unit[0], columns)
             total += c1 - c0 + 1
             for cell in range(row * columns + c0, row * columns + c1 + 1):
                 if len(faces):
@@ -311,13 +323,12 @@ def _find(
         x, y = points[i, 0], points[i, 1]
         if not (abs(x) < np.inf and abs(y) < np.inf):
             continue
-        column = cell_of(x, low[0], per_unit[0], columns)
-        cell = cell_of(y, low[1], per_unit[1], rows) * columns + column
+        cell = cell_at(x, y, low, per_unit, columns, rows)
         if cells[cell + 1] - cells[cell] > most:
             continue
         for k in range(cells[cell], cells[cell + 1]):
             f = faces[k]
-            if not (boxes[f, 0] <= x <= boxes[f, 2] and boxes[f, 1] <= y <= boxes[f, 3]):
+            if not in_box(x, y, boxes, f):
                 continue
             inside = True
             for c in range(offsets[f], offsets[f + 1] - 1):

@@ -26,7 +26,7 @@ import numpy as np
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, row_ids
 from geomrelu.errors import InvariantError
-from geomrelu.exact import Point
+from geomrelu.exact import Point, crossing
 from geomrelu.matrices import dense_rows
 from geomrelu.patterns import Patterns
 from geomrelu.planar.bounds import entry_error, layer_bounds, row_error
@@ -35,7 +35,7 @@ from geomrelu.planar.settle import Forms, History, Judge
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["ExactVertices"]
+__all__ = ["ExactVertices", "crossing_in_face"]
 
 _UNIT_ROUNDOFF = 2.0**-53
 _SLACK = 1.0 + 2.0**-20
@@ -53,6 +53,16 @@ class _Forms(NamedTuple):
     direction: FloatArray
     direction_error: FloatArray
     value: FloatArray  # bound on the distance of the point from the line
+
+
+def crossing_in_face(p: PlanarComplex, judge: Judge, vertex: int, face: int) -> Point | None:
+    """A vertex's exact position by its two lines' forms in a face around it; None where they do not cross.
+
+    Both forms vanish at the vertex, but in this face they may be parallel, or one of them zero.
+    """
+    a, b = (judge.line(line, p.patterns.words[face]) for line in p.vertex_lines[vertex].tolist())
+    found = crossing(a, b)
+    return found if found[2] else None
 
 
 class ExactVertices:
@@ -118,14 +128,13 @@ class ExactVertices:
         """A face around a vertex in which the vertex's two lines are independent."""
         errors, parents = self._places
         if not np.isfinite(errors[vertex]) and vertex not in self._found_parent:
-            p, q = self.p.vertex_lines[vertex].tolist()
             for face in self.faces_around(vertex).tolist():
-                a, b = (self.judge.line(line, self.p.patterns.words[face]) for line in (p, q))
-                if a[0] * b[1] != a[1] * b[0]:
+                if crossing_in_face(self.p, self.judge, vertex, face) is not None:
                     parents[vertex] = face
                     self._found_parent.add(vertex)
                     break
             else:
+                p, q = self.p.vertex_lines[vertex].tolist()
                 raise InvariantError("vertex lines", f"vertex {vertex}", f"lines {p} and {q}", "lines that cross there")
         return int(parents[vertex])
 

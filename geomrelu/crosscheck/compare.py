@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from geomrelu.analysis.touching import touching_faces
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen, real_array
 from geomrelu.crosscheck.report import CrossCheck, Failure, Refinement, RefinementRow
-from geomrelu.crosscheck.touching import touching_faces
 from geomrelu.errors import DomainError, InputDimensionError, InputError, ShapeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns

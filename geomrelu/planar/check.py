@@ -23,6 +23,8 @@ __all__ = ["check_combinatorics", "check_complex"]
 
 # Floats that must agree do so to this many units of rounding, times the magnitudes involved.
 _ROUNDINGS = 2.0**16 * 2.0**-53
+# Width of a face, over the largest coordinate, below which its centroid proves nothing.
+_THIN = 2.0**-40
 
 
 def check_complex(p: PlanarComplex) -> None:
@@ -169,7 +171,8 @@ def _check_areas(p: PlanarComplex) -> None:
 
 def _check_inside(p: PlanarComplex) -> None:
     """At each face's centroid the network has the face's pattern, wherever that is certain, and its value."""
-    thin = _thin_faces(p)
+    # There the rounding of the vertices may put the centroid outside.
+    thin = p._thinner_than(_THIN)
     step = max(1, (1 << 19) // max(p.network.n_neurons, 1))
     for first in range(0, p.n_regions, step):
         faces = np.arange(first, min(first + step, p.n_regions))
@@ -182,17 +185,6 @@ def _check_inside(p: PlanarComplex) -> None:
             row, neuron = np.argwhere(wrong)[0]
             got = int(not bits[row, neuron])
             raise InvariantError("pattern", f"face {faces[row]}, neuron {neuron}", got, int(bits[row, neuron]))
-
-
-def _thin_faces(p: PlanarComplex) -> BoolArray:
-    """Faces so thin that the rounding of their vertices may put the centroid outside, (F,)."""
-    from geomrelu.planar.complex import scaled_to_range
-
-    size = np.abs(scaled_to_range(p.domain.vertices, p.domain)[0]).max()
-    vertices = scaled_to_range(p.vertices, p.domain)[0]
-    step = vertices[p.face_vertices[p.ring_next]] - vertices[p.face_vertices]
-    perimeters = np.add.reduceat(np.hypot(step[:, 0], step[:, 1]), p.face_offsets[:-1])
-    return np.asarray(p.scaled_areas[0] <= perimeters * 2.0**-40 * size)
 
 
 def _check_continuity(p: PlanarComplex) -> None:

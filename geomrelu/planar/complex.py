@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["PlanarComplex"]
 
 # Width of a face, over the largest coordinate, below which its area is computed exactly.
-_THIN = 2.0**-33
+_THIN = 2.0**-32.5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -213,7 +213,7 @@ class PlanarComplex(ReadOnly):
         scaled, exponent = self.scaled_areas
         with np.errstate(over="ignore"):
             areas = np.ldexp(scaled, exponent)
-        thin = np.flatnonzero(self._thin)
+        thin = np.flatnonzero(self._thinner_than(_THIN))
         if len(thin):
             from geomrelu.analysis.exact_areas import exact_areas
 
@@ -240,13 +240,13 @@ class PlanarComplex(ReadOnly):
         """Areas in units of 2^exponent, and the exponent, 0 but for domains of extreme size; never too large."""
         return self._moments[0], self._moments[2]
 
-    @cached_property
-    def _thin(self) -> BoolArray:
-        """Faces so thin that their vertices' rounding may tell, (F,)."""
+    def _thinner_than(self, share: float) -> BoolArray:
+        """Faces of which area over perimeter is at most this share of the domain's largest coordinate, (F,)."""
         vertices = scaled_to_range(self.vertices, self.domain)[0]
-        steps = np.abs(vertices[self.face_vertices[self.ring_next]] - vertices[self.face_vertices]).sum(axis=1)
-        perimeters = np.add.reduceat(steps, self.face_offsets[:-1])
-        return np.asarray(~(self.scaled_areas[0] > perimeters * _THIN * np.abs(vertices).max()))
+        size = np.abs(scaled_to_range(self.domain.vertices, self.domain)[0]).max()
+        steps = vertices[self.face_vertices[self.ring_next]] - vertices[self.face_vertices]
+        perimeters = np.add.reduceat(np.hypot(steps[:, 0], steps[:, 1]), self.face_offsets[:-1])
+        return np.asarray(~(self.scaled_areas[0] > perimeters * share * size))
 
     @cached_property
     def _moments(self) -> tuple[FloatArray, FloatArray, int]:

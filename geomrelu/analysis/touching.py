@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.analysis.point_grid import cell_of, closed_rings, face_grid
+from geomrelu.analysis.point_grid import cell_at, closed_rings, face_grid, in_box
 from geomrelu.arrays import FloatArray, IntArray, njit
 
 if TYPE_CHECKING:
@@ -90,12 +90,11 @@ def _touch(
     """
     for i in chosen:
         px, py = x[i, 0], x[i, 1]
-        column = cell_of(px, low[0], per_unit[0], columns)
-        cell = cell_of(py, low[1], per_unit[1], rows) * columns + column
+        cell = cell_at(px, py, low, per_unit, columns, rows)
         n = 0
         for k in range(cells[cell], cells[cell + 1]):
             f = faces[k]
-            if not (boxes[f, 0] <= px <= boxes[f, 2] and boxes[f, 1] <= py <= boxes[f, 3]):
+            if not in_box(px, py, boxes, f):
                 continue
             inside = False
             for c in range(offsets[f], offsets[f + 1] - 1):

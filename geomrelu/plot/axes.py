@@ -1,0 +1,62 @@
+"""The axes that a figure is drawn on: the user's or new ones, their limits and their frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geomrelu.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["check_axes", "domain_limits", "frame", "new_axes"]
+
+
+def check_axes(ax: Any, function: str) -> None:
+    """Raise `InputError` unless `ax` is one pair of axes, or None."""
+    from matplotlib.axes import Axes
+    from matplotlib.figure import FigureBase
+
+    if ax is None or isinstance(ax, Axes):
+        return
+    advice = "pass one pair of axes, such as figure.add_subplot()"
+    if isinstance(ax, FigureBase):
+        advice = "pass its axes: figure.gca() or figure.add_subplot()"
+    elif isinstance(ax, np.ndarray | list | tuple):
+        advice = "pass one of them, such as axes[0]"
+    raise InputError(f"{function}: got ax of type {type(ax).__name__}; expected matplotlib Axes; {advice}")
+
+
+def new_axes(projection: str | None = None) -> Axes:
+    """Axes of a new figure that pyplot does not know."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained" if projection is None else None)
+    return figure.add_subplot(projection=projection)
+
+
+def domain_limits(ax: Axes, p: PlanarComplex) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    """Limits of both axes so that the domain shows; None where the user has set some."""
+    x0, y0, x1, y1 = p.domain.bounds
+    margin = 0.01 * max(x1 - x0, y1 - y0)
+    x, y = (x0 - margin, x1 + margin), (y0 - margin, y1 + margin)
+    if ax.has_data():
+        (left, right), (bottom, top) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
+        x, y = (min(x[0], left), max(x[1], right)), (min(y[0], bottom), max(y[1], top))
+    return x if ax.get_autoscalex_on() else None, y if ax.get_autoscaley_on() else None
+
+
+def frame(ax: Axes, x: tuple[float, float] | None, y: tuple[float, float] | None) -> None:
+    """Set the limits that are not None, equal scales, and the names of axes that have none."""
+    if x is not None:
+        ax.set_xlim(x)
+    if y is not None:
+        ax.set_ylim(y)
+    ax.set(xlabel=ax.get_xlabel() or "$x_1$", ylabel=ax.get_ylabel() or "$x_2$")
+    ax.set_aspect("equal")
+    ax.tick_params(labelsize="small")
+    ax.spines[:].set_visible(False)

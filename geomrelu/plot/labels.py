@@ -1,0 +1,73 @@
+"""Texts on the regions of a figure: their numbers, their affine maps, or what the user gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from geomrelu.arrays import BoolArray, FloatArray
+from geomrelu.errors import InputError, ShapeError
+from geomrelu.plot.style import INK
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["LabelChoice", "draw_labels", "label_texts"]
+
+LabelChoice: TypeAlias = "bool | str | Sequence[str]"
+
+_MAX_LABELS = 150
+
+
+def label_texts(p: PlanarComplex, labels: LabelChoice) -> Sequence[str] | None:
+    """The text on each region (only those of the largest are needed), or None for no labels."""
+    if labels is False:
+        return None
+    if labels is True or (isinstance(labels, str) and labels == "id"):
+        return [str(k) for k in range(p.n_regions)]
+    if isinstance(labels, str):
+        if labels != "map":
+            raise InputError(f"plot: got labels={labels!r}, expected True, 'id', 'map' or a sequence of texts")
+        chosen = _largest(p)
+        texts = [""] * p.n_regions
+        maps = p.affine_maps
+        for k in np.flatnonzero(chosen).tolist():
+            texts[k] = "\n".join(_map_text(a, float(b)) for a, b in zip(maps.A[k], maps.b[k], strict=True))
+        return texts
+    if len(labels) != p.n_regions:
+        raise ShapeError(f"plot: got {len(labels)} labels for {p.n_regions} regions, expected one per region")
+    return labels
+
+
+def _largest(p: PlanarComplex) -> BoolArray:
+    """The regions that are labelled: the largest `_MAX_LABELS`."""
+    chosen = np.zeros(p.n_regions, dtype=bool)
+    chosen[np.argsort(-p.areas, kind="stable")[:_MAX_LABELS]] = True
+    return chosen
+
+
+def _map_text(gradient: FloatArray, intercept: float) -> str:
+    """An affine map in three significant digits, e.g. ``2x₁ − 0.5x₂ + 1``."""
+    text = ""
+    for value, name in ((float(gradient[0]), "x₁"), (float(gradient[1]), "x₂"), (intercept, "")):
+        rounded = f"{abs(value):.3g}"
+        if rounded == "0":
+            continue
+        sign = ("−" if value < 0 else "") if not text else (" − " if value < 0 else " + ")
+        text += sign + ("" if rounded == "1" and name else rounded) + name
+    return text or "0"
+
+
+def draw_labels(ax: Axes, p: PlanarComplex, texts: Sequence[str] | None) -> None:
+    """Write its text on each of the largest regions."""
+    if texts is None:
+        return
+    size = float(np.clip(11 - 1.2 * np.log2(max(p.n_regions, 1)), 4.5, 10))
+    box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
+    for k in np.flatnonzero(_largest(p)).tolist():
+        x, y = p.centroids[k]
+        ax.text(x, y, texts[k], ha="center", va="center", fontsize=size, color=INK, bbox=box, zorder=4, clip_on=True)

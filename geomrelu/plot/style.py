@@ -1,0 +1,106 @@
+"""How figures look: the colours of regions, and the ink and width of edges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from geomrelu import palette
+from geomrelu.arrays import FloatArray, float_array
+from geomrelu.errors import InputError, ShapeError
+
+if TYPE_CHECKING:
+    from matplotlib.cm import ScalarMappable
+
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = [
+    "COLOR_NAMES",
+    "INK",
+    "MANY",
+    "ColorChoice",
+    "checked_output",
+    "color_title",
+    "edge_style",
+    "region_colors",
+]
+
+ColorChoice: TypeAlias = "str | npt.ArrayLike"
+
+COLOR_NAMES = ("pattern", "value", "class", "gradient", "area")
+INK = "#1b2330"
+# From here on faces are drawn without antialiasing (no white seams between them) and as pixels in vector files.
+MANY = 20_000
+
+
+def region_colors(p: PlanarComplex, color: ColorChoice, output: int, cmap: Any) -> tuple[Any, ScalarMappable | None]:
+    """Colours (F, 3 or 4), and what a colour bar needs where colours stand for numbers."""
+    if not isinstance(color, str):
+        given = float_array(color, "plot: color")
+        if given.shape in ((p.n_regions, 3), (p.n_regions, 4)):
+            return palette.checked_colors(given, "plot"), None
+        if given.shape != (p.n_regions,):
+            raise ShapeError(
+                f"plot: got a color array of shape {given.shape}, expected ({p.n_regions},), one number per region, "
+                f"or ({p.n_regions}, 3 or 4)"
+            )
+        return _mapped(given, cmap, logarithmic=False)
+    if color == "pattern":
+        return palette.pattern_colors(p.patterns), None
+    if color == "class":
+        return palette.class_colors(palette.region_classes(p)), None
+    if color == "gradient":
+        return palette.gradient_colors(p.affine_maps.A[:, checked_output(p, output)]), None
+    if color == "value":
+        return _mapped(palette.outputs_at_centroids(p)[:, checked_output(p, output)], cmap, logarithmic=False)
+    if color == "area":
+        return _mapped(p.areas, cmap, logarithmic=True)
+    raise InputError(
+        f"plot: got color={color!r}, expected one of {', '.join(COLOR_NAMES)}, or an array with one entry per region"
+    )
+
+
+def _mapped(numbers: FloatArray, cmap: Any, logarithmic: bool) -> tuple[Any, ScalarMappable]:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm, Normalize
+
+    if logarithmic:
+        # A sliver may have an area that rounds to zero or below; it takes the lowest colour.
+        positive = numbers[numbers > 0]
+        numbers = np.maximum(numbers, positive.min(initial=1.0))
+    low, high = (float(numbers.min()), float(numbers.max())) if len(numbers) else (0.0, 1.0)
+    norm = LogNorm(low, high) if logarithmic and low < high else Normalize(low, high)
+    try:
+        mappable = ScalarMappable(norm, "viridis" if cmap is None else cmap)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"plot: got cmap={cmap!r}; expected the name of a matplotlib colour map, such as 'viridis', or a Colormap"
+        ) from error
+    mappable.set_array(numbers)
+    return mappable.to_rgba(numbers), mappable
+
+
+def color_title(p: PlanarComplex, color: ColorChoice, output: int) -> str:
+    """What the numbers beside a colour bar are."""
+    if not isinstance(color, str):
+        return ""
+    if color == "area":
+        return "area of region"
+    return "mean of f" if p.network.n_outputs == 1 else f"mean of output {output}"
+
+
+def checked_output(p: PlanarComplex, output: int) -> int:
+    """The number of an output, which must be there."""
+    n = p.network.n_outputs
+    if not isinstance(output, int | np.integer) or not 0 <= output < n:
+        raise InputError(f"plot: got output={output!r}, expected an integer from 0 to {n - 1}")
+    return int(output)
+
+
+def edge_style(n_regions: int, linewidth: float | None) -> tuple[float, float]:
+    """Width in points and opacity of edges: both fall as regions grow in number, so that faces stay visible."""
+    many = max(n_regions, 1) / 100
+    width = float(np.clip(0.9 * many**-0.32, 0.06, 1.4)) if linewidth is None else linewidth
+    return width, float(np.clip(0.95 * many**-0.16, 0.2, 0.95))

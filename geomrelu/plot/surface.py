@@ -1,0 +1,98 @@
+"""The figure of a network's graph above a partition, in three dimensions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from geomrelu.arrays import FloatArray, row_ids
+from geomrelu.errors import InputError
+from geomrelu.plot.axes import check_axes, new_axes
+from geomrelu.plot.style import INK, MANY, ColorChoice, checked_output, edge_style, region_colors
+
+if TYPE_CHECKING:
+    from mpl_toolkits.mplot3d.axes3d import Axes3D
+
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["plot_surface"]
+
+
+def plot_surface(
+    p: PlanarComplex,
+    ax: Axes3D | None = None,
+    *,
+    output: int = 0,
+    color: ColorChoice = "pattern",
+    faces: bool = True,
+    edges: bool = True,
+    cmap: Any = None,
+    linewidth: float | None = None,
+    alpha: float | None = None,
+) -> Axes3D:
+    """Draw the graph of one output over the domain, every region a flat polygon lifted by its own map.
+
+    Parameters
+    ----------
+    p : PlanarComplex
+    ax : matplotlib Axes3D, optional
+        Axes with ``projection="3d"``; without it, those of a new figure.
+    output : int
+        Which output is the height.
+    color, cmap
+        As in `plot_partition`.
+    faces : bool
+        False draws a wireframe: the edges only.
+    edges : bool
+        Draw the polygons' edges.
+    linewidth, alpha : float, optional
+        Width of edges in points; opacity of the polygons.
+
+    Returns
+    -------
+    matplotlib Axes3D
+
+    Examples
+    --------
+    >>> import geomrelu as gr
+    >>> p = gr.partition(gr.Network([[[1, 1], [1, 1]], [[2, -4]]], [[1, 0], [-1]]), gr.Box(-1, 1))
+    >>> [round(float(z), 2) for z in plot_surface(p).get_zlim()]
+    [-3.0, 1.0]
+    """
+    from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
+
+    check_axes(ax, "plot_surface")
+    colors, _ = region_colors(p, color, output, cmap)
+    if ax is None:
+        ax = cast("Axes3D", new_axes(projection="3d"))
+    elif not hasattr(ax, "set_zlim"):
+        raise InputError(f"plot_surface: got {type(ax).__name__}; expected axes made with projection='3d'")
+    many = p.n_regions > MANY
+    corners = _lifted_corners(p, output)
+    width, _ = edge_style(p.n_regions, linewidth)
+    if faces:
+        polygons = Poly3DCollection(
+            np.split(corners, p.face_offsets[1:-1]), facecolors=colors, alpha=alpha, rasterized=many,
+            edgecolors=INK if edges else "face", linewidths=0.6 * width if edges else 0.2, zsort="average",
+        )  # fmt: skip
+        ax.add_collection3d(polygons)
+    elif edges:
+        # Of each edge the copy in the ring of its left face, or of its right one at the border.
+        first = np.unique(p.face_edges, return_index=True)[1]
+        segments = np.stack([corners[first], corners[p.ring_next[first]]], axis=1)
+        ax.add_collection3d(Line3DCollection(segments, colors=INK, linewidths=width, rasterized=many))
+    x0, y0, x1, y1 = p.domain.bounds
+    low, high = float(corners[:, 2].min()), float(corners[:, 2].max())
+    ax.set(xlim=(x0, x1), ylim=(y0, y1), zlim=(low, high) if high > low else (low - 0.5, low + 0.5))
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="$f$" if p.network.n_outputs == 1 else f"$f_{{{output + 1}}}$")
+    return ax
+
+
+def _lifted_corners(p: PlanarComplex, output: int) -> FloatArray:
+    """Ring corners with their height by their own region's map, (C, 3)."""
+    k, face = checked_output(p, output), row_ids(p.face_offsets)
+    xy = p.vertices[p.face_vertices]
+    maps = p.affine_maps
+    z = np.einsum("ci,ci->c", maps.A[face, k], xy) + maps.b[face, k]
+    return np.column_stack([xy, z])
