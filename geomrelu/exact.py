@@ -37,6 +37,7 @@ __all__ = [
     "exact_signs",
     "sign_at",
     "travel",
+    "words_between",
 ]
 
 Line: TypeAlias = tuple[int, int, int]
@@ -184,6 +185,19 @@ def _sums(offsets: IntArray, columns: IntArray, values: _Objects, forms: _Object
     return result
 
 
+def words_between(network: Network, left: WordArray, right: WordArray) -> WordArray:
+    """Patterns (k, words) under which the neuron of an edge has the form that vanishes on it.
+
+    Those of the faces on its left; of a max pooling's neurons that do not matter there, on its
+    right: between two winners each face knows its own one only.
+    """
+    if not network.has_pools:
+        return left
+    bits = [Patterns(left, network.widths).unpack(k) for k in range(len(network.hidden))]
+    matters = Patterns.pack(np.concatenate(network.clear_irrelevant(bits), axis=1), network.widths).words
+    return np.asarray((left & matters) | (right & ~matters))
+
+
 def crossing(p: Line, q: Line) -> Point:
     """The point where two lines cross; W = 0 if they are parallel."""
     x, y, w = p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]
@@ -232,8 +246,8 @@ def certain_bits(network: Network, points: FloatArray) -> tuple[BoolArray, BoolA
 
 
 def _clear_irrelevant(network: Network, bits: BoolArray, certain: BoolArray) -> None:
-    """Clear bits that do not matter; one is certain where it and what it depends on are, or certainly does not matter."""
-    if all(layer.relevant is None for layer in network.hidden):
+    """Clear bits that do not matter; a bit is certain where what decides on it is, and it is itself if it matters."""
+    if not network.has_pools:
         return
     ends = np.cumsum(network.widths)[:-1]
     layers, sure = np.split(bits, ends, axis=1), np.split(certain, ends, axis=1)

@@ -213,6 +213,19 @@ class Network(ReadOnly):
                 bits[k] &= matters[k]
         return matters
 
+    @property
+    def has_pools(self) -> bool:
+        """Whether there are neurons that matter only in a part of the regions (`Layer.relevant`)."""
+        return any(layer.relevant is not None for layer in self.hidden)
+
+    def packed(self, bits: BoolArray) -> Patterns:
+        """Bits (N, n_neurons) as patterns, without those of neurons that do not matter."""
+        if self.has_pools:
+            layers = np.split(bits.copy(), np.cumsum(self.widths)[:-1], axis=1)
+            self.clear_irrelevant(layers)
+            bits = np.concatenate(layers, axis=1)
+        return Patterns.pack(bits, self.widths)
+
     def pattern_bits(self, points: npt.ArrayLike) -> BoolArray:
         """Activation pattern at each point as a float64 forward pass sees it, bool (N, n_neurons)."""
         x = self._points(points)

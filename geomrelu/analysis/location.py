@@ -80,12 +80,11 @@ class PointLocator:
         if self._forms is None:
             self._forms = ExactForms(self.p.network)
         signs = exact_signs(self._forms, point)
-        widths = self.p.network.widths
-        region = int(self._by_pattern(Patterns.pack(signs[None] > 0, widths))[0])
+        pattern = self.p.network.packed(signs[None] > 0)
+        region = int(self._by_pattern(pattern)[0])
         if region >= 0:
             return region
         # On a border and with a pattern of its own: any region that agrees where the sign is not zero.
-        fixed = Patterns.pack(signs[None] != 0, widths).words[0]
-        wanted = Patterns.pack(signs[None] > 0, widths).words[0]
+        fixed, wanted = Patterns.pack(signs[None] != 0, self.p.network.widths).words[0], pattern.words[0]
         agreeing = ((self.p.patterns.words ^ wanted) & fixed == 0).all(axis=1)
         return int(np.argmax(agreeing)) if agreeing.any() else -1

@@ -26,7 +26,7 @@ import numpy as np
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, row_ids
 from geomrelu.errors import InvariantError
-from geomrelu.exact import Point, crossing
+from geomrelu.exact import Point, crossing, words_between
 from geomrelu.matrices import dense_rows
 from geomrelu.patterns import Patterns
 from geomrelu.planar.bounds import entry_error, layer_bounds, row_error
@@ -60,9 +60,35 @@ def crossing_in_face(p: PlanarComplex, judge: Judge, vertex: int, face: int) -> 
 
     Both forms vanish at the vertex, but in this face they may be parallel, or one of them zero.
     """
-    a, b = (judge.line(line, p.patterns.words[face]) for line in p.vertex_lines[vertex].tolist())
+    corner = p.face_offsets[face] + int(np.argmax(p.ring(face) == vertex))
+    lines, words = lines_at_corners(p, np.array([corner]))
+    a, b = (judge.line(int(lines[0, k]), words[k][0]) for k in range(2))
     found = crossing(a, b)
     return found if found[2] else None
+
+
+def lines_at_corners(p: PlanarComplex, corners: IntArray) -> tuple[IntArray, list[WordArray]]:
+    """Two lines (k, 2) through the vertices at some ring entries, and for each the patterns (k, words) of its form.
+
+    The vertex's own two under the face's pattern; with a max pooling, those of the edges before and
+    behind the corner, since the pattern of a face does not tell by whom its winner is followed.
+    """
+    faces = np.searchsorted(p.face_offsets, corners, side="right") - 1
+    if not p.network.has_pools:
+        words = p.patterns.words[faces]
+        return p.vertex_lines[p.face_vertices[corners]], [words, words]
+    before = np.where(corners == p.face_offsets[faces], p.face_offsets[faces + 1], corners) - 1
+    lines, patterns = [], []
+    for edges in (p.face_edges[before], p.face_edges[corners]):
+        left, right = p.edge_faces[edges].T
+        # Border edges: the side's number is that which the edge's ends share.
+        ends = p.vertex_lines[p.edges[edges]]
+        shared = (ends[:, 0, :, None] == ends[:, 1, None, :]) & (ends[:, 0, :, None] < 0)
+        side = np.where(shared, ends[:, 0, :, None], -(1 << 40)).reshape(len(edges), 4).max(axis=1)
+        lines.append(np.where(p.edge_neuron[edges] < 0, side, p.edge_neuron[edges]))
+        known = np.where(left < 0, right, left), np.where(right < 0, left, right)
+        patterns.append(words_between(p.network, p.patterns.words[known[0]], p.patterns.words[known[1]]))
+    return np.stack(lines, axis=1), patterns
 
 
 class ExactVertices:
@@ -110,8 +136,9 @@ class ExactVertices:
         for turn in range(_TRIES):
             for first in range(0, len(left), step):
                 chosen = left[first : first + step]
-                faces = self.owner[self.entries[self.offsets[chosen] + turn]]
-                found = self._position_errors(chosen, faces)
+                corners = self.entries[self.offsets[chosen] + turn]
+                faces = self.owner[corners]
+                found = self._position_errors(chosen, corners)
                 good = np.isfinite(found)
                 errors[chosen[good]], parents[chosen[good]] = found[good], faces[good]
             left = left[~np.isfinite(errors[left]) & (degree[left] > turn + 1)]
@@ -140,7 +167,11 @@ class ExactVertices:
 
     def point(self, vertex: int) -> Point:
         """A vertex's exact position."""
-        self.some_face(vertex)
+        face = self.some_face(vertex)
+        if self.p.network.has_pools and vertex not in self.judge.points:
+            found = crossing_in_face(self.p, self.judge, vertex, face)
+            assert found is not None
+            self.judge.points[vertex] = found
         return self.judge.point(vertex)
 
     @cached_property
@@ -149,10 +180,13 @@ class ExactVertices:
         p = self.p
         # Corners, too, are crossings of two lines, so every vertex counts as made in a face.
         made = np.zeros(p.n_vertices, dtype=np.int64)
-        return Judge(p.domain, Forms(p.network), History(p.vertex_lines, self._places[1], made, [p.patterns.words]))
+        history = History(p.vertex_lines, self._places[1], made, [p.patterns.words])
+        # With a max pooling a vertex's lines have their forms beside edges, which a history does not know.
+        return Judge(p.domain, Forms(p.network), history, balls=not p.network.has_pools)
 
-    def _position_errors(self, vertices: IntArray, faces: IntArray) -> FloatArray:
-        a, b = (self._lines_at(self.p.vertex_lines[vertices, k], vertices, faces) for k in range(2))
+    def _position_errors(self, vertices: IntArray, corners: IntArray) -> FloatArray:
+        lines, words = lines_at_corners(self.p, corners)
+        a, b = (self._lines_at(lines[:, k], vertices, words[k]) for k in range(2))
         with np.errstate(all="ignore"):
             sine = np.abs(a.direction[:, 0] * b.direction[:, 1] - a.direction[:, 1] * b.direction[:, 0])
             slack = a.direction_error + b.direction_error + a.direction_error * b.direction_error
@@ -162,8 +196,8 @@ class ExactVertices:
         found[~(low > 0)] = np.inf
         return np.asarray(found)
 
-    def _lines_at(self, lines: IntArray, vertices: IntArray, faces: IntArray) -> _Forms:
-        """The given lines, one for each vertex, under the patterns of the given faces."""
+    def _lines_at(self, lines: IntArray, vertices: IntArray, words: WordArray) -> _Forms:
+        """The given lines, one for each vertex, under the given patterns."""
         m = len(lines)
         gradient, value = np.empty((m, 2)), np.empty(m)
         gradient_error, value_error = np.empty(m), np.empty(m)
@@ -175,7 +209,7 @@ class ExactVertices:
                 found = (
                     self._sides_at(lines[rows], x[rows])
                     if layer < 0
-                    else self._neurons_at(layer, lines[rows] - self.firsts[layer], x[rows], faces[rows])
+                    else self._neurons_at(layer, lines[rows] - self.firsts[layer], x[rows], words[rows])
                 )
                 gradient[rows], value[rows], gradient_error[rows], value_error[rows] = found
             length = np.hypot(gradient[:, 0], gradient[:, 1])
@@ -199,14 +233,14 @@ class ExactVertices:
         return gradient, value, 4 * _UNIT_ROUNDOFF * size + _TINY, value_error
 
     def _neurons_at(
-        self, layer: int, units: IntArray, x: FloatArray, faces: IntArray
+        self, layer: int, units: IntArray, x: FloatArray, words: WordArray
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         layers = self.p.network.layers
         row, constant = dense_rows(layers[layer].weight, units), layers[layer].bias[units].copy()
         row_size = np.sqrt((row * row).sum(axis=1)) * _SLACK
         bias_size = np.abs(constant)
         terms = layers[layer].n_inputs + 8
-        patterns = self.p.patterns[faces]
+        patterns = Patterns(words, self.p.network.widths)
         for k in range(layer - 1, -1, -1):
             n = layers[k].n_neurons
             gated = row.copy()
@@ -291,6 +325,9 @@ class ExactVertices:
     def _settle(self, layer: int, doubts: IntArray, words: WordArray) -> None:
         """Clear the bits of the neurons that are exactly zero."""
         faces = np.array([self.some_face(vertex) for vertex in doubts[:, 0].tolist()], dtype=np.int64)
+        if self.p.network.has_pools:
+            for vertex in doubts[:, 0].tolist():
+                self.point(vertex)
         # Values may overflow: that only leaves signs in doubt.
         with np.errstate(all="ignore"):
             signs = self.judge.signs(doubts, layer, faces, self.p.patterns.words)

@@ -42,10 +42,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from geomrelu.arrays import IntArray
+from geomrelu.arrays import BoolArray, IntArray
 from geomrelu.errors import InvariantError
+from geomrelu.exact import words_between
 from geomrelu.matrices import dense_rows
 from geomrelu.network import Layer, Network
+from geomrelu.patterns import Patterns
 from geomrelu.planar.check import check_combinatorics
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ def audit_complex(p: PlanarComplex, progress: Progress | None = None) -> None:
     for k, f in enumerate(order.tolist()):
         if k % _BLOCK == 0:
             tell(f"audit: {k:,} of {p.n_regions:,} faces", 0.3 + 0.6 * k / p.n_regions)
-        _check_face(p, f, forms, [points[v] for v in p.ring(f).tolist()])
+        _check_face(p, f, forms, [points[v] for v in p.ring(f).tolist()], sides)
     _check_area(p, points, corners)
     tell("audit: coordinates", 0.95)
     _check_coordinates(p, points)
@@ -199,6 +201,39 @@ def _bits(p: PlanarComplex, face: int) -> list[IntArray]:
     return [chosen.unpack(k)[0].astype(np.int64) for k in range(len(p.network.hidden))]
 
 
+def _matters(p: PlanarComplex, face: int) -> BoolArray:
+    """Which neurons matter in a face: all but losers of a max pooling, (n_neurons,)."""
+    bits = [own[None] > 0 for own in _bits(p, face)]
+    matters: BoolArray = np.concatenate(p.network.clear_irrelevant(bits), axis=1)[0]
+    return matters
+
+
+def _in_pools(network: Network) -> BoolArray:
+    """Which neurons compare entrants of a max pooling, (n_neurons,)."""
+    found = [np.zeros(width, dtype=bool) for width in network.widths]
+    for k, layer in enumerate(network.hidden):
+        if layer.relevant is not None:
+            early = layer.relevant[:, 0] >= 0
+            found[k] |= early
+            found[k + 1][layer.relevant[early, 0]] = True
+    return np.concatenate([np.zeros(0, dtype=bool), *found])
+
+
+def _edge_line(p: PlanarComplex, forms: _Forms, edge: int, sides: list[_Triple]) -> _Triple:
+    """The line that an edge lies on: its neuron's form, or a side of the domain."""
+    neuron = int(p.edge_neuron[edge])
+    if neuron < 0:
+        first, second = (set(p.vertex_lines[v].tolist()) for v in p.edges[edge])
+        side: int = -1 - min(first & second)
+        return sides[side]
+    left, right = p.edge_faces[edge]
+    words = words_between(p.network, p.patterns.words[[left]], p.patterns.words[[right]])
+    patterns = Patterns(words, p.network.widths)
+    bits = [patterns.unpack(k)[0].astype(np.int64) for k in range(len(p.network.hidden))]
+    found: _Triple = forms.line(forms.on_face(bits), neuron)
+    return found
+
+
 def _vertex_points(
     p: PlanarComplex, forms: _Forms, sides: list[_Triple], order: IntArray, tell: Progress
 ) -> list[_Point]:
@@ -211,9 +246,20 @@ def _vertex_points(
         missing = [v for v in p.ring(f).tolist() if points[v] is None]
         if not missing:
             continue
-        rows = forms.on_face(_bits(p, f))
-        for v in missing:
-            a, b = (sides[-1 - line] if line < 0 else forms.line(rows, line) for line in lines[v])
+        if p.network.has_pools:
+            # Around a corner, since a winner's face knows no runner-up.
+            ring = range(int(p.face_offsets[f]), int(p.face_offsets[f + 1]))
+            crossings = [
+                (p.face_vertices[c], _edge_line(p, forms, before, sides), _edge_line(p, forms, after, sides))
+                for c, before, after in zip(ring, np.roll(p.face_edges[ring], 1), p.face_edges[ring], strict=True)
+                if points[p.face_vertices[c]] is None
+            ]
+        else:
+            rows = forms.on_face(_bits(p, f))
+            crossings = [
+                (v, *(sides[-1 - line] if line < 0 else forms.line(rows, line) for line in lines[v])) for v in missing
+            ]
+        for v, a, b in crossings:
             x, y, w = _cross(a, b)
             if w != 0:
                 points[v] = _reduced(x, y, w)
@@ -254,29 +300,36 @@ def _check_in_domain(p: PlanarComplex, points: list[_Point], sides: list[_Triple
 # ---------------------------------------------------------------------- faces
 
 
-def _check_face(p: PlanarComplex, f: int, forms: _Forms, ring: list[_Point]) -> None:
+def _check_face(p: PlanarComplex, f: int, forms: _Forms, ring: list[_Point], sides: list[_Triple]) -> None:
     _check_convex(f, ring)
     if p.network.n_neurons == 0:
         return
     bits = _bits(p, f)
     signs = forms.signs(forms.on_face(bits), ring)
+    matters, pooled = _matters(p, f), _in_pools(p.network)
     corners = slice(int(p.face_offsets[f]), int(p.face_offsets[f + 1]))
     vertices, edges = p.face_vertices[corners], p.face_edges[corners]
     for lines in p.vertex_lines[vertices].T:
         for k in np.flatnonzero(lines >= 0).tolist():
-            if signs[lines[k], k] != 0:
+            if signs[lines[k], k] != 0 and not pooled[lines[k]]:
                 raise InvariantError(
                     "vertex lines", f"vertex {vertices[k]}, face {f}", f"neuron {lines[k]} not zero there", "zero"
                 )
     neurons = p.edge_neuron[edges]
     for k in np.flatnonzero(neurons >= 0).tolist():
-        if signs[neurons[k], k] != 0 or signs[neurons[k], (k + 1) % len(ring)] != 0:
+        ends = ring[k], ring[(k + 1) % len(ring)]
+        if pooled[neurons[k]]:
+            line = _edge_line(p, forms, int(edges[k]), sides)
+            off = any(sum(a * b for a, b in zip(line, end, strict=True)) != 0 for end in ends)
+        else:
+            off = signs[neurons[k], k] != 0 or signs[neurons[k], (k + 1) % len(ring)] != 0
+        if off:
             raise InvariantError(
                 "edge neuron", f"edge {edges[k]}, face {f}", f"neuron {neurons[k]} not zero at an end", "zero at both"
             )
     lowest, highest = signs.min(axis=1), signs.max(axis=1)
     wanted = np.concatenate(bits) > 0
-    bad = np.where(wanted, (lowest < 0) | (highest <= 0), highest > 0)
+    bad = np.where(wanted, (lowest < 0) | (highest <= 0), (highest > 0) & matters)
     if bad.any():
         neuron = int(np.argmax(bad))
         got = f"bit {int(wanted[neuron])} and signs {signs[neuron].tolist()} along the ring"

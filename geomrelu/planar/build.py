@@ -24,7 +24,7 @@ from geomrelu.planar.blocks import Part, merge
 from geomrelu.planar.complex import PlanarComplex
 from geomrelu.planar.cutter import Cutter, Task
 from geomrelu.planar.journal import Journal
-from geomrelu.planar.merging import has_pools, tidied
+from geomrelu.planar.merging import tidied
 from geomrelu.planar.run import BLOCK_VALUES, Ids, Plan, Progress, Reducer, Result, run
 
 __all__ = ["Progress", "as_complex", "build_complex", "closed_report", "prepared_task", "run_planned"]
@@ -75,7 +75,7 @@ def build_complex(
     task = prepared_task(network, domain, caution, balls)
     result = run_planned(task, Keep(), Plan(n_jobs, block_values, progress), resume)
     part, report = result.value, result.report
-    if has_pools(network):
+    if network.has_pools:
         part = tidied(network, part)
         report["layers"][-1]["edges"] = len(part.edges)
     return as_complex(task, part, closed_report(report))

@@ -20,15 +20,10 @@ from geomrelu.network import Network
 from geomrelu.patterns import Patterns, word_starts
 from geomrelu.planar.blocks import Faces, Part
 
-__all__ = ["has_pools", "inside_pool", "merge_faces", "relevant_words", "tidied"]
+__all__ = ["inside_pool", "merge_faces", "relevant_words", "tidied"]
 
 # Bits unpacked at a time.
 _BITS = 1 << 24
-
-
-def has_pools(network: Network) -> bool:
-    """Whether a network has neurons that matter only in a part of the regions."""
-    return any(inside_pool(network, k + 1) for k in range(len(network.hidden)))
 
 
 def inside_pool(network: Network, layer: int) -> bool:
@@ -179,17 +174,19 @@ def _maybe_irrelevant(network: Network, layer: int) -> BoolArray:
 
 
 def _name_vertices(network: Network, part: Part, needless: BoolArray) -> None:
-    """Two lines, of the edges around it, for each vertex with a line that does not matter everywhere."""
+    """Two lines for each vertex with one that does not matter everywhere: of the edges at a face's true corner.
+
+    Both neurons matter in that face, and there each has one form, so the two lines differ.
+    """
     flexible = np.concatenate([*(_maybe_irrelevant(network, k) for k in range(len(network.widths))), [False]])
-    asked = (flexible[np.maximum(part.lines, -1)].any(axis=1)) & ~needless
-    ends = np.concatenate([part.edges[:, 0], part.edges[:, 1]])
-    lines = np.concatenate([part.edge_line, part.edge_line])
-    chosen = asked[ends]
-    pairs = np.unique(np.stack([ends[chosen], lines[chosen]], axis=1), axis=0)
-    first = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
-    several = first[np.append(np.diff(first), len(pairs) - first[-1:]) > 1] if len(first) else first
-    part.lines[pairs[several, 0], 0] = pairs[several, 1]
-    part.lines[pairs[several, 0], 1] = pairs[several + 1, 1]
+    asked = flexible[np.maximum(part.lines, -1)].any(axis=1) & ~needless
+    before = np.arange(-1, len(part.face_edges) - 1)
+    before[part.face_offsets[:-1]] = part.face_offsets[1:] - 1
+    lines = np.stack([part.edge_line[part.face_edges[before]], part.edge_line[part.face_edges]], axis=1)
+    corners = np.flatnonzero((lines[:, 0] != lines[:, 1]) & asked[part.face_vertices])
+    # The last one counts: on the border one that names the side.
+    corners = corners[np.argsort(lines[corners].min(axis=1) < 0, kind="stable")]
+    part.lines[part.face_vertices[corners]] = lines[corners]
 
 
 def _without(part: Part, needless: BoolArray) -> Part:

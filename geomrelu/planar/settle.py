@@ -84,7 +84,7 @@ class Judge:
         self.exact_signs = 0
         self.exact_places = 0
         self.face_ties = 0
-        self._points: dict[int, Point] = {}
+        self.points: dict[int, Point] = {}
 
     @property
     def forms(self) -> ExactForms:
@@ -100,7 +100,7 @@ class Judge:
 
     def point(self, vertex: int) -> Point:
         """A vertex's exact position."""
-        found = self._points.get(vertex)
+        found = self.points.get(vertex)
         if found is None:
             layer = int(self.history.layers[vertex])
             if layer < 0:
@@ -109,7 +109,7 @@ class Judge:
                 words = self.history.words[layer][self.history.parents[vertex]]
                 p, q = self.history.lines[vertex].tolist()
                 found = crossing(self.line(p, words), self.line(q, words))
-            self._points[vertex] = found
+            self.points[vertex] = found
         return found
 
     def places(self, vertices: IntArray, wanted: float) -> tuple[FloatArray, FloatArray]:
