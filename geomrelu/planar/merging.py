@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomrelu.arrays import BoolArray, IntArray, WordArray, lean
+from geomrelu.arrays import BoolArray, IntArray, WordArray
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns, word_starts
 from geomrelu.planar.blocks import Faces, Part
+from geomrelu.planar.regroup import join_edges, joined_rings, trace_rings
 
 __all__ = ["inside_pool", "merge_faces", "relevant_words", "tidied"]
 
@@ -99,42 +100,6 @@ def merged_rings(
     return new_offsets[: n + 1].copy(), ring[0, :used].copy(), ring[1, :used].copy(), first[:n].copy()
 
 
-@lean
-def trace_rings(
-    offsets: IntArray, edges: IntArray, edge_faces: IntArray, keep: BoolArray, vertices: IntArray, place: IntArray,
-    seen: BoolArray, new_offsets: IntArray, ring_vertices: IntArray, ring_edges: IntArray, first: IntArray,
-) -> int:  # fmt: skip
-    """Fill the merged rings, in the order of their first corners; returns their number.
-
-    `place` (E, 2) receives the corner at which an edge leaves in the face on its left and right.
-    """
-    for f in range(len(offsets) - 1):
-        for c in range(offsets[f], offsets[f + 1]):
-            place[edges[c], 0 if edge_faces[edges[c], 0] == f else 1] = c
-    n = written = 0
-    for f in range(len(offsets) - 1):
-        for start in range(offsets[f], offsets[f + 1]):
-            if seen[start] or not keep[edges[start]]:
-                continue
-            face, c = f, start
-            while not seen[c]:
-                seen[c] = True
-                ring_vertices[written] = vertices[c]
-                ring_edges[written] = edges[c]
-                written += 1
-                c = c + 1 if c + 1 < offsets[face + 1] else offsets[face]
-                while not keep[edges[c]]:
-                    # On to what follows the dropped edge in the face beyond it.
-                    e = edges[c]
-                    side = 1 if edge_faces[e, 0] == face else 0
-                    face, c = edge_faces[e, side], place[e, side]
-                    c = c + 1 if c + 1 < offsets[face + 1] else offsets[face]
-            first[n] = f
-            n += 1
-            new_offsets[n] = written
-    return n
-
-
 # ---------------------------------------------------------------------- the finished complex
 
 
@@ -211,53 +176,3 @@ def _without(part: Part, needless: BoolArray) -> Part:
         part.xy[kept], part.errors[kept], part.lines[kept], number[ends[:n]], edge_faces, part.edge_line[sample[:n]],
         offsets, number[corners[0, :used]], corners[1, :used].copy(), part.words, np.arange(n + 1, dtype=np.int64),
     )  # fmt: skip
-
-
-@lean
-def join_edges(
-    edges: IntArray, needless: BoolArray, beside: IntArray, chain: IntArray, forward: IntArray, ends: IntArray,
-    sample: IntArray,
-) -> int:  # fmt: skip
-    """Number the chains of edges that needless vertices join; returns how many there are.
-
-    Fills `beside` (V, 2), the edges at a needless vertex; `chain` (E,); and for each chain its
-    `ends`, its first edge (`sample`) and whether that runs `forward`.
-    """
-    for e in range(len(edges)):
-        for side in range(2):
-            v = edges[e, side]
-            if needless[v]:
-                beside[v, 0 if beside[v, 0] < 0 else 1] = e
-    n = 0
-    for e in range(len(edges)):
-        for side in range(2):
-            # From each end of a chain; one that was met from its other end has its number already.
-            if needless[edges[e, side]] or chain[e] >= 0:
-                continue
-            at, here = edges[e, 1 - side], e
-            chain[here] = n
-            while needless[at]:
-                here = beside[at, 0] if beside[at, 1] == here else beside[at, 1]
-                chain[here] = n
-                at = edges[here, 1] if edges[here, 0] == at else edges[here, 0]
-            ends[n, 0], ends[n, 1] = edges[e, side], at
-            sample[n] = e
-            forward[n] = 1 - side
-            n += 1
-    return n
-
-
-@lean
-def joined_rings(
-    offsets: IntArray, vertices: IntArray, edges: IntArray, needless: BoolArray, chain: IntArray,
-    new_offsets: IntArray, corners: IntArray,
-) -> int:  # fmt: skip
-    """Rings without the needless vertices; returns the number of corners."""
-    n = 0
-    for f in range(len(offsets) - 1):
-        for c in range(offsets[f], offsets[f + 1]):
-            if not needless[vertices[c]]:
-                corners[0, n], corners[1, n] = vertices[c], chain[edges[c]]
-                n += 1
-        new_offsets[f + 1] = n
-    return n
