@@ -31,6 +31,7 @@ __all__ = [
     "Point",
     "border_line",
     "certain_bits",
+    "clear_irrelevant",
     "crossing",
     "dyadic_point",
     "exact_maps",
@@ -241,11 +242,11 @@ def certain_bits(network: Network, points: FloatArray) -> tuple[BoolArray, BoolA
     rest = np.flatnonzero(~clear)
     if len(rest) > 0:
         bits[rest], certain[rest] = _bits_by_own_bounds(network, points[rest])
-    _clear_irrelevant(network, bits, certain)
+    clear_irrelevant(network, bits, certain)
     return bits, certain
 
 
-def _clear_irrelevant(network: Network, bits: BoolArray, certain: BoolArray) -> None:
+def clear_irrelevant(network: Network, bits: BoolArray, certain: BoolArray) -> None:
     """Clear bits that do not matter; a bit is certain where what decides on it is, and it is itself if it matters."""
     if not network.has_pools:
         return

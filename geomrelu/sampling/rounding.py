@@ -16,11 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray
+from geomrelu.exact import clear_irrelevant
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 from geomrelu.sampling.tensors import (
     LocalMaps,
     TensorLayer,
+    affine_step,
     as_numpy,
     batches,
     local_maps,
@@ -98,13 +100,13 @@ def trace(
             values, active, clear = _filtered_forward(layers, batch, position_error)
             unclear = np.flatnonzero(~clear)
             if len(unclear) > len(batch) // 2:
-                parts.append(_bounded_trace(layers, batch, position_error, network.widths))
+                parts.append(_bounded_trace(network, layers, batch, position_error))
                 continue
-            words = _packed(active, len(batch), network.widths)
+            words, _ = _packed(network, [(own, own & False) for own in active], len(batch))
             part = _Words(words.copy(), np.zeros_like(words), *local_maps(batch, values))
             if len(unclear):
                 again = batch.detach()[torch.from_numpy(unclear).to(where)].requires_grad_(True)
-                for own, new in zip(part, _bounded_trace(layers, again, position_error, network.widths), strict=True):
+                for own, new in zip(part, _bounded_trace(network, layers, again, position_error), strict=True):
                     own[unclear] = new
             parts.append(part)
     patterns, doubtful, *maps = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -162,7 +164,7 @@ def doubtful_signs(
         for batch in batches(x, where, chunk):
             signs: list[tuple[torch.Tensor, torch.Tensor]] = []
             _bounded_forward(layers, batch, position_error, signs)
-            doubtful.append(_packed([s[1] for s in signs], len(batch), network.widths))
+            doubtful.append(_packed(network, signs, len(batch))[1])
     return Patterns(np.concatenate(doubtful), network.widths)
 
 
@@ -176,14 +178,11 @@ class _Words(NamedTuple):
     intercepts: FloatArray
 
 
-def _bounded_trace(
-    layers: list[TensorLayer], x: torch.Tensor, position_error: float, widths: tuple[int, ...]
-) -> _Words:
+def _bounded_trace(network: Network, layers: list[TensorLayer], x: torch.Tensor, position_error: float) -> _Words:
     """A batch's trace with a bound of its own for every preactivation."""
     signs: list[tuple[torch.Tensor, torch.Tensor]] = []
     values, _ = _bounded_forward(layers, x, position_error, signs)
-    active, doubtful = (_packed([s[k] for s in signs], len(x), widths) for k in range(2))
-    return _Words(active, doubtful, *local_maps(x, values))
+    return _Words(*_packed(network, signs, len(x)), *local_maps(x, values))
 
 
 def _filtered_forward(
@@ -195,7 +194,6 @@ def _filtered_forward(
     its inputs and with all neurons active, so it is no smaller at any point.
     """
     import torch
-    from torch.nn.functional import linear
 
     active: list[torch.Tensor] = []
     clear = torch.ones(len(x), dtype=torch.bool, device=x.device)
@@ -203,19 +201,19 @@ def _filtered_forward(
         return plain_forward(layers, x), [x.new_zeros((0, layer.n_neurons)) > 0 for layer in layers[:-1]], _bool(clear)
     h, error = x, torch.full_like(x[:1], position_error, requires_grad=False)
     for weight, bias, n in layers[:-1]:
-        u = linear(h, weight, bias)
+        u = affine_step(h, weight, bias)
         with torch.no_grad():
             terms = weight.shape[1] + 8
             gamma = terms * _UNIT_ROUNDOFF / (1 - terms * _UNIT_ROUNDOFF)
             size = torch.maximum(h.amax(dim=0), -h.amin(dim=0))
             # The factor pays for sums in another order.
-            error = 1.001 * linear(error + gamma * size, weight.abs(), gamma * bias.abs()) + _UNDERFLOW
+            error = 1.001 * affine_step(error + gamma * size, weight.abs(), gamma * bias.abs()) + _UNDERFLOW
             v = u[:, :n]
             active.append(v > 0)
             # What is not a number is not clear.
             clear &= (v.abs() >= error[:, :n]).all(dim=1)
         h = rectified(u, n)
-    return linear(h, layers[-1].weight, layers[-1].bias), active, _bool(clear)
+    return affine_step(h, layers[-1].weight, layers[-1].bias), active, _bool(clear)
 
 
 def _bounded_forward(
@@ -226,17 +224,16 @@ def _bounded_forward(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Outputs and their error bounds; appends (active, doubtful) of each hidden layer to `signs`."""
     import torch
-    from torch.nn.functional import linear
 
     h, error = x, torch.full_like(x, position_error, requires_grad=False)
     for index, (weight, bias, n) in enumerate(layers):
-        u = linear(h, weight, bias)
+        u = affine_step(h, weight, bias)
         with torch.no_grad():
             # Terms of the sum, the bias, and room for the rounding of the bound itself.
             terms = weight.shape[1] + 8
             gamma = terms * _UNIT_ROUNDOFF / (1 - terms * _UNIT_ROUNDOFF)
             size = h if index and layers[index - 1].n_neurons == h.shape[1] else h.abs()
-            error = linear(torch.add(error, size, alpha=gamma), weight.abs(), gamma * bias.abs())
+            error = affine_step(torch.add(error, size, alpha=gamma), weight.abs(), gamma * bias.abs())
             error += _UNDERFLOW * ((error > 0) | (u != 0))
             if index < len(layers) - 1:
                 v, e = u[:, :n], error[:, :n]
@@ -251,7 +248,14 @@ def _bool(tensor: torch.Tensor) -> BoolArray:
     return np.asarray(tensor.cpu().numpy(), dtype=bool)
 
 
-def _packed(columns: list[torch.Tensor], n: int, widths: tuple[int, ...]) -> npt.NDArray[np.uint64]:
-    bits: list[BoolArray] = [c.cpu().numpy() for c in columns]
-    dense = np.concatenate(bits, axis=1) if bits else np.zeros((n, 0), dtype=bool)
-    return Patterns.pack(dense, widths).words
+def _packed(
+    network: Network, signs: list[tuple[torch.Tensor, torch.Tensor]], n: int
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Packed words of the (active, doubtful) neurons at n points; those that do not matter are neither."""
+    empty = np.zeros((n, 0), dtype=bool)
+    active, doubtful = (np.concatenate([empty, *(_bool(s[k]) for s in signs)], axis=1) for k in range(2))
+    if network.has_pools:
+        certain = ~doubtful
+        clear_irrelevant(network, active, certain)
+        doubtful = ~certain
+    return Patterns.pack(active, network.widths).words, Patterns.pack(doubtful, network.widths).words

@@ -5,6 +5,7 @@ torch's ReLU has derivative 0 at 0, which fits "exactly 0 counts as inactive".
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray
 from geomrelu.errors import InputError
+from geomrelu.matrices import is_sparse, parts
 from geomrelu.network import Layer
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LocalMaps",
     "TensorLayer",
+    "affine_step",
     "as_numpy",
     "batches",
     "local_maps",
@@ -67,8 +70,17 @@ def tensor_layer(layer: Layer, device: torch.device) -> TensorLayer:
     import torch
 
     # from_numpy shares memory and dislikes read-only arrays; tensor() copies.
+    if is_sparse(layer.weight):
+        data, indices, indptr = (torch.tensor(part) for part in parts(layer.weight))
+        shape = layer.weight.shape
+        with warnings.catch_warnings():
+            # torch calls its sparse matrices a beta.
+            warnings.simplefilter("ignore", UserWarning)
+            weight = torch.sparse_csr_tensor(indptr, indices, data, shape, dtype=torch.float64, device=device)
+    else:
+        weight = torch.tensor(layer.weight, dtype=torch.float64, device=device)
     return TensorLayer(
-        torch.tensor(layer.weight, dtype=torch.float64, device=device),
+        weight,
         torch.tensor(layer.bias, dtype=torch.float64, device=device),
         layer.n_neurons,
     )
@@ -117,14 +129,22 @@ def rectified(u: torch.Tensor, n_neurons: int) -> torch.Tensor:
     return torch.cat([torch.relu(u[:, :n_neurons]), u[:, n_neurons:]], dim=1)
 
 
+def affine_step(h: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """``h weight^T + bias`` for rows h (N, inputs), or one (inputs,); the weight may be sparse."""
+    import torch
+
+    if weight.layout == torch.strided:
+        return torch.nn.functional.linear(h, weight, bias)
+    rows = h.reshape(-1, h.shape[-1])
+    return ((weight @ rows.T).T + bias).reshape(*h.shape[:-1], -1)
+
+
 def plain_forward(layers: list[TensorLayer], x: torch.Tensor) -> torch.Tensor:
     """Outputs of a network at points (N, d)."""
-    from torch.nn.functional import linear
-
     h = x
     for weight, bias, n_neurons in layers[:-1]:
-        h = rectified(linear(h, weight, bias), n_neurons)
-    return linear(h, layers[-1].weight, layers[-1].bias)
+        h = rectified(affine_step(h, weight, bias), n_neurons)
+    return affine_step(h, layers[-1].weight, layers[-1].bias)
 
 
 def local_maps(x: torch.Tensor, values: torch.Tensor) -> LocalMaps:
