@@ -123,7 +123,10 @@ def test_wrapped_modules(wrap: object) -> None:
 
 
 def test_consecutive_linear_layers_are_not_multiplied() -> None:
+    """Their product would be rounded in float64."""
     model = nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    for parameter in model.double().parameters():
+        nn.init.normal_(parameter)
     network = as_network(model)
     assert network.widths == (0, 3)
     np.testing.assert_array_equal(network.layers[1].weight, model[1].weight.detach().numpy())
