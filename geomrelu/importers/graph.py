@@ -177,7 +177,8 @@ class Graph:
 
     def _rectify(self, node: Node, local: IntArray) -> IntArray:
         """Rectified units of some of an affine node's units, those that are constant at once."""
-        assert node.weight is not None and node.bias is not None
+        assert node.weight is not None
+        assert node.bias is not None
         known = self._rectified.setdefault(node.start, np.full(node.n, -1, dtype=np.int64))
         new = local[known[local] < 0]
         fixed = new[_n_entries(node.weight)[new] == 0]
@@ -261,6 +262,7 @@ class Graph:
         base = np.unique(np.concatenate([sources[early], *(node.sources for node, _ in late)]))
         blocks, order = [], []
         for node, some in late:
+            assert node.weight is not None
             block = csr_array(node.weight[sources[some] - node.start])
             at = np.searchsorted(base, node.sources)
             blocks.append(csr_array((block.data, at[block.indices], block.indptr), shape=(len(some), len(base))))

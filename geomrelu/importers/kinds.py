@@ -24,9 +24,9 @@ _OTHERS = """
     pow square sqrt rsqrt reciprocal erf erfc prod cumprod
 """
 _DISCONTINUOUS = """
-    hardshrink sign sgn signbit heaviside round floor ceil trunc fix frac fmod remainder floordivide argmax argmin argsort
-    where maskedfill gt ge lt le eq ne greater less bernoulli logicalnot logicaland logicalor isnan topk sort median
-    onehot embedding
+    hardshrink sign sgn signbit heaviside round floor ceil trunc fix frac fmod remainder floordivide argmax argmin
+    argsort where maskedfill gt ge lt le eq ne greater less bernoulli logicalnot logicaland logicalor isnan topk
+    sort median onehot embedding
 """
 PROBABILITIES = frozenset(_PROBABILITIES.split())
 #: What ReLU can stand in for.
@@ -61,7 +61,8 @@ def refusal(kind: str, where: str) -> NotPiecewiseLinearError | UnsupportedLayer
     if name in DISCONTINUOUS and name not in NOT_PIECEWISE_LINEAR:
         nearest = f"; nearest that works: {_NEAREST[name]}" if name in _NEAREST else ""
         return NotPiecewiseLinearError(
-            f"{where}: {kind} jumps, or picks by comparing values, so it is no continuous function of its input{nearest}; {READ}"
+            f"{where}: {kind} jumps, or picks by comparing values, so it is no continuous function of its "
+            f"input{nearest}; {READ}"
         )
     if name in NOT_PIECEWISE_LINEAR:
         nearest = _NEAREST.get(name, "ReLU" if name in ACTIVATIONS else "")

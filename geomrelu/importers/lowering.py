@@ -120,7 +120,8 @@ def _rows(
         # The common case: a layer of one node, which reads the state as it is.
         node = graph.nodes[kinds[0]]
         if node.level == level and not is_sparse(node.weight) and np.array_equal(node.sources, state):
-            assert node.weight is not None and node.bias is not None
+            assert node.weight is not None
+            assert node.bias is not None
             local = units - node.start
             return node.weight[local], node.bias[local]
     from scipy.sparse import csr_array, vstack

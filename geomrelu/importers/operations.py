@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from geomrelu.errors import UnsupportedLayerError
-from geomrelu.importers import activations, affine_layers, arithmetic, indexing, pooling
+from geomrelu.importers import activations, affine_layers, arithmetic, copies, indexing, pooling
 
 __all__ = ["HANDLERS"]
 
@@ -43,6 +43,7 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     **activations.HANDLERS,
     **pooling.HANDLERS,
     **indexing.HANDLERS,
+    **copies.HANDLERS,
     **dict.fromkeys(
         ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"), _dropout
     ),

@@ -156,7 +156,8 @@ def _means(tensor: Tensor, table: IntArray, factors: Any) -> IntArray:
 
 def _avg_pool(n_axes: int) -> Callable[..., Tensor]:
     def handler(where: str, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
-                ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: Any = None) -> Tensor:  # fmt: skip
+                ceil_mode: bool = False, count_include_pad: bool = True,
+                divisor_override: Any = None) -> Tensor:  # fmt: skip
         tensor = as_tensor(input, where)
         grid = spatial(tensor, n_axes, where)[0].shape[1:]
         kernel = per_axis(kernel_size, n_axes, where, "kernel_size")

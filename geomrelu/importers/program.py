@@ -17,7 +17,7 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from geomrelu.errors import ShapeError, UnsupportedLayerError
 from geomrelu.importers.graph import Graph
@@ -94,60 +94,75 @@ def network_of(program: Program, input_shape: Sequence[int] | None = None) -> Ne
         If weights do not fit each other or the input, or are not finite real numbers.
     """
     _refuse_unsafe_writes(program)
-    shape = _given_shape(program, input_shape)
-    if shape is None:
-        try:
-            _evaluated(program, Unshaped())
-        except WidthTold as told:
-            shape, batch, length = (told.width,), 0, None
-        else:
-            raise UnsupportedLayerError(
-                "model: its number of inputs is unknown, as no layer tells it; give "
-                "as_network(model, input_shape=...), or a slice of inputs that have that shape"
-            )
-    else:
-        shape, batch, length = shape
+    given = _given_input(program, input_shape)
+    if given is None:
+        given = _Input((_width_told(program),), True, 0, None)
     graph = Graph()
-    units = graph.inputs(math.prod(shape)).reshape(shape if batch is None else (1, *shape))
-    result = _evaluated(program, Tensor(graph, units, batch, length))
+    units = graph.inputs(math.prod(given.shape)).reshape((1,) * given.has_batch + given.shape)
+    result = _evaluated(program, Tensor(graph, units, given.batch, given.length))
     if isinstance(result, list | tuple) and len(result) == 1:
         result = result[0]
     if not isinstance(result, Tensor):
-        what = f"{len(result)} outputs" if isinstance(result, list | tuple) else "an output that is not a tensor"
-        if isinstance(result, Constant | int | float):
-            what = "an output that does not depend on its input"
-        raise UnsupportedLayerError(f"model: its forward returns {what}; expected one tensor of shape (N, outputs)")
+        raise _no_tensor(result)
     if not result.units.size:
         raise ShapeError("model: its forward returns an empty tensor; expected at least one output")
-    return network_of_units(graph, result.units.ravel(), shape)
+    return network_of_units(graph, result.units.ravel(), given.shape)
 
 
-def _given_shape(
-    program: Program, input_shape: Sequence[int] | None
-) -> tuple[tuple[int, ...], int | None, int | None] | None:
-    """Shape of one input, the batch's axis and its length if that is fixed; None if nothing is known."""
+class _Input(NamedTuple):
+    """One input's shape; whether the tensor has an axis before it for the batch, and which one is treated as such."""
+
+    shape: tuple[int, ...]
+    has_batch: bool
+    batch: int | None
+    length: int | None
+
+
+def _given_input(program: Program, input_shape: Sequence[int] | None) -> _Input | None:
+    """What the program and the caller say of the input; None if nothing."""
     given = None if input_shape is None else tuple(int(n) for n in input_shape)
     if given is not None and (not given or min(given) < 1):
         raise ShapeError(f"model: got input_shape={given}; expected positive numbers, such as (3, 32, 32)")
     known = program.input_shape
     if known is None:
-        return None if given is None else (given, 0, None)
-    if any(n is None for n in known[1:]):
-        if given is None:
-            raise UnsupportedLayerError(
-                f"model: its input has the dynamic shape {_shown(known)}; give as_network(model, input_shape=...)"
-            )
-        if len(given) != len(known) - 1 or any(n not in (None, m) for n, m in zip(known[1:], given, strict=True)):
-            raise ShapeError(f"model: got input_shape={given}; its inputs are of shape {_shown(known)}")
-        return given, 0, known[0]
-    sizes = tuple(int(n) for n in known[1:] if n is not None)
+        return None if given is None else _Input(given, True, 0, None)
     # One axis, or a shape that is said to be one input's: there is no batch.
-    if len(known) <= 1 or given == known:
-        whole = tuple(int(n or 1) for n in known)
-        return whole, None, None
-    if given is not None and math.prod(given) != math.prod(sizes):
-        raise ShapeError(f"model: got input_shape={given}; its inputs are of shape {_shown(known)}")
-    return (sizes, 0, known[0]) if known[0] != 1 else ((1, *sizes), None, None)
+    if len(known) <= 1 or known == given:
+        return _Input(tuple(n or 1 for n in known), False, None, None)
+    sizes = tuple(n for n in known[1:] if n is not None)
+    free = len(sizes) < len(known) - 1
+    if free and given is None:
+        raise UnsupportedLayerError(
+            f"model: its input has the dynamic shape {_shown(known)}; give as_network(model, input_shape=...)"
+        )
+    if given is not None:
+        fits = len(given) == len(known) - 1 and all(n in (None, m) for n, m in zip(known[1:], given, strict=True))
+        if not fits and (free or math.prod(given) != math.prod(sizes)):
+            raise ShapeError(f"model: got input_shape={given}; its inputs are of shape {_shown(known)}")
+        sizes = given if fits else sizes
+    # A batch that is always one point is an axis like others.
+    return _Input(sizes, True, None, None) if known[0] == 1 else _Input(sizes, True, 0, known[0])
+
+
+def _width_told(program: Program) -> int:
+    """Number of inputs as the first layer tells it that depends on it."""
+    try:
+        result = _evaluated(program, Unshaped())
+    except WidthTold as told:
+        return told.width
+    if not isinstance(result, Unshaped):
+        raise _no_tensor(result)
+    raise UnsupportedLayerError(
+        "model: its number of inputs is unknown, as no layer tells it; give as_network(model, input_shape=...), "
+        "or a slice of inputs that have that shape"
+    )
+
+
+def _no_tensor(result: Any) -> UnsupportedLayerError:
+    what = f"{len(result)} outputs" if isinstance(result, list | tuple) else "an output that is not a tensor"
+    if isinstance(result, Constant | int | float):
+        what = "an output that does not depend on its input"
+    return UnsupportedLayerError(f"model: its forward returns {what}; expected one tensor of shape (N, outputs)")
 
 
 def _shown(shape: tuple[int | None, ...]) -> str:
