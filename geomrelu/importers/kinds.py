@@ -25,8 +25,8 @@ _OTHERS = """
 """
 _DISCONTINUOUS = """
     hardshrink sign sgn signbit heaviside round floor ceil trunc fix frac fmod remainder floordivide argmax argmin
-    argsort where maskedfill gt ge lt le eq ne greater less bernoulli logicalnot logicaland logicalor isnan topk
-    sort median onehot embedding
+    argsort where maskedfill gt ge lt le eq ne greater less bernoulli logicalnot logicaland logicalor isnan
+    onehot embedding
 """
 PROBABILITIES = frozenset(_PROBABILITIES.split())
 #: What ReLU can stand in for.
@@ -58,22 +58,18 @@ def refusal(kind: str, where: str) -> NotPiecewiseLinearError | UnsupportedLayer
     ['layers.3 (GELU): not piecewise linear, so it has no linear regions', ' nearest that works: ReLU']
     """
     name = normalised(kind)
-    if name in DISCONTINUOUS and name not in NOT_PIECEWISE_LINEAR:
-        nearest = f"; nearest that works: {_NEAREST[name]}" if name in _NEAREST else ""
+    nearest = _NEAREST.get(name, "ReLU" if name in ACTIVATIONS else "")
+    close = f"nearest that works: {nearest}" if nearest else "train a model without it"
+    if name in DISCONTINUOUS:
         return NotPiecewiseLinearError(
-            f"{where}: {kind} jumps, or picks by comparing values, so it is no continuous function of its "
-            f"input{nearest}; {READ}"
+            f"{where}: {kind} jumps, or picks by comparing values, so it is no continuous function; {close}; {READ}"
         )
     if name in NOT_PIECEWISE_LINEAR:
-        nearest = _NEAREST.get(name, "ReLU" if name in ACTIVATIONS else "")
-        advice = f"replace it by {nearest} and train again" if nearest else "train a model without it"
         if name in PROBABILITIES:
-            advice = "if it only turns the outputs into probabilities, leave it off; else " + advice
-        close = f"nearest that works: {nearest}; " if nearest else ""
-        return NotPiecewiseLinearError(
-            f"{where}: not piecewise linear, so it has no linear regions; {close}{READ}; {advice}"
-        )
-    return UnsupportedLayerError(f"{where}: cannot be read by this version; {READ}; rewrite the model without it")
+            close = f"if it only turns the outputs into probabilities, leave it off; else {close}"
+        return NotPiecewiseLinearError(f"{where}: not piecewise linear, so it has no linear regions; {close}; {READ}")
+    close = close if nearest else "rewrite the model without it"
+    return UnsupportedLayerError(f"{where}: cannot be read by this version; {close}; {READ}")
 
 
 def normalised(name: str) -> str:

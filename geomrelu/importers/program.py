@@ -127,7 +127,8 @@ def _given_input(program: Program, input_shape: Sequence[int] | None) -> _Input 
     if known is None:
         return None if given is None else _Input(given, True, 0, None)
     # One axis, or a shape that is said to be one input's: there is no batch.
-    if len(known) <= 1 or known == given:
+    single = len(known) <= 1 or (given is not None and given == tuple(known))
+    if single:
         return _Input(tuple(n or 1 for n in known), False, None, None)
     sizes = tuple(n for n in known[1:] if n is not None)
     free = len(sizes) < len(known) - 1
