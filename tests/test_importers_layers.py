@@ -198,7 +198,7 @@ class Expression(nn.Module):
 
 
 FUNCTIONS: list[Callable[[Expression, torch.Tensor], Any]] = [
-    lambda m, x: x.abs() + torch.abs(x - m.offset),
+    lambda m, x: x.abs() + torch.abs(x - m.offset) + F.threshold(x, 0.1, 0.1) + F.rrelu(x) + x.max(1).values[:, None],
     lambda m, x: torch.maximum(x, 2 * x + m.offset),
     lambda m, x: torch.minimum(x[:, :1], x[:, 1:].sum(1, True)) - torch.max(x, -x),
     lambda m, x: torch.max(x, 1)[0],

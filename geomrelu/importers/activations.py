@@ -179,7 +179,7 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "hardtanh": _hardtanh,
     "relu6": _relu6,
     "hardsigmoid": _hardsigmoid,
-    "threshold": _threshold,
+    **dict.fromkeys(("threshold", "_threshold"), _threshold),
     "softshrink": _softshrink,
     **dict.fromkeys(("abs", "absolute"), _abs),
     "maximum": _maximum,

@@ -258,7 +258,7 @@ def nearest_scale(weight: FloatArray, variance: FloatArray, eps: float) -> Float
 
 
 def _batch_norm(where: str, input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
-                training: bool = False, momentum: float = 0.1, eps: float = 1e-5, *_: Any) -> Tensor:  # fmt: skip
+                training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Tensor:  # fmt: skip
     tensor = as_tensor(input, where)
     if training:
         raise UnsupportedLayerError(
@@ -285,6 +285,11 @@ def _batch_norm(where: str, input: Any, running_mean: Any, running_var: Any, wei
     return tensor.with_units(graph.combine([(scale.reshape(shape), centred)], shift.reshape(shape)))
 
 
+def _aten_batch_norm(where: str, input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any,
+                     training: bool, momentum: float, eps: float, cudnn_enabled: bool = True) -> Tensor:  # fmt: skip
+    return _batch_norm(where, input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
 def _batch_norm_no_training(where: str, input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any,
                             momentum: float, eps: float) -> list[Any]:  # fmt: skip
     """aten's decomposed form, which returns saved statistics too."""
@@ -299,5 +304,6 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     **{f"conv_transpose{n}d": _conv_transpose(n) for n in (1, 2, 3)},
     "convolution": _convolution,
     "batch_norm": _batch_norm,
+    "aten_batch_norm": _aten_batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm_no_training,
 }

@@ -60,6 +60,8 @@ def _getattr(where: str, input: Any, name: str) -> Any:
         return len(size(where, input))
     if name in ("data", "dtype", "device"):
         return input if name == "data" else name
+    if isinstance(input, tuple) and name == "values":
+        return input[0]  # of a maximum along an axis
     raise UnsupportedLayerError(f"{where}: reads .{name}, which is not understood; {READ}")
 
 

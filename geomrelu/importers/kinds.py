@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from geomrelu.errors import NotPiecewiseLinearError, UnsupportedLayerError
 
-__all__ = ["READ", "normalised", "refusal", "where_called"]
+__all__ = ["READ", "aten_kind", "normalised", "refusal", "where_called"]
 
 READ = (
     "expected affine layers (Linear, Conv, BatchNorm in eval mode, AvgPool, ...) "
@@ -19,9 +19,9 @@ _OTHERS = """
     localresponsenorm normalize norm
     multiheadattention scaleddotproductattention transformer transformerencoder transformerencoderlayer
     transformerdecoder transformerdecoderlayer rnn lstm gru rnncell lstmcell grucell
-    bilinear cosinesimilarity
+    bilinear cosinesimilarity cdist
     exp exp2 expm1 log log2 log10 log1p logsumexp sin cos tan asin acos atan arctan sinh cosh asinh acosh atanh
-    pow square sqrt rsqrt reciprocal erf erfc prod cumprod
+    std var stdmean varmean pow square sqrt rsqrt reciprocal erf erfc prod cumprod
 """
 _DISCONTINUOUS = """
     hardshrink sign sgn signbit heaviside round floor ceil trunc fix frac fmod remainder floordivide argmax argmin
@@ -46,6 +46,7 @@ _NEAREST = {
     **dict.fromkeys(("where", "maskedfill", "gt", "ge", "lt", "le", "greater", "less"),
                     "torch.maximum, torch.minimum or clamp"),
     **dict.fromkeys(("median", "topk", "sort"), "max along an axis (amax)"),
+    **dict.fromkeys(("einsum", "bmm", "tensordot"), "a product with a fixed matrix (matmul)"),
 }  # fmt: skip
 
 
@@ -70,6 +71,17 @@ def refusal(kind: str, where: str) -> NotPiecewiseLinearError | UnsupportedLayer
         return NotPiecewiseLinearError(f"{where}: not piecewise linear, so it has no linear regions; {close}; {READ}")
     close = close if nearest else "rewrite the model without it"
     return UnsupportedLayerError(f"{where}: cannot be read by this version; {close}; {READ}")
+
+
+def aten_kind(name: str) -> str:
+    """The kind of an operator of torch's ``aten`` library, some of which take other arguments than the function does.
+
+    Examples
+    --------
+    >>> aten_kind("batch_norm"), aten_kind("conv2d")
+    ('aten_batch_norm', 'conv2d')
+    """
+    return f"aten_{name}" if name == "batch_norm" or name.startswith("adaptive_max_pool") else name
 
 
 def normalised(name: str) -> str:

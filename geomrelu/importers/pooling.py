@@ -14,7 +14,7 @@ the winner is positive.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -121,20 +121,18 @@ def _largest(tensor: Tensor, look: Windows, n_axes: int, where: str) -> Tensor:
     return placed(tensor, best.reshape(-1, *look.shape), has_points)
 
 
-def _max_pool_with_indices(n_axes: int) -> Callable[..., Any]:
-    plain = _max_pool(n_axes)
-
-    def handler(where: str, *args: Any, **kwargs: Any) -> list[Any]:
-        return [plain(where, *args, **kwargs), _Indices(where)]
+def _with_indices(plain: Callable[..., Tensor]) -> Callable[..., Any]:
+    def handler(where: str, *args: Any, **kwargs: Any) -> _Extreme:
+        return _Extreme(plain(where, *args, **kwargs))
 
     return handler
 
 
-class _Indices:
-    """Where a maximum stands: jumps between whole numbers, so nothing is done with it."""
+class _Extreme(NamedTuple):
+    """A maximum, and where it stands: that jumps between whole numbers, so nothing is done with it."""
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    values: Tensor
+    indices: None = None
 
 
 def _means(tensor: Tensor, table: IntArray, factors: Any) -> IntArray:
@@ -272,7 +270,7 @@ def _extreme(of_two: str, over_axes: Callable[..., Tensor]) -> Callable[..., Any
 
             return activations[of_two](where, input, second)
         best = over_axes(where, input, dim, keepdim)
-        return best if dim is None else [best, _Indices(where)]
+        return best if dim is None else _Extreme(best)
 
     return handler
 
@@ -283,7 +281,8 @@ def _pools(name: str, make: Callable[[int], Callable[..., Any]]) -> dict[str, Ca
 
 HANDLERS: dict[str, Callable[..., Any]] = {
     **_pools("max_pool", _max_pool),
-    **{f"max_pool{n}d_with_indices": _max_pool_with_indices(n) for n in (1, 2, 3)},
+    **{f"max_pool{n}d_with_indices": _with_indices(_max_pool(n)) for n in (1, 2, 3)},
+    **{f"aten_adaptive_max_pool{n}d": _with_indices(_adaptive_max_pool(n)) for n in (1, 2, 3)},
     **_pools("avg_pool", _avg_pool),
     **_pools("adaptive_max_pool", _adaptive_max_pool),
     **_pools("adaptive_avg_pool", _adaptive_avg_pool),

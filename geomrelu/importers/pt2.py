@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.errors import FileFormatError, UnsupportedLayerError, WeightError
-from geomrelu.importers.kinds import where_called
+from geomrelu.importers.kinds import aten_kind, where_called
 from geomrelu.importers.program import Constant, Operation, Program, Ref, network_of
 from geomrelu.network import Network
 
@@ -112,7 +112,7 @@ def _name(argument: dict[str, Any]) -> str:
 def _operations(node: dict[str, Any]) -> list[Operation]:
     """A node's operation, and one for each part of its result if it has several."""
     namespace, _, rest = node["target"].removeprefix("torch.ops.").partition(".")
-    kind = rest.partition(".")[0] if namespace == "aten" else node["target"]
+    kind = aten_kind(rest.partition(".")[0]) if namespace == "aten" else node["target"]
     args = tuple(_argument(item["arg"]) for item in node["inputs"] if item.get("kind") != 2)
     kwargs = {item["name"]: _argument(item["arg"]) for item in node["inputs"] if item.get("kind") == 2}
     where = _where(node, kind)

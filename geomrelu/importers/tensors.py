@@ -159,7 +159,10 @@ def kept_axis(tensor: Tensor, axis: Any, where: str) -> int:
     """`axis_of` for an axis along which entries are put together or taken apart: not the batch's."""
     result = axis_of(axis, tensor.rank, where)
     if result == tensor.batch:
-        raise UnsupportedLayerError(f"{where}: acts along axis {result}, the batch's, so it mixes points; {READ}")
+        raise UnsupportedLayerError(
+            f"{where}: acts along axis {result}, the batch's, so it mixes points; "
+            "expected what is done to each point on its own"
+        )
     return result
 
 

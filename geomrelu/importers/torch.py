@@ -19,7 +19,7 @@ from torch import fx, nn
 from torch.nn.utils.weight_norm import WeightNorm
 
 from geomrelu.errors import UnsupportedLayerError, WeightError
-from geomrelu.importers.kinds import where_called
+from geomrelu.importers.kinds import aten_kind, where_called
 from geomrelu.importers.program import Constant, Operation, Program, Ref, network_of
 from geomrelu.importers.randomness import read_twice
 from geomrelu.importers.torch_layers import layer_call
@@ -285,7 +285,7 @@ def _function_kind(target: Any) -> str:
         return target
     if isinstance(target, torch._ops.OpOverload):
         namespace, _, name = target._schema.name.partition("::")
-        return name if namespace == "aten" else f"{namespace}::{name}"
+        return aten_kind(name) if namespace == "aten" else f"{namespace}::{name}"
     name = str(getattr(target, "__name__", target))
     for home in (torch, nn.functional, operator, builtins):
         if getattr(home, name, None) is target:
