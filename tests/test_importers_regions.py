@@ -166,6 +166,7 @@ def test_residual_branches() -> None:
         (lambda x: x.abs().sum(1), 4),
         (lambda x: x.amax(1).relu(), 3),  # x > y, x > 0; y > x, y > 0; both negative
         (lambda x: F.relu(x).amax(1), 3),
+        (lambda x: (m := x.amax(1)).relu() + 0.25 * m, 4),  # the winner matters where the maximum is negative, too
         (lambda x: torch.minimum(x[:, 0], x[:, 1]).clamp(-0.5, 0.5), 6),
         (lambda x: torch.cat([x, -x, 0 * x[:, :1] + 0.5], 1).amax(1), 5),
         (lambda x: F.softshrink(x, 0.5).sum(1), 9),
