@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from geomrelu.importers import as_network
+from geomrelu.importers.files import read_model
 from geomrelu.network import Network
 from tests.oracles.fraction_layers import evaluate, exact, network_value
 
@@ -242,3 +244,69 @@ def test_function(k: int, form: str) -> None:
         return
     program = torch.export.export(model, (torch.randn(2, 3),), dynamic_shapes=({0: torch.export.Dim("n")},))
     assert_same(model, as_network(program), (3,))
+
+
+EXPORTED: list[tuple[nn.Module, Shape]] = [
+    (nn.Sequential(nn.Conv1d(2, 3, 3, padding="same"), nn.BatchNorm1d(3), nn.LeakyReLU(), nn.AdaptiveMaxPool1d(2)), (2, 7)),
+    (nn.Sequential(nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3), nn.ReLU6(), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(12, 2)), (2, 4, 4)),
+    (nn.Sequential(nn.ZeroPad2d(1), nn.Hardtanh(), nn.AvgPool2d(2, ceil_mode=True), nn.Dropout2d(), nn.PixelShuffle(2)), (4, 3, 3)),
+    (nn.Sequential(nn.ConvTranspose2d(2, 2, 2, 2), nn.PReLU(2), nn.AdaptiveAvgPool2d(2), nn.Softshrink()), (2, 2, 3)),
+    (nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), nn.RReLU()), (1, 2, 3)),
+    (nn.Sequential(nn.Threshold(0.1, 0.1), nn.Hardsigmoid(), nn.Unflatten(1, (2, 3)), nn.MaxPool1d(3, 2, 1)), (6,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("batch", ["free", "one", "three"])
+@pytest.mark.parametrize("k", range(len(EXPORTED)))
+def test_exported_layers(k: int, batch: str, tmp_path: Path) -> None:
+    """The operators of exported programs, whose arguments stand in another order; and as a file, by another reader."""
+    layer, shape = EXPORTED[k]
+    model = prepared(copy.deepcopy(layer))
+    sizes = ({0: torch.export.Dim("n")},) if batch == "free" else None
+    program = torch.export.export(model, (torch.randn(1 if batch == "one" else 3, *shape),), dynamic_shapes=sizes)
+    torch.export.save(program, tmp_path / "model.pt2")
+    for network in (as_network(program), read_model(tmp_path / "model.pt2")):
+        assert network.input_shape == shape
+        assert_same(model, network, shape)
+
+
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_decomposed_programs(k: int) -> None:
+    layer, shape = EXPORTED[k]
+    model = prepared(nn.Sequential(*[v for v in copy.deepcopy(layer) if not isinstance(v, nn.PReLU | nn.Softshrink)]))
+    program = torch.export.export(model, (torch.randn(2, *shape),)).run_decompositions()
+    assert_same(model, as_network(program), shape)
+
+
+def test_weights_computed_from_parameters() -> None:
+    """What does not depend on the input is computed by torch, in the parameters' precision, and is a weight."""
+
+    class Weights(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.direction, self.length = nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.rand(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            weight = F.softmax(self.direction, 1) * (self.length.exp() / self.direction.norm(dim=1))[:, None]
+            first, rest = torch.split(self.length, [1, 2])
+            return F.relu(F.linear(x, weight, torch.cat([rest, first])))
+
+    model = Weights()
+    with torch.no_grad():
+        weight = F.softmax(model.direction, 1) * (model.length.exp() / model.direction.norm(dim=1))[:, None]
+    for form in (model, torch.export.export(model, (torch.randn(1, 2),))):
+        network = as_network(form)
+        assert network.widths == (3,)
+        np.testing.assert_array_equal(network.layers[0].weight, weight.double().numpy())
+
+
+def test_neurons_that_change_nothing_do_not_exist() -> None:
+    def widths(function: Callable[..., Any]) -> tuple[int, ...]:
+        return as_network(Expression(function), (3,)).widths
+
+    assert widths(lambda m, x: F.relu(x).relu()) == (3,)
+    assert widths(lambda m, x: x.relu() + x.abs() + F.leaky_relu(x)) == (3, 0)
+    assert widths(lambda m, x: torch.cat([x, x.relu()], 1)[:, 2:5].sum(1)) == (2,)
+    assert widths(lambda m, x: F.pad(x, (2, 2)).relu().sum(1)) == (3,)
+    assert widths(lambda m, x: (x * 1 + 0).relu()[:, [0, 0, 1]]) == (2,)
+    assert widths(lambda m, x: F.max_pool1d(x[:, None].relu(), 3)[:, 0]) == (1, 1, 1)

@@ -17,7 +17,7 @@ import geomrelu as gr
 from geomrelu.importers import as_network
 from tests.networks import SQUARE
 from tests.oracles.fraction_enumerator import enumerate_regions
-from tests.oracles.fraction_layers import evaluate, exact
+from tests.oracles.fraction_layers import evaluate
 from tests.soundness import INTERPRETED
 
 
