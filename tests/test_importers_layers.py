@@ -1,4 +1,4 @@
-"""Every kind of layer that is read computes what torch computes: in float64 within rounding, and exactly in rationals."""
+"""Every kind of layer that is read is what torch computes: in float64 within rounding, and exactly in rationals."""
 
 from __future__ import annotations
 
@@ -138,11 +138,11 @@ def test_random_convolutional_networks(seed: int) -> None:
         out = int(rng.integers(1, 4))
         layers.append(nn.Conv2d(channels, out, int(rng.integers(1, 4)), padding=int(rng.integers(0, 3))))
         channels = out
-        makers: list[Callable[[], nn.Module]] = [
-            nn.ReLU, nn.LeakyReLU, nn.Hardtanh, nn.ReLU6, lambda: nn.PReLU(out), nn.Softshrink,
-            lambda: nn.BatchNorm2d(out), lambda: nn.MaxPool2d(2, 1), lambda: nn.AvgPool2d(2, 1), lambda: nn.MaxPool2d(3, 1, 1),
+        others = [
+            nn.ReLU(), nn.LeakyReLU(), nn.Hardtanh(), nn.ReLU6(), nn.Softshrink(), nn.PReLU(out), nn.BatchNorm2d(out),
+            nn.MaxPool2d(2, 1), nn.AvgPool2d(2, 1), nn.MaxPool2d(3, 1, 1),
         ]  # fmt: skip
-        layers += [makers[k]() for k in rng.choice(len(makers), 3)]
+        layers += [others[k] for k in rng.choice(len(others), 3, replace=False)]
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, 3))
     read(model.double() if seed % 2 else model, shape)
 
@@ -151,9 +151,11 @@ def test_random_convolutional_networks(seed: int) -> None:
 
 
 EXACT: list[tuple[nn.Sequential, Shape]] = [
-    (nn.Sequential(nn.Conv2d(2, 2, 2, padding=1), nn.BatchNorm2d(2), nn.ReLU(), nn.AvgPool2d(3, 1, 1), nn.LeakyReLU()), (2, 2, 3)),
+    (nn.Sequential(nn.Conv2d(2, 2, 2, padding=1), nn.BatchNorm2d(2), nn.ReLU(), nn.AvgPool2d(3, 1, 1), nn.LeakyReLU()),
+     (2, 2, 3)),
     (nn.Sequential(nn.Conv1d(2, 4, 2, groups=2), nn.PReLU(4), nn.MaxPool1d(3, 2, 1), nn.Hardtanh(-0.1, 0.3)), (2, 6)),
-    (nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(4, 3), nn.Softshrink(0.1)), (1, 4, 3)),
+    (nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(4, 3), nn.Softshrink(0.1)),
+     (1, 4, 3)),
     (nn.Sequential(nn.Linear(3, 4), nn.RReLU(), nn.Linear(4, 4), nn.Threshold(0.1, 0.1), nn.Hardsigmoid()), (3,)),
     (nn.Sequential(nn.MaxPool2d(3, 1, 1), nn.ReLU(), nn.Conv2d(1, 1, 2, stride=2, dilation=1)), (1, 3, 4)),
     (nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.ReLU6(), nn.Linear(5, 2), nn.Linear(2, 4)), (3,)),
@@ -247,11 +249,15 @@ def test_function(k: int, form: str) -> None:
 
 
 EXPORTED: list[tuple[nn.Module, Shape]] = [
-    (nn.Sequential(nn.Conv1d(2, 3, 3, padding="same"), nn.BatchNorm1d(3), nn.LeakyReLU(), nn.AdaptiveMaxPool1d(2)), (2, 7)),
-    (nn.Sequential(nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3), nn.ReLU6(), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(12, 2)), (2, 4, 4)),
-    (nn.Sequential(nn.ZeroPad2d(1), nn.Hardtanh(), nn.AvgPool2d(2, ceil_mode=True), nn.Dropout2d(), nn.PixelShuffle(2)), (4, 3, 3)),
+    (nn.Sequential(nn.Conv1d(2, 3, 3, padding="same"), nn.BatchNorm1d(3), nn.LeakyReLU(), nn.AdaptiveMaxPool1d(2)),
+     (2, 7)),
+    (nn.Sequential(nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3), nn.ReLU6(), nn.MaxPool2d(2, 1), nn.Flatten(),
+                   nn.Linear(12, 2)), (2, 4, 4)),
+    (nn.Sequential(nn.ZeroPad2d(1), nn.Hardtanh(), nn.AvgPool2d(2, ceil_mode=True), nn.Dropout2d(),
+                   nn.PixelShuffle(2)), (4, 3, 3)),
     (nn.Sequential(nn.ConvTranspose2d(2, 2, 2, 2), nn.PReLU(2), nn.AdaptiveAvgPool2d(2), nn.Softshrink()), (2, 2, 3)),
-    (nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), nn.RReLU()), (1, 2, 3)),
+    (nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), nn.RReLU()),
+     (1, 2, 3)),
     (nn.Sequential(nn.Threshold(0.1, 0.1), nn.Hardsigmoid(), nn.Unflatten(1, (2, 3)), nn.MaxPool1d(3, 2, 1)), (6,)),
 ]  # fmt: skip
 
