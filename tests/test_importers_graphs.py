@@ -112,9 +112,6 @@ CONSTANT = [("abs", 0, 0, 0), ("abs", 0, 0, 0), ("scale", 1, 0, 0), ("abs", 0, 0
 
 @settings(max_examples=60, deadline=None)
 @example(CONSTANT, 131)
-@example(
-    [("abs", 0, 0, 0), ("abs", 0, 0, 0), ("scale", 1, 0, 0), ("abs", 0, 0, 0), ("abs", 18, 0, 0)], 131
-)  # a constant
 @given(STEPS, st.integers(0, 1000))
 def test_random_graphs_are_the_same_function(steps: list[Step], seed: int) -> None:
     model = Branches(steps, seed)
