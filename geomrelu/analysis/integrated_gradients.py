@@ -40,7 +40,7 @@ def integrated_gradients(
     ends = _inputs(network, x, baseline)
     outputs = _outputs(network, output, len(ends[0]))
     shape = ends[0].shape[1:]
-    start, end = (v.reshape(len(v), -1) for v in ends)
+    start, end = (v.reshape(len(v), network.n_inputs) for v in ends)
     n_out = network.n_outputs if outputs is None else 1
     result = np.zeros((len(end), n_out, network.n_inputs))
     # Where x is its own baseline there is nothing to attribute.

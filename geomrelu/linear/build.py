@@ -127,6 +127,12 @@ def _finished(prepared: Prepared, chains: Chains, judge: Judge, report: dict[str
         t[v] = float(Fraction(*judge.place(int(number[v]), int(chains.line[v]), chains.parent[v])))
         errors[v] = 2.0**-53
         report["breakpoints_exact"] += 1
+    # Values beyond what float64 can add up: exact, rounded once; infinite where they are too large for it.
+    for v in np.flatnonzero(np.isinf(value_errors)).tolist():
+        place = Fraction(*judge.place(int(number[v]), int(chains.line[v]), chains.parent[v]))
+        piece = min(v, int(chains.offsets[chains.segment[v] + 1]) - 2) - int(chains.segment[v])
+        values[v] = judge.outputs(int(number[v]), chains.words[piece], place)
+        value_errors[v] = np.abs(values[v]).max() * 2.0**-52 + 2.0**-1074
     _put_in_order(t, errors, chains.offsets)
     return Finished(
         chains.offsets, t, errors, chains.line, chains.parent, chains.words, values, value_errors

@@ -94,15 +94,16 @@ def _check_middles(p: LinearComplex) -> None:
 
 
 def _check_values(p: LinearComplex) -> None:
-    maps = p.affine_maps
-    size = np.abs(maps.A[:, :, 0]) + np.abs(maps.b)
+    slopes, constants = p.affine_maps.A[:, :, 0], p.affine_maps.b
     for side in range(2):
         vertex = p.left + side
-        t = p.breakpoints[vertex][:, None]
-        off = np.abs(maps.A[:, :, 0] * t + maps.b - p.values[vertex])
-        reach = p.value_errors[vertex][:, None] + np.abs(maps.A[:, :, 0]) * p.breakpoint_errors[vertex][:, None]
-        slack = 2.0**16 * _EPS * (size + np.abs(p.values[vertex]).max(axis=1, keepdims=True))
-        bad = (off > 2 * reach + slack).any(axis=1)
+        values, t = p.values[vertex], p.breakpoints[vertex][:, None]
+        # What overflows is not compared.
+        with np.errstate(over="ignore", invalid="ignore"):
+            off = np.abs(slopes * t + constants - values)
+            reach = p.value_errors[vertex][:, None] + np.abs(slopes) * p.breakpoint_errors[vertex][:, None]
+            size = np.abs(slopes) + np.abs(constants) + np.abs(values).max(axis=1, keepdims=True)
+            bad = (off > 2 * reach + 2.0**16 * _EPS * size).any(axis=1)
         _first(bad, "continuity", "piece", "a map off the value at its end", "the value there")
 
 

@@ -167,8 +167,10 @@ def finish(prepared: Prepared, chains: Chains) -> tuple[FloatArray, FloatArray]:
     n = chains.rows.shape[1]
     vertices, outputs = np.divmod(np.arange(chains.rows.size), n)
     own = _own_limits(chains, vertices, outputs, last).reshape(-1, n).max(axis=1)
-    slack = prepared.bounds[last].steepness * chains.length[chains.segment] * chains.radius
-    return chains.rows, np.fmin((chains.entry_error + slack) * SLACK, own)
+    with np.errstate(all="ignore"):
+        slack = prepared.bounds[last].steepness * chains.length[chains.segment] * chains.radius
+        errors = np.fmin((chains.entry_error + slack) * SLACK, own)
+    return chains.rows, np.where(np.isfinite(chains.rows).all(axis=1), np.nan_to_num(errors, nan=np.inf), np.inf)
 
 
 def _norms(rows: FloatArray) -> FloatArray:

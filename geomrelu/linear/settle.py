@@ -26,6 +26,13 @@ Place: TypeAlias = tuple[int, int]
 _KEPT = 64
 
 
+def _nearest(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
 class Judge:
     """Exact decisions for one network on segments from inputs a (S, n_inputs) to b.
 
@@ -60,6 +67,13 @@ class Judge:
         layer = int(np.searchsorted(self.firsts, line, side="right")) - 1
         slope, constant = self.forms(segment).row(layer, int(line - self.firsts[layer]), words)
         return (-constant, slope) if slope > 0 else (constant, -slope)
+
+    def outputs(self, segment: int, words: WordArray, place: Fraction) -> FloatArray:
+        """Outputs at a place of a piece, rounded once, (out,); infinite where they are too large for float64."""
+        forms = self.forms(segment)
+        unit = 1 << forms.scales[-1]
+        exact = [(int(slope) * place + int(constant)) / unit for slope, constant in forms.output_map(words)]
+        return np.array([_nearest(value) for value in exact])
 
     def signs(
         self, segments: IntArray, lines: IntArray, parents: WordArray, layer: int, neurons: IntArray, words: WordArray
