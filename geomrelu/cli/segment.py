@@ -65,9 +65,11 @@ def segment(
 
 
 def _draw(p: LinearComplex, out: Path, suffix: str) -> None:
+    from matplotlib.figure import Figure
+
     from geomrelu.files import atomic_path
 
-    axes = p.plot()
-    axes.set_title(f"{p.n_regions:,} pieces")
+    figure = Figure(figsize=(7.2, 4.4), dpi=200, layout="constrained")
+    p.plot(figure.add_subplot()).set_title(f"{p.n_regions:,} pieces")
     with atomic_path(out) as temporary:
-        axes.figure.savefig(temporary, format=suffix[1:])
+        figure.savefig(temporary, format=suffix[1:])
