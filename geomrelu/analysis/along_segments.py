@@ -82,9 +82,9 @@ class Steepness(NamedTuple):
     per_region: FloatArray
 
 
-def extremum(p: LinearComplex, output: int | npt.ArrayLike, sign: int) -> Extremum:
+def extremum(p: LinearComplex, of: int | npt.ArrayLike, sign: int) -> Extremum:
     """The largest (sign 1) or smallest (-1) value of a functional of the outputs; see `LinearComplex.maximum`."""
-    weights = _functional(p, output)
+    weights = _functional(p, of)
     with np.errstate(over="ignore", invalid="ignore"):
         values = sign * (p.values @ weights)
         size = np.abs(weights).sum()

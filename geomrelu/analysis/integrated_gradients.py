@@ -23,7 +23,8 @@ from geomrelu.errors import InputDimensionError, InputError, ShapeError
 from geomrelu.linear.build import build_linear
 from geomrelu.linear.complex import LinearComplex
 from geomrelu.linear.maps import maps_behind_first
-from geomrelu.network import Network
+from geomrelu.matrices import dense_rows
+from geomrelu.network import Layer, Network
 
 __all__ = ["integrated_gradients"]
 
@@ -44,35 +45,37 @@ def integrated_gradients(
     n_out = network.n_outputs if outputs is None else 1
     result = np.zeros((len(end), n_out, network.n_inputs))
     # Where x is its own baseline there is nothing to attribute.
-    moved = np.flatnonzero((start != end).any(axis=1))
-    for first in range(0, len(moved), _SEGMENTS):
-        some = moved[first : first + _SEGMENTS]
-        p = build_linear(network, Segments(start[some], end[some]))
-        chosen = None if outputs is None else outputs[some]
-        result[some] = _mean_gradients(p, chosen) * (end[some] - start[some])[:, None]
+    moved = (start != end).any(axis=1)
+    for output in [None] if outputs is None else np.unique(outputs).tolist():
+        rows = np.flatnonzero(moved if outputs is None else moved & (outputs == output))
+        asked = network if output is None else _with_output(network, output)
+        for first in range(0, len(rows), _SEGMENTS):
+            some = rows[first : first + _SEGMENTS]
+            p = build_linear(network, Segments(start[some], end[some]))
+            result[some] = _mean_gradients(p, asked) * (end[some] - start[some])[:, None]
     return result.reshape(-1, *([n_out] if outputs is None else []), *shape)
 
 
-def _mean_gradients(p: LinearComplex, outputs: IntArray | None) -> FloatArray:
-    """Integrals over t of the gradients of all outputs, or of one a segment, (S, out, n_inputs)."""
-    network, n_segments = p.network, p.n_segments
-    first = network.layers[0]
-    n_out = network.n_outputs if outputs is None else 1
-    total = np.zeros((n_segments, n_out, first.n_units))
-    rows = np.arange(n_segments)
+def _with_output(network: Network, output: int) -> Network:
+    """The network with one of its outputs only."""
+    last = network.output
+    chosen = Layer(dense_rows(last.weight, np.array([output])), last.bias[[output]], 0)
+    return Network.from_layers([*network.hidden, chosen])
+
+
+def _mean_gradients(p: LinearComplex, network: Network) -> FloatArray:
+    """Integrals over t of the gradients of a network's outputs on the pieces, (S, out, n_inputs)."""
+    first, n_segments, n_out = network.layers[0], p.n_segments, network.n_outputs
     if not network.hidden:
-        total[:] = np.eye(network.n_outputs) if outputs is None else np.eye(network.n_outputs)[outputs][:, None]
-    else:
-        tail = Network.from_layers(network.layers[1:])
-        step = max(1, _BATCH // (network.n_outputs * max(layer.n_inputs for layer in tail.layers)))
-        for start in range(0, p.n_regions, step):
-            some = slice(start, start + step)
-            slopes = maps_behind_first(network, tail, p.patterns[some]).A
-            segment = p.segment[some]
-            if outputs is not None:
-                slopes = np.take_along_axis(slopes, outputs[segment][:, None, None], axis=1)
-            present, starts = np.unique(segment, return_index=True)
-            total[rows[present]] += np.add.reduceat(slopes * p.lengths[some][:, None, None], starts, axis=0)
+        return np.broadcast_to(dense_rows(first.weight, slice(None)), (n_segments, *first.weight.shape))
+    total = np.zeros((n_segments, n_out, first.n_units))
+    tail = Network.from_layers(network.layers[1:])
+    step = max(1, _BATCH // (n_out * max(layer.n_inputs for layer in tail.layers)))
+    for start in range(0, p.n_regions, step):
+        some = slice(start, start + step)
+        slopes = maps_behind_first(network, tail, p.patterns[some]).A * p.lengths[some][:, None, None]
+        present, starts = np.unique(p.segment[some], return_index=True)
+        total[present] += np.add.reduceat(slopes, starts, axis=0)
     flat = total.reshape(n_segments * n_out, -1) @ first.weight
     return np.asarray(flat).reshape(n_segments, n_out, -1)
 

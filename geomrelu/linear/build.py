@@ -18,12 +18,16 @@ from geomrelu.linear.engine import Chains, Prepared, advance, finish, place_roun
 from geomrelu.linear.settle import Judge
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
-from geomrelu.planar.bounds import PLACE_BOUND, PLACE_ERROR
+from geomrelu.planar.bounds import PLACE_ERROR
 
 __all__ = ["build_linear"]
 
 # Numbers in a block's rows: few enough to stay in the cache's reach, many enough for BLAS.
 _BLOCK = 1 << 20
+
+
+# Breakpoints with a larger bound are computed in integers; bounds are pessimistic in deep networks.
+_PLACE_BOUND = 2.0**-10
 
 
 @lru_cache(maxsize=2)
@@ -123,7 +127,7 @@ def _finished(prepared: Prepared, chains: Chains, judge: Judge, report: dict[str
     errors[chains.line < 0] = 0.0
     number = chains.number[chains.segment]
     # These are computed in integers, and rounded once.
-    for v in np.flatnonzero((errors > PLACE_BOUND) | (chains.estimate > PLACE_ERROR)).tolist():
+    for v in np.flatnonzero((errors > _PLACE_BOUND) | (chains.estimate > PLACE_ERROR)).tolist():
         t[v] = float(Fraction(*judge.place(int(number[v]), int(chains.line[v]), chains.parent[v])))
         errors[v] = 2.0**-53
         report["breakpoints_exact"] += 1

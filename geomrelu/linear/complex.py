@@ -44,7 +44,7 @@ class LinearComplex(ReadOnly):
         Places t of the pieces' ends, those of segment s from ``offsets[s] + s`` on, 0 and 1 included.  Those that
         differ by less than float64 shows are equal here, and yet in order.
     breakpoint_errors : (P + S,) float64
-        Bounds on their distances from the true ones, at most 2^-16 and mostly far smaller; those
+        Bounds on their distances from the true ones, at most 2^-10 and mostly far smaller; those
         whose actual error is estimated to exceed 2^-27 are computed in integers, and rounded once.
     breakpoint_neuron : (P + S,) int64
         The neuron (flat, layer-major) that is zero there, one of them if there are several; -1 at the ends.
@@ -281,13 +281,13 @@ class LinearComplex(ReadOnly):
         if level == "exact":
             audit_linear(self)
 
-    def maximum(self, output: int | npt.ArrayLike = 0) -> Extremum:
+    def maximum(self, of: int | npt.ArrayLike = 0) -> Extremum:
         """Largest value of an output, or of a linear functional of the outputs, over all segments; exact.
 
         Parameters
         ----------
-        output : int or (out,) array_like
-            An output's number, or the weights of the functional.
+        of : int or (out,) array_like
+            An output's number, or coefficients of the functional.
 
         Returns
         -------
@@ -304,13 +304,13 @@ class LinearComplex(ReadOnly):
         """
         from geomrelu.analysis.along_segments import extremum
 
-        return extremum(self, output, 1)
+        return extremum(self, of, 1)
 
-    def minimum(self, output: int | npt.ArrayLike = 0) -> Extremum:
+    def minimum(self, of: int | npt.ArrayLike = 0) -> Extremum:
         """Smallest value of an output, or of a linear functional of the outputs; as `maximum`."""
         from geomrelu.analysis.along_segments import extremum
 
-        return extremum(self, output, -1)
+        return extremum(self, of, -1)
 
     def output_range(self) -> FloatArray:
         """Smallest and largest value of each output over all segments, (out, 2); exact values rounded."""
