@@ -61,8 +61,8 @@ def plot_segment(
     --------
     >>> import geomrelu as gr
     >>> p = gr.partition(gr.Network([[[1.0]], [[-2.0]]], [[-0.5], [3.0]]), gr.Segment([0.0], [1.0]))
-    >>> plot_segment(p).get_xlim()
-    (0.0, 1.0)
+    >>> [line.get_xydata().tolist() for line in plot_segment(p).get_lines()]
+    [[[0.0, 3.0], [0.5, 3.0], [1.0, 2.0]]]
     """
     check_axes(ax, "plot_segment")
     if p.n_segments != 1:
