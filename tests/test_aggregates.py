@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import geomrelu as gr
 from geomrelu.analysis.aggregates import AGGREGATES, aggregate
-from geomrelu.analysis.measures import _largest, _largest_error, _spectral_norms, decades
+from geomrelu.analysis.measures import _join_largest, _largest, _largest_error, _spectral_norms, decades
 from geomrelu.errors import InputError
 from tests.drawn import ENTRIES, drawn_networks
 from tests.networks import SQUARE, Case, degenerate_cases, integer_network, random_cases, random_network
@@ -214,6 +214,16 @@ def test_errors_reach_the_farther_end() -> None:
     assert state["low"][0] == 1.9
     assert state["high"][0] == pytest.approx(2.3)
     assert 0.3 <= _largest_error(state)[0] < 0.301
+
+
+def test_errors_of_all_blocks_count() -> None:
+    """The largest of 1 +- 5 and 2 +- 0.1 is between 1.9 and 6, whichever block comes first."""
+    blocks = [_largest(np.array([[v]]), np.array([[e]]), np.array([[v, 0.0]])) for v, e in ((1.0, 5.0), (2.0, 0.1))]
+    for order in (blocks, blocks[::-1]):
+        state = _join_largest(order)
+        assert state["place"].tolist() == [[2.0, 0.0]]
+        assert (state["low"][0], state["high"][0]) == (1.9, 6.0)
+        assert 4.0 <= _largest_error(state)[0] < 4.01
 
 
 def test_what_overflowed_has_an_infinite_error() -> None:

@@ -53,7 +53,7 @@ class _Stream:
         self.kind = f"aggregate {' '.join(self.names)}"
 
     def finish(self, cutter: Cutter) -> States:
-        result: States = {name: {"regions": np.int64(cutter.n_faces)} for name in self.names if name in _NUMBERS}
+        result: States = {name: {"regions": np.array(cutter.n_faces)} for name in self.names if name in _NUMBERS}
         if len(result) == len(self.names):
             return result
         p, outline = as_complex(cutter.task, cutter.finish(), {}), Outline.of(cutter)
@@ -80,7 +80,8 @@ class _Stream:
 
     def encode(self, value: States) -> bytes:
         file = io.BytesIO()
-        np.savez(file, **{f"{name} {key}": array for name in self.names for key, array in value[name].items()})
+        arrays: dict[str, Any] = {f"{n} {key}": array for n in self.names for key, array in value[n].items()}
+        np.savez(file, **arrays)
         return file.getvalue()
 
     def decode(self, data: bytes) -> States:

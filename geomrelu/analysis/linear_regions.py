@@ -112,7 +112,7 @@ def same_maps(network: Network, left: WordArray, right: WordArray) -> BoolArray:
         bounds.append(_entries(affine_map_errors(network, patterns)))
     with np.errstate(over="ignore", invalid="ignore"):
         differing = np.abs(values[0] - values[1]) > (bounds[0] + bounds[1]) * _SLACK
-    same: BoolArray = ~differing.any(axis=1)
+    same: BoolArray = ~np.asarray(differing.any(axis=1))
     forms = ExactForms(network)
     for k in np.flatnonzero(same).tolist():
         same[k] = _exact_key(forms, left[k]) == _exact_key(forms, right[k])

@@ -83,7 +83,7 @@ def decades(values: FloatArray) -> IntArray:
     # The logarithm is rounded: near a power of ten it may be off by one.
     powers = np.array([float(f"1e{k}") for k in range(-324, 309)] + [np.inf])
     found -= values < powers[found + 324]
-    found += values >= powers[found + 325]
+    found += (values >= powers[found + 325]) & (found < 308)
     return found
 
 

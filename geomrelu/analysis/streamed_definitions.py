@@ -26,7 +26,7 @@ the block and its rank on it, a vertex by its given number, or by the given edge
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -122,7 +122,7 @@ def _resolved(
     places, words = candidates
     free = ~np.isin(_keys(words), _keys(border[1]))
     return {
-        "regions": np.int64(regions),
+        "regions": np.array(regions),
         "lower": lower[np.unique(_keys(lower), return_index=True)[1]],
         "places": places[free],
         "candidates": words[free],
@@ -177,7 +177,7 @@ def _labelled(n: int, labels: IntArray, edges: IntArray, order: IntArray, words:
     found, numbers = np.unique(labels, return_inverse=True)
     first = np.searchsorted(edges, edges)
     return {
-        "closed": np.int64(n - len(found)),
+        "closed": np.array(n - len(found)),
         "edges": edges,
         "ranks": np.arange(len(edges)) - first,
         "labels": numbers.ravel().astype(np.int64),

@@ -114,7 +114,7 @@ def count(
     ] = None,
     stream: Annotated[
         bool,
-        typer.Option("--stream", help="Keep no partition: in memory that does not grow with the number of regions."),
+        typer.Option("--stream", help="Keep no partition: memory does not grow with the number of regions."),
     ] = False,
     jobs: JobsOption = None,
     resume: ResumeOption = None,
