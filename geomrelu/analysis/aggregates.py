@@ -65,18 +65,19 @@ class _Stream:
         return result
 
     def combine(self, cutter: Cutter, ids: Ids, values: Iterable[States]) -> States:
-        found, network = list(values), cutter.network
-        outline = Outline.of(cutter)
         result: States = {}
-        for name in self.names:
-            states = [value[name] for value in found]
-            if name in _NUMBERS:
-                result[name] = {"regions": np.sum([s["regions"] for s in states])}
-            elif name in MEASURES:
-                result[name] = MEASURES[name].combine(states)
-            else:
-                result[name] = STREAMED_DEFINITIONS[name].combine(network, outline, ids, states)
-        return result
+        counts = {name: STREAMED_DEFINITIONS[name](cutter) for name in self.names if name in STREAMED_DEFINITIONS}
+        for k, value in enumerate(values):
+            for name, state in value.items():
+                if name in counts:
+                    counts[name].add(*ids[k], state)
+                elif name not in result:
+                    result[name] = state
+                elif name in _NUMBERS:
+                    result[name] = {"regions": result[name]["regions"] + state["regions"]}
+                else:
+                    result[name] = MEASURES[name].combine([result[name], state])
+        return result | {name: count.state() for name, count in counts.items()}
 
     def encode(self, value: States) -> bytes:
         file = io.BytesIO()

@@ -125,7 +125,7 @@ def _exact_key(forms: ExactForms, words: WordArray) -> tuple[int, ...]:
 
 def _entries(maps: AffineMaps) -> FloatArray:
     """A map's numbers in a row, (F, 3 out)."""
-    return np.concatenate([maps.A.reshape(len(maps.b), -1), maps.b], axis=1)
+    return np.concatenate([maps.A.reshape(len(maps.b), 2 * maps.b.shape[1]), maps.b], axis=1)
 
 
 def _overlapping(values: FloatArray, bounds: FloatArray) -> IntArray:

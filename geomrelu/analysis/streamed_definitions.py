@@ -1,8 +1,8 @@
 """Definitions of a linear region, counted over blocks that are let go.
 
 A count by definition composes where what two blocks have in common lies on the border between
-them.  Beside its count a block then keeps what its border needs, and once blocks are put
-together only what lies on their common outline:
+them.  Beside its count a block then keeps what its border needs.  Blocks are put together one
+after the other, and what lies on borders of which both sides are known is let go:
 
 - *activation* (Definition 1): regions, and patterns attained only at points or along segments.
   A pattern's points form a convex set, so if a face has the pattern of a vertex or an edge, so has
@@ -25,8 +25,7 @@ the block and its rank on it, a vertex by its given number, or by the given edge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +42,6 @@ from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 from geomrelu.planar.complex import PlanarComplex
 from geomrelu.planar.cutter import Cutter
-from geomrelu.planar.run import Ids
 
 __all__ = ["NOT_COMPOSED", "STREAMED_DEFINITIONS", "Outline", "StreamedDefinition"]
 
@@ -85,160 +83,230 @@ class Outline(NamedTuple):
         return cls(n, edge, vertex)
 
 
-class StreamedDefinition(NamedTuple):
-    """How linear regions are counted in a block, in blocks that are put together, and in all."""
+class StreamedDefinition(Protocol):
+    """Counts linear regions in a block; an instance puts the blocks together that a block was split into."""
 
-    of_block: Callable[[PlanarComplex, Outline], State]
-    combine: Callable[[Network, Outline, Ids, Sequence[State]], State]
-    tell: Callable[[Network, State], int]
+    def __init__(self, cutter: Cutter) -> None:
+        """Of the block that was split."""
+
+    @staticmethod
+    def of_block(p: PlanarComplex, outline: Outline) -> State:
+        """The value of a finished block."""
+
+    def add(self, vertex_ids: IntArray, edge_ids: IntArray, state: State) -> None:
+        """Put the next part to those before; its given vertices and edges have these numbers in the whole."""
+
+    def state(self) -> State:
+        """The value of all parts together."""
+
+    @staticmethod
+    def tell(network: Network, state: State) -> int:
+        """The count, from the value of the whole domain."""
 
 
 # ---------------------------------------------------------------------- activation
 
 
-def _activation(p: PlanarComplex, outline: Outline) -> State:
-    (edges, along), (vertices, there) = lower_patterns(p)
-    given = np.concatenate([_edge_places(outline)[edges], outline.vertex[vertices]])
-    words = np.concatenate([along, there])
-    # Faces that touch the border, once for each vertex.
-    touching = outline.vertex[p.face_vertices]
-    faces = row_ids(p.face_offsets)[touching >= 0]
-    return _resolved(
-        p.n_regions,
-        words[given < 0],
-        (given[given >= 0], words[given >= 0]),
-        (touching[touching >= 0], p.patterns.words[faces]),
-    )
+class _Activation:
+    """Regions, and patterns that no region has.
+
+    A value has `regions`, their number; `lower`, the patterns (k, words) of no region; the border's
+    given `edges`; `places` and `candidates`, patterns at the border that no face of the block has;
+    `border_places` and `border`, patterns of the faces that touch it.
+    """
+
+    def __init__(self, cutter: Cutter) -> None:
+        self.outline, self.ends = Outline.of(cutter), cutter.faces.mesh.edges
+        self.edge_places = _edge_places(self.outline)
+        n_words = sum((width + 63) // 64 for width in cutter.network.widths)
+        self.regions = 0
+        self.open_edges, self.places, self.border_places = np.empty((3, 0), dtype=np.int64)
+        self.lower, self.candidates, self.border = np.empty((3, 0, n_words), dtype=np.uint64)
+
+    @staticmethod
+    def of_block(p: PlanarComplex, outline: Outline) -> State:
+        (edges, along), (vertices, there) = lower_patterns(p)
+        given = np.concatenate([_edge_places(outline)[edges], outline.vertex[vertices]])
+        words = np.concatenate([along, there])
+        # Faces that touch the border, once for each vertex.
+        touching = outline.vertex[p.face_vertices]
+        faces = row_ids(p.face_offsets)[touching >= 0]
+        return {
+            "regions": np.array(p.n_regions),
+            "lower": _distinct(words[given < 0]),
+            "edges": np.unique(outline.edge[outline.edge >= 0]),
+            "places": given[given >= 0],
+            "candidates": words[given >= 0],
+            "border_places": touching[touching >= 0],
+            "border": p.patterns.words[faces],
+        }
+
+    def add(self, vertex_ids: IntArray, edge_ids: IntArray, state: State) -> None:
+        # Here places are vertices of the whole, and behind them its edges.
+        place = np.concatenate([vertex_ids, len(self.outline.vertex) + edge_ids])
+        self.regions += int(state["regions"])
+        self.lower = _distinct(np.concatenate([self.lower, state["lower"]]))
+        # An edge that comes a second time is known from both sides.
+        self.open_edges = np.setxor1d(self.open_edges, edge_ids[state["edges"]])
+        self.places = np.concatenate([self.places, place[state["places"]]])
+        self.candidates = np.concatenate([self.candidates, state["candidates"]])
+        self.border_places = np.concatenate([self.border_places, place[state["border_places"]]])
+        self.border = np.concatenate([self.border, state["border"]])
+        self._settle()
+
+    def _settle(self) -> None:
+        """Drop candidates that a face has, and let go what is known from all sides."""
+        free = ~np.isin(_keys(self.candidates), _keys(self.border))
+        is_open = np.zeros(len(self.outline.vertex) + len(self.ends), dtype=bool)
+        is_open[self.ends[self.open_edges]] = True
+        is_open[len(self.outline.vertex) + self.open_edges] = True
+        closed = free & ~is_open[self.places]
+        if closed.any():
+            self.lower = _distinct(np.concatenate([self.lower, self.candidates[closed]]))
+        free &= ~closed
+        self.places, self.candidates = self.places[free], self.candidates[free]
+        kept = is_open[self.border_places]
+        self.border_places, self.border = self.border_places[kept], self.border[kept]
+
+    def state(self) -> State:
+        outer = np.concatenate([self.outline.vertex, self.edge_places])
+        _assert_border(self.outline.edge[self.open_edges])
+        return {
+            "regions": np.array(self.regions),
+            "lower": self.lower,
+            "edges": np.unique(self.outline.edge[self.open_edges]),
+            "places": outer[self.places],
+            "candidates": self.candidates,
+            "border_places": outer[self.border_places],
+            "border": self.border,
+        }
+
+    @staticmethod
+    def tell(network: Network, state: State) -> int:
+        return int(state["regions"]) + len(state["lower"])
 
 
 def _edge_places(outline: Outline) -> IntArray:
     return np.where(outline.edge >= 0, outline.edge + outline.n_vertices, -1)
 
 
-def _resolved(
-    regions: int, lower: WordArray, candidates: tuple[IntArray, WordArray], border: tuple[IntArray, WordArray]
-) -> State:
-    """The value: candidates without those that a face has, and each of the lower patterns once."""
-    places, words = candidates
-    free = ~np.isin(_keys(words), _keys(border[1]))
-    return {
-        "regions": np.array(regions),
-        "lower": lower[np.unique(_keys(lower), return_index=True)[1]],
-        "places": places[free],
-        "candidates": words[free],
-        "border_places": border[0],
-        "border": border[1],
-    }
-
-
 def _keys(words: WordArray) -> npt.NDArray[np.void]:
     return Patterns(words, (64,) * words.shape[1]).keys()
 
 
-def _combine_activation(network: Network, outline: Outline, ids: Ids, states: Sequence[State]) -> State:
-    outer, edge_places = [], _edge_places(outline)
-    for (vertex_ids, edge_ids), state in zip(ids, states, strict=True):
-        place = np.concatenate([outline.vertex[vertex_ids], edge_places[edge_ids]])
-        outer.append((place[state["places"]], place[state["border_places"]]))
-    places = np.concatenate([own for own, _ in outer])
-    border_places = np.concatenate([border for _, border in outer])
-    words, border = (np.concatenate([s[name] for s in states]) for name in ("candidates", "border"))
-    free = ~np.isin(_keys(words), _keys(border))
-    inside, outside = free & (places < 0), free & (places >= 0)
-    return _resolved(
-        sum(int(s["regions"]) for s in states),
-        np.concatenate([*(s["lower"] for s in states), words[inside]]),
-        (places[outside], words[outside]),
-        (border_places[border_places >= 0], border[border_places >= 0]),
-    )
-
-
-def _tell_activation(network: Network, state: State) -> int:
-    return int(state["regions"]) + len(state["lower"])
-
-
-# ---------------------------------------------------------------------- open_connected
-
-
-def _open_connected(p: PlanarComplex, outline: Outline) -> State:
-    pieces = np.flatnonzero(outline.edge >= 0)
-    faces = p.edge_faces[pieces].max(axis=1)
-    edges = outline.edge[pieces]
-    return _labelled(p.n_linear_regions, p.linear_region_labels[faces], edges, pieces, p.patterns.words[faces])
-
-
-def _labelled(n: int, labels: IntArray, edges: IntArray, order: IntArray, words: WordArray) -> State:
-    """The value: how many of n labels do not reach the border; of the others, the border's pieces.
-
-    Pieces lie on given `edges`, in the order of the numbers `order`.
-    """
-    by_edge = np.lexsort((order, edges))
-    edges, labels = edges[by_edge], labels[by_edge]
-    found, numbers = np.unique(labels, return_inverse=True)
-    first = np.searchsorted(edges, edges)
-    return {
-        "closed": np.array(n - len(found)),
-        "edges": edges,
-        "ranks": np.arange(len(edges)) - first,
-        "labels": numbers.ravel().astype(np.int64),
-        "words": words[by_edge],
-    }
-
-
-def _combine_open_connected(network: Network, outline: Outline, ids: Ids, states: Sequence[State]) -> State:
-    sizes = [int(s["labels"].max(initial=-1)) + 1 for s in states]
-    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    labels = np.concatenate([s["labels"] + start for s, start in zip(states, starts, strict=False)])
-    edges = np.concatenate([edge_ids[s["edges"]] for (_, edge_ids), s in zip(ids, states, strict=True)])
-    ranks, words = (np.concatenate([s[name] for s in states]) for name in ("ranks", "words"))
-    order = np.lexsort((ranks, edges))
-    pair = (np.diff(edges[order]) == 0) & (np.diff(ranks[order]) == 0)
-    left, right = order[:-1][pair], order[1:][pair]
-    equal = same_maps(network, words[left], words[right])
-    a, b = labels[left[equal]], labels[right[equal]]
-    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(int(starts[-1]),) * 2)
-    n, component = connected_components(graph.tocsr(), directed=False)
-    outer = np.ones(len(edges), dtype=bool)
-    outer[left] = outer[right] = False
-    _assert_border(outline.edge[edges[outer]])
-    # Along a given edge, pieces of its pieces in order.
-    place = np.empty(len(edges), dtype=np.int64)
-    place[order] = np.arange(len(edges))
-    state = _labelled(
-        int(n), component[labels[outer]].astype(np.int64), outline.edge[edges[outer]], place[outer], words[outer]
-    )
-    return {**state, "closed": state["closed"] + sum(int(s["closed"]) for s in states)}
+def _distinct(words: WordArray) -> WordArray:
+    return words[np.unique(_keys(words), return_index=True)[1]]
 
 
 def _assert_border(places: IntArray) -> None:
     if (places < 0).any():
         n = int((places < 0).sum())
-        raise InvariantError("border", "blocks put together", f"{n} pieces inside without another side", "none")
+        raise InvariantError("border", "blocks put together", f"{n} edges inside without another side", "none")
 
 
-def _tell_open_connected(network: Network, state: State) -> int:
-    return int(state["closed"])
+# ---------------------------------------------------------------------- open_connected
+
+
+class _OpenConnected:
+    """Linear regions by their labels.
+
+    A value has `closed`, the number of regions that do not reach the border; and for the border's
+    pieces their given `edges` and `ranks` on them, `labels` of the region and `words` of the face beside.
+    """
+
+    def __init__(self, cutter: Cutter) -> None:
+        self.network, self.outline = cutter.network, Outline.of(cutter)
+        self.closed = self.n_labels = 0
+        self.edges, self.ranks, self.labels = np.empty((3, 0), dtype=np.int64)
+        self.words = np.empty((0, sum((width + 63) // 64 for width in cutter.network.widths)), dtype=np.uint64)
+
+    @staticmethod
+    def of_block(p: PlanarComplex, outline: Outline) -> State:
+        pieces = np.flatnonzero(outline.edge >= 0)
+        faces = p.edge_faces[pieces].max(axis=1)
+        labels, words = p.linear_region_labels[faces], p.patterns.words[faces]
+        return _labelled(p.n_linear_regions, labels, outline.edge[pieces], pieces, words)
+
+    def add(self, vertex_ids: IntArray, edge_ids: IntArray, state: State) -> None:
+        self.closed += int(state["closed"])
+        self.edges = np.concatenate([self.edges, edge_ids[state["edges"]]])
+        self.ranks = np.concatenate([self.ranks, state["ranks"]])
+        self.labels = np.concatenate([self.labels, state["labels"] + self.n_labels])
+        self.n_labels += int(state["labels"].max(initial=-1)) + 1
+        self.words = np.concatenate([self.words, state["words"]])
+        self._join()
+
+    def _join(self) -> None:
+        """Join labels across the pieces that are there twice, and let these go."""
+        order = np.lexsort((self.ranks, self.edges))
+        pair = (np.diff(self.edges[order]) == 0) & (np.diff(self.ranks[order]) == 0)
+        left, right = order[:-1][pair], order[1:][pair]
+        equal = same_maps(self.network, self.words[left], self.words[right])
+        a, b = self.labels[left[equal]], self.labels[right[equal]]
+        graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(self.n_labels, self.n_labels))
+        n, component = connected_components(graph.tocsr(), directed=False)
+        kept = np.ones(len(self.edges), dtype=bool)
+        kept[left] = kept[right] = False
+        found, numbers = np.unique(component[self.labels[kept]], return_inverse=True)
+        self.closed += int(n) - len(found)
+        self.n_labels, self.labels = len(found), numbers.ravel().astype(np.int64)
+        self.edges, self.ranks, self.words = self.edges[kept], self.ranks[kept], self.words[kept]
+
+    def state(self) -> State:
+        _assert_border(self.outline.edge[self.edges])
+        # Along a given edge: pieces of its pieces, in order.
+        place = np.empty(len(self.edges), dtype=np.int64)
+        place[np.lexsort((self.ranks, self.edges))] = np.arange(len(self.edges))
+        state = _labelled(self.n_labels, self.labels, self.outline.edge[self.edges], place, self.words)
+        return {**state, "closed": state["closed"] + self.closed}
+
+    @staticmethod
+    def tell(network: Network, state: State) -> int:
+        return int(state["closed"])
+
+
+def _labelled(n: int, labels: IntArray, edges: IntArray, order: IntArray, words: WordArray) -> State:
+    """The value, of n labels and the border's pieces: on given `edges`, in the order of the numbers `order`."""
+    by_edge = np.lexsort((order, edges))
+    edges, labels = edges[by_edge], labels[by_edge]
+    found, numbers = np.unique(labels, return_inverse=True)
+    return {
+        "closed": np.array(n - len(found)),
+        "edges": edges,
+        "ranks": np.arange(len(edges)) - np.searchsorted(edges, edges),
+        "labels": numbers.ravel().astype(np.int64),
+        "words": words[by_edge],
+    }
 
 
 # ---------------------------------------------------------------------- affine
 
 
-def _affine(p: PlanarComplex, outline: Outline) -> State:
-    first = np.unique(p._linear_regions.map_labels, return_index=True)[1]
-    return {"words": p.patterns.words[first]}
+class _Affine:
+    """Distinct maps: a value has `words`, a pattern of each, or several of some."""
+
+    def __init__(self, cutter: Cutter) -> None:
+        self.words: list[WordArray] = []
+
+    @staticmethod
+    def of_block(p: PlanarComplex, outline: Outline) -> State:
+        first = np.unique(p._linear_regions.map_labels, return_index=True)[1]
+        return {"words": p.patterns.words[first]}
+
+    def add(self, vertex_ids: IntArray, edge_ids: IntArray, state: State) -> None:
+        self.words.append(state["words"])
+
+    def state(self) -> State:
+        return {"words": np.concatenate(self.words)}
+
+    @staticmethod
+    def tell(network: Network, state: State) -> int:
+        patterns = Patterns(state["words"], network.widths)
+        return distinct_maps(network, patterns, affine_maps(network, patterns))[1]
 
 
-def _combine_affine(network: Network, outline: Outline, ids: Ids, states: Sequence[State]) -> State:
-    return {"words": np.concatenate([s["words"] for s in states])}
-
-
-def _tell_affine(network: Network, state: State) -> int:
-    patterns = Patterns(state["words"], network.widths)
-    return distinct_maps(network, patterns, affine_maps(network, patterns))[1]
-
-
-STREAMED_DEFINITIONS: dict[str, StreamedDefinition] = {
-    "activation": StreamedDefinition(_activation, _combine_activation, _tell_activation),
-    "open_connected": StreamedDefinition(_open_connected, _combine_open_connected, _tell_open_connected),
-    "affine": StreamedDefinition(_affine, _combine_affine, _tell_affine),
+STREAMED_DEFINITIONS: dict[str, type[StreamedDefinition]] = {
+    "activation": _Activation,
+    "open_connected": _OpenConnected,
+    "affine": _Affine,
 }
