@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import joblib
@@ -14,8 +16,10 @@ from hypothesis import strategies as st
 
 import geomrelu as gr
 from geomrelu.analysis.aggregates import AGGREGATES, aggregate
-from geomrelu.analysis.measures import _join_largest, _largest, _largest_error, _spectral_norms, decades
+from geomrelu.analysis.measures import MEASURES, _join_largest, _largest, _largest_error, _spectral_norms, decades
 from geomrelu.errors import InputError
+from geomrelu.planar.cutter import Cutter, Task, root_block
+from geomrelu.planar.forecast import expected_faces
 from tests.drawn import ENTRIES, drawn_networks
 from tests.networks import SQUARE, Case, degenerate_cases, integer_network, random_cases, random_network
 from tests.oracles.fraction_definitions import activation_patterns
@@ -201,6 +205,54 @@ def test_integrals_over_a_domain_whose_areas_underflow() -> None:
 def test_unknown_aggregates(names: Any) -> None:
     with pytest.raises(InputError, match="expected a list of names from regions, activation"):
         gr.aggregate(random_network((3,), 1), SQUARE, names)
+
+
+# ------------------------------------------------------------------ memory
+
+
+def waves(n: int, widths: tuple[int, ...]) -> gr.Network:
+    """Random layers behind two triangle waves of n half-periods: as many regions in every cell of the waves."""
+    rng = np.random.default_rng(0)
+    kinks = np.arange(n) - n // 2 + np.array([[0.41], [0.57]])
+    directions = [[np.cos(angle), np.sin(angle)] for angle in (0.3, 1.9)]
+    slopes = 4 * (-1.0) ** np.arange(n)
+    slopes[0] /= 2
+    sizes = (2, *widths, 1)
+    weights = [rng.standard_normal((b, a)) * np.sqrt(2 / a) for a, b in pairwise(sizes)]
+    biases = [rng.uniform(-1, 1, b) / np.sqrt(a) for a, b in pairwise(sizes)]
+    biases[0] -= weights[0].sum(axis=1)
+    weights[0] = weights[0] @ np.kron(np.eye(2), slopes)
+    return gr.Network([np.repeat(directions, n, axis=0), *weights], [-kinks.ravel(), *biases])
+
+
+@pytest.mark.skipif(INTERPRETED, reason="interpreted kernels take the smaller cases")
+def test_memory_does_not_grow_with_the_domain() -> None:
+    """Of arrays, as tracemalloc has it: what the process holds depends on the system's allocator, too."""
+    network, names = waves(16, (12, 12)), ["regions", *MEASURES, "open_connected"]
+    aggregate(network, gr.Box(-4, 4), names, block_values=8000)  # imports and compiles
+    peaks, regions = [], []
+    for half in (4, 8):
+        tracemalloc.start()
+        regions.append(aggregate(network, gr.Box(-half, half), names, block_values=8000)["regions"])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert regions[1] > 3 * regions[0]
+    assert peaks[1] < 1.2 * peaks[0]
+
+
+@pytest.mark.parametrize("network", [waves(8, (16, 16)), random_network((24, 24, 24), 1)], ids=["waves", "random"])
+def test_forecasts_are_near(network: gr.Network) -> None:
+    """Within a factor of two of what a layer leaves, and never below the faces that it is given."""
+    task = Task(network, gr.Box(-3, 3))
+    cutter = Cutter(task, root_block(task))
+    cutter.advance()
+    while cutter.layer < len(network.hidden):
+        expected = expected_faces(cutter, 0)
+        before = cutter.n_faces
+        cutter.advance()
+        assert before <= expected
+        assert 0.5 < expected / cutter.n_faces < 2
+    assert expected_faces(cutter, 0) == cutter.n_faces
 
 
 # ------------------------------------------------------------------ parts
