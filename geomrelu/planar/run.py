@@ -2,10 +2,9 @@
 
 The domain is cut as one block until it is large (`Plan.block_size`) or about to be (`forecast`),
 then split.  Its blocks are independent, so they may run anywhere; each is split again if it
-grows too large.  What
-becomes of a finished block is a `Reducer`'s business: `build` keeps and merges them, `stream`
-measures them and lets them go.  Blocks do not depend on how they are run, so neither does the
-result, bit for bit.
+grows too large.  What becomes of a finished block is a `Reducer`'s business: `build` keeps and
+merges them, `analysis.aggregates` measures them and lets them go.  Blocks do not depend on how
+they are run, so neither does the result, bit for bit.
 """
 
 from __future__ import annotations
@@ -133,7 +132,7 @@ def _advance(cutter: Cutter, plan: Plan, tell: Callable[[Cutter], None] | None) 
             limit = _MANY * plan.block_size(network, cutter.layer + 1)
             expected = expected_faces(cutter, limit)
             if expected > limit and cutter.n_faces > 1:
-                return max(1, int(cutter.n_faces * limit / (2 * expected)))
+                return max(1, int(cutter.n_faces * limit / (_MANY * expected)))
         cutter.advance()
         if tell is not None:
             tell(cutter)
