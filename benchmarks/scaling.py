@@ -73,7 +73,8 @@ seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 if mode == "keep":
     assert p.n_vertices - p.n_edges + p.n_regions == 1 and abs(p.areas.sum() / p.domain.area - 1) < 1e-9
-print(json.dumps({"regions": regions, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak * 1024, "before_bytes": before * 1024,
+print(json.dumps({"regions": regions, "seconds": seconds, "cpu_seconds": cpu_seconds,
+                  "peak_bytes": peak * 1024, "before_bytes": before * 1024,
                   "stages": report["seconds"], "signs": report["signs"], "signs_exact": report["signs_exact"]}))
 """
 
@@ -171,8 +172,9 @@ def growth_line(rows: list[dict[str, Any]]) -> str:
     """How flat time and memory are."""
     times = [row["cpu_seconds"] / row["regions"] for row in rows]
     memory = rows[-1]["peak_bytes"] / rows[-2]["peak_bytes"]
+    told = ", ".join(f"{1e6 * t:.1f}" for t in times)
     return (
-        f"Growth: processor time per region {', '.join(f'{1e6 * t:.1f}' for t in times)} us from {rows[0]['regions']:,} to "
+        f"Growth: processor time per region {told} us from {rows[0]['regions']:,} to "
         f"{rows[-1]['regions']:,} regions; peak memory of the last {memory:.2f} times that of the one before.\n"
     )
 
