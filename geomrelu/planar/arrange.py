@@ -190,7 +190,7 @@ def kernel(
                 pairs.vertex[x] = x
         n_segments = _link_chords(face, pairs, links, ring, n_chords, n_pairs, n_vertices, len(mesh.xy), out)
         _link_ring(n_chords, ring, face.first, face.second, face.closing, links.segment, links.next, links.ends)
-        _write_vertices(f, error, mesh.xy, values.steepness, face, pairs, links.strands, n_pairs, n_vertices, out)
+        _write_vertices(f, error, mesh.xy, values.steepness[f], face, pairs, links.strands, n_pairs, n_vertices, out)
         status[k] = _trace(f, face, links, ring, n_segments, n_vertices, out)
     return end
 
@@ -470,9 +470,10 @@ def _write_vertices(
                 total += out.weights[at, m] * xy[out.sources[at, m], axis]
             out.xy[at, axis] = total
     for v in range(n_vertices):
+        out.limit[base + v] = steepness * out.radius[base + v]
         if strands[v] > 2:
             # The other neurons vanish at the true point, so near it they are small.
-            out.residual[base + v] += (strands[v] - 2) * (steepness * out.radius[base + v] + error)
+            out.residual[base + v] += (strands[v] - 2) * (out.limit[base + v] + error)
     out.used[0] = base + n_vertices
 
 

@@ -37,6 +37,7 @@ class Faces:
     words: WordArray  # (F, words) of the layers done
     radius: FloatArray  # (V,) rigorous bound on the position error, which is mostly far smaller
     place_error: FloatArray  # (V,) estimate of it: the bound, had values only the rounding of their last product
+    stretch: FloatArray  # (F,) bound on the norm of the affine map to the next layer's inputs (`steepness`)
 
 
 @dataclass
@@ -146,7 +147,7 @@ def split(
             layer,
             Faces(
                 own, faces.edge_line[edge_ids], faces.words[chosen], faces.radius[vertex_ids],
-                faces.place_error[vertex_ids],
+                faces.place_error[vertex_ids], faces.stretch[chosen],
             ),
             chosen_history(history, vertex_ids),
             chosen_rows(rows, vertex_ids, n_inputs),

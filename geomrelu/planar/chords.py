@@ -325,7 +325,7 @@ def pair_keys(
             za = _value(values.z, out.sources, out.weights, face.ring_vertex[face.first[along]], neuron)
             zb = _value(values.z, out.sources, out.weights, face.ring_vertex[face.second[along]], neuron)
             t, radius, residual, _ = crossing_between(
-                za, zb, error, face.distance[along], face.length[along], values.steepness
+                za, zb, error, face.distance[along], face.length[along], values.steepness[f]
             )
             pairs.t[2 * x + side] = t
             pairs.key[2 * x + side] = t

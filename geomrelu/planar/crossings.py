@@ -364,6 +364,11 @@ def _edge_crossings(
         u, v = mesh.edges[e, 0], mesh.edges[e, 1]
         length = length_bound(mesh.xy, u, v, values.blur)
         error = max(values.error[u], values.error[v])
+        # On the edge both its faces' maps agree, so either will do.
+        left, right = mesh.edge_faces[e, 0], mesh.edge_faces[e, 1]
+        steepness = values.steepness[left if left >= 0 else right]
+        if left >= 0 and right >= 0:
+            steepness = min(steepness, values.steepness[right])
         k = start
         for w in range(values.positive.shape[1]):
             crossing = (values.positive[u, w] & values.negative[v, w]) | (values.negative[u, w] & values.positive[v, w])
@@ -373,7 +378,7 @@ def _edge_crossings(
                 cuts.neuron[k] = j
                 cuts.group[k] = k - start
                 cuts.t[k], cuts.radius[k], cuts.residual[k], cuts.slope[k] = crossing_between(
-                    values.z[u, j], values.z[v, j], error, mesh.edge_distance[e], length, values.steepness
+                    values.z[u, j], values.z[v, j], error, mesh.edge_distance[e], length, steepness
                 )
                 k += 1
         if stop - start > 1:
@@ -413,11 +418,15 @@ def split_edges(mesh: Mesh, values: Values, cuts: Cuts, edge_line: IntArray, out
     for e in range(len(mesh.edges)):
         at = cuts.vertex_offsets[e] - 1
         first_piece = e + at + 1
-        face = mesh.edge_faces[e, 0] if mesh.edge_faces[e, 0] >= 0 else mesh.edge_faces[e, 1]
+        left, right = mesh.edge_faces[e, 0], mesh.edge_faces[e, 1]
+        face = left if left >= 0 else right
+        steepness = values.steepness[face]
+        if left >= 0 and right >= 0:
+            steepness = max(steepness, values.steepness[right])
         for k in range(cuts.offsets[e], cuts.offsets[e + 1]):
             if k > cuts.offsets[e] and cuts.group[k] == cuts.group[k - 1]:
                 # A tie: this neuron, too, vanishes at the true point.
-                out.residual[at] += values.steepness * out.radius[at] + cuts.residual[k]
+                out.residual[at] += steepness * out.radius[at] + cuts.residual[k]
                 continue
             at += 1
             for end in range(2):
@@ -435,6 +444,7 @@ def split_edges(mesh: Mesh, values: Values, cuts: Cuts, edge_line: IntArray, out
             out.parents[at] = face
             out.radius[at] = cuts.radius[k]
             out.residual[at] = cuts.residual[k]
+            out.limit[at] = steepness * cuts.radius[k]
         before = mesh.edges[e, 0]
         last_piece = e + cuts.vertex_offsets[e + 1]
         for piece in range(first_piece, last_piece + 1):

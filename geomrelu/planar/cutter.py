@@ -32,6 +32,8 @@ from geomrelu.planar.bounds import (
     row_error,
 )
 from geomrelu.planar.crossings import (
+    LEAST,
+    SLACK,
     count_crossings,
     edge_crossings,
     rectified_rows,
@@ -42,6 +44,7 @@ from geomrelu.planar.crossings import (
 from geomrelu.planar.merging import inside_pool, merge_faces, relevant_words
 from geomrelu.planar.records import Children, Cuts, Mesh, Rows, Values
 from geomrelu.planar.settle import Forms, History, Judge
+from geomrelu.planar.steepness import face_steepness, vertex_stretch
 
 __all__ = ["Cutter", "Task", "add_report", "new_report", "root_block"]
 
@@ -112,7 +115,7 @@ def root_block(task: Task) -> Block:
         face_vertices=ids.copy(),
         face_edges=ids.copy(),
     )
-    faces = Faces(mesh, -1 - ids, np.zeros((1, 0), dtype=np.uint64), np.zeros(n), np.zeros(n))
+    faces = Faces(mesh, -1 - ids, np.zeros((1, 0), dtype=np.uint64), np.zeros(n), np.zeros(n), np.ones(1))
     lines = np.stack([-1 - np.roll(ids, 1), -1 - ids], axis=1)
     history = History(lines, ids, np.full_like(ids, -1), [])
     return Block(0, faces, history, given_rows(corners, np.zeros(n)), np.ones(n, dtype=bool), 1.0, ids, ids)
@@ -175,13 +178,13 @@ class Cutter:
         index, layer = self.layer, self.network.hidden[self.layer]
         seconds = self.report["seconds"]
         self.history.words.append(self.faces.words)
-        values, row_errors, extra = self._values(steps, index, layer, self.task.bounds[index])
+        values, row_errors, extra, stretch = self._values(steps, index, layer, self.task.bounds[index])
         clock, exact = time.perf_counter(), seconds["exact decisions"]
         cuts = self._cut_edges(index, values)
         # What was decided exactly on the way has a stage of its own.
         seconds["crossings"] += time.perf_counter() - clock - (seconds["exact decisions"] - exact)
         out = self._cut_faces(index, layer, values, cuts)
-        self._take(index, layer, cuts, out)
+        self._take(index, layer, cuts, out, stretch)
         self.rows = self._next_rows(index, layer, values, row_errors, extra, cuts, out)
         self.first_piece += cuts.vertex_offsets[self.first_piece]
         pieces = np.diff(cuts.vertex_offsets[: len(self.owned) + 1]) + 1
@@ -199,9 +202,15 @@ class Cutter:
 
     def _values(
         self, steps: range, index: int, layer: Layer, bounds: LayerBounds
-    ) -> tuple[Values, FloatArray, FloatArray]:
+    ) -> tuple[Values, FloatArray, FloatArray, FloatArray]:
         """The layer's preactivations, errors and signs at all vertices, through the affine steps before it."""
         clock = time.perf_counter()
+        mesh, stretch = self.faces.mesh, self.faces.stretch
+        for k in steps:
+            stretch = stretch * (self.task.bounds[k].operator_norm * SLACK)
+        around = np.full(len(mesh.xy), stretch.max())
+        vertex_stretch(mesh.face_offsets, mesh.face_vertices, stretch, around)
+        reach = self.faces.radius * around * (bounds.row_norm * SLACK) + LEAST
         n_vertices, n_words = len(self.faces.mesh.xy), (layer.n_neurons + 63) // 64
         z = np.empty((n_vertices, layer.n_units))
         error, row_errors = np.empty(n_vertices), np.empty(n_vertices)
@@ -228,15 +237,17 @@ class Cutter:
             row_errors[block] = self.caution * row_error(bounds, h_norm, h_error)
             share = last_rounding(bounds, h_norm) / np.maximum(error[block], last_rounding(bounds, h_norm))
             self.rounding_share = max(self.rounding_share, float(np.nan_to_num(share, nan=1.0).max()))
-            limit = error[block] + bounds.steepness * self.faces.radius[block]
+            limit = error[block] + reach[block]
             found = _signs(z[block], limit, layer.n_neurons, positive[block], negative[block])
             found[:, 0] += first
             doubts.append(found)
+        values = Values(z, error, positive, negative, np.empty(len(stretch)), blur(self.domain.vertices, index))
+        next_stretch = np.empty(len(stretch))
+        face_steepness(mesh, values, bounds.row_norm, bounds.operator_norm, stretch, next_stretch)
         self.report["seconds"]["products and signs"] += time.perf_counter() - clock
-        values = Values(z, error, positive, negative, bounds.steepness, blur(self.domain.vertices, index))
         self.report["signs"] += n_vertices * layer.n_neurons
         extra = self._settle_signs(index, np.concatenate(doubts), values)
-        return values, row_errors, extra
+        return values, row_errors, extra, next_stretch
 
     def _step(
         self, index: int, rows: FloatArray, h_norm: FloatArray, h_error: FloatArray
@@ -352,7 +363,7 @@ class Cutter:
             begin = done
         return out
 
-    def _take(self, index: int, layer: Layer, cuts: Cuts, out: Children) -> None:
+    def _take(self, index: int, layer: Layer, cuts: Cuts, out: Children, stretch: FloatArray) -> None:
         """Make the children the complex."""
         mesh = self.faces.mesh
         n_vertices, n_edges, n_faces = out.used.tolist()
@@ -387,6 +398,7 @@ class Cutter:
             words=np.concatenate([self.faces.words[parents], out.face_words[:n_faces]], axis=1),
             radius=np.concatenate([self.faces.radius, out.radius[:n_vertices]]),
             place_error=np.concatenate([self.faces.place_error, out.radius[:n_vertices] * self.rounding_share]),
+            stretch=stretch[parents],
         )
 
     def _next_rows(
@@ -398,7 +410,7 @@ class Cutter:
         lines = out.lines[:n_vertices].copy()
         lines[:n_on_edges, 1] = -1
         # How far a value at the represented point may be from that at the true one.
-        limit = self.caution * self.task.bounds[index].steepness * out.radius[:n_vertices]
+        limit = self.caution * out.limit[:n_vertices]
         return Rows(
             values.z, layer.n_neurons, row_errors, extra, out.sources[:n_vertices], out.weights[:n_vertices], lines,
             out.residual[:n_vertices], limit,
@@ -460,6 +472,7 @@ def _new_children(vertices: int, edges: int, faces: int, corners: int, n_words: 
         weights=np.empty((vertices, 4)),
         radius=np.empty(vertices),
         residual=np.empty(vertices),
+        limit=np.empty(vertices),
         edges=np.empty((edges, 2), dtype=np.int64),
         edge_faces=np.empty((edges, 2), dtype=np.int64),
         edge_neuron=np.empty(edges, dtype=np.int64),

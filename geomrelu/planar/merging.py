@@ -83,6 +83,8 @@ def merge_faces(faces: Faces, words: WordArray) -> Faces:
     )
     faces.edge_line = faces.edge_line[keep]
     faces.words = words[first_face]
+    # Rectified, the maps of the faces in one are the same.
+    faces.stretch = faces.stretch[first_face]
     return faces
 
 

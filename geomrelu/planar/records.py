@@ -68,7 +68,7 @@ class Values(NamedTuple):
     error: FloatArray  # (V,) bound on the error of every entry of a row at the represented point
     positive: WordArray  # (V, words)
     negative: WordArray  # (V, words)
-    steepness: float  # bound on the gradient's norm of every neuron of the layer
+    steepness: FloatArray  # (F,) bound on the gradient's norm of every neuron of the layer in each face
     blur: float  # bound on the distance of a stored coordinate pair from its represented point
 
 
@@ -95,6 +95,7 @@ class Children(NamedTuple):
     weights: FloatArray  # (., 4) of the represented point
     radius: FloatArray
     residual: FloatArray  # bound on the values that are stored as zero there
+    limit: FloatArray  # bound on the distance of any value from that at the true vertex
     edges: IntArray
     edge_faces: IntArray
     edge_neuron: IntArray  # layer's neuron number, for chord pieces
