@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, lean
+from geomrelu.planar.bits import ONE
 from geomrelu.planar.chords import (
     chords_of_face,
     face_masks,
@@ -25,7 +26,6 @@ from geomrelu.planar.chords import (
     pair_keys,
     sort_items,
 )
-from geomrelu.planar.crossings import ONE
 from geomrelu.planar.records import Children, Cuts, Face, Links, Mesh, Pairs, Values
 
 __all__ = ["CONTRADICTION", "DOUBTFUL", "cut_faces", "kernel", "order_questions"]

@@ -20,9 +20,9 @@ import numpy as np
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.errors import InvariantError
-from geomrelu.planar.crossings import rectified_rows
 from geomrelu.planar.records import Mesh, Rows
 from geomrelu.planar.regroup import extract_rings, face_places, place_part
+from geomrelu.planar.rows import rectified_rows
 from geomrelu.planar.settle import History
 
 __all__ = ["Block", "Faces", "Part", "merge", "split"]

@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray, inner
+from geomrelu.planar.bits import ONE, ZERO, lowest_bit, popcount
 from geomrelu.planar.crossings import (
     LEAST,
-    ONE,
     SLACK,
     START,
-    ZERO,
     crossing_between,
     distance_bound,
     length_bound,
-    lowest_bit,
-    popcount,
     sort_certain,
 )
 from geomrelu.planar.records import Children, Cuts, Face, Mesh, Pairs, Values

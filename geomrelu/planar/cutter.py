@@ -21,28 +21,12 @@ from geomrelu.matrices import is_sparse
 from geomrelu.network import Layer, Network
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
 from geomrelu.planar.blocks import Block, Faces, Part, given_rows, split
-from geomrelu.planar.bounds import (
-    PLACE_ERROR,
-    LayerBounds,
-    blur,
-    entry_error,
-    last_rounding,
-    layer_bounds,
-    place_bound,
-    row_error,
-)
-from geomrelu.planar.crossings import (
-    LEAST,
-    SLACK,
-    count_crossings,
-    edge_crossings,
-    rectified_rows,
-    row_norms,
-    sign_masks,
-    split_edges,
-)
+from geomrelu.planar.bounds import PLACE_ERROR, blur, bounded_errors, layer_bounds, place_bound
+from geomrelu.planar.crossings import SLACK, count_crossings, edge_crossings, split_edges
 from geomrelu.planar.merging import inside_pool, merge_faces, relevant_words
-from geomrelu.planar.records import Children, Cuts, Mesh, Rows, Values
+from geomrelu.planar.pool import Pool
+from geomrelu.planar.records import Children, Cuts, LayerBounds, Mesh, Rows, Values
+from geomrelu.planar.rows import rectified_rows, row_norms, sign_rows, value_errors
 from geomrelu.planar.settle import Forms, History, Judge
 from geomrelu.planar.steepness import face_steepness, vertex_stretch
 
@@ -91,6 +75,14 @@ class Task:
         """Rows per matrix product in layers `first` to `last`."""
         widest = max(max(v.n_units, v.n_inputs) for v in self.network.hidden[first : last + 1])
         return max(_FEWEST_ROWS, min(_BLOCK_ROWS, _BLOCK_NUMBERS // widest))
+
+    @property
+    def pool(self) -> Pool:
+        """Memory for arrays that live as long as a layer's cut, one for each thread."""
+        if not hasattr(self._local, "pool"):
+            self._local.pool = Pool()
+        found: Pool = self._local.pool
+        return found
 
     @property
     def forms(self) -> Forms:
@@ -205,22 +197,16 @@ class Cutter:
     ) -> tuple[Values, FloatArray, FloatArray, FloatArray]:
         """The layer's preactivations, errors and signs at all vertices, through the affine steps before it."""
         clock = time.perf_counter()
-        mesh, stretch = self.faces.mesh, self.faces.stretch
-        for k in steps:
-            stretch = stretch * (self.task.bounds[k].operator_norm * SLACK)
-        around = np.full(len(mesh.xy), stretch.max())
-        vertex_stretch(mesh.face_offsets, mesh.face_vertices, stretch, around)
-        reach = self.faces.radius * around * (bounds.row_norm * SLACK) + LEAST
         n_vertices, n_words = len(self.faces.mesh.xy), (layer.n_neurons + 63) // 64
-        z = np.empty((n_vertices, layer.n_units))
-        error, row_errors = np.empty(n_vertices), np.empty(n_vertices)
-        positive = np.empty((n_vertices, n_words), dtype=np.uint64)
-        negative = np.empty((n_vertices, n_words), dtype=np.uint64)
+        empty = self.task.pool.empty
+        z, error, row_errors = empty((n_vertices, layer.n_units)), empty(n_vertices), empty(n_vertices)
+        positive, negative = empty((n_vertices, n_words), np.uint64), empty((n_vertices, n_words), np.uint64)
+        stretch, around = self._stretches(steps)
         weight, all_vertices = self.task.weights[index], np.arange(n_vertices, dtype=np.int64)
         block_rows = self.task.block_rows(steps.start, index)
-        h = np.empty((min(block_rows, n_vertices), self.network.hidden[steps.start].n_inputs))
-        self.rounding_share = 0.0
+        h = empty((min(block_rows, n_vertices), self.network.hidden[steps.start].n_inputs))
         doubts = []
+        self.rounding_share = 0.0
         for first in range(0, n_vertices, block_rows):
             last = min(first + block_rows, n_vertices)
             block, rows = slice(first, last), h[: last - first]
@@ -232,31 +218,41 @@ class Cutter:
                 z[block] = rows @ weight
             else:
                 np.matmul(rows, weight, out=z[block])
-            z[block] += layer.bias
-            error[block] = self.caution * entry_error(bounds, h_norm, h_error)
-            row_errors[block] = self.caution * row_error(bounds, h_norm, h_error)
-            share = last_rounding(bounds, h_norm) / np.maximum(error[block], last_rounding(bounds, h_norm))
-            self.rounding_share = max(self.rounding_share, float(np.nan_to_num(share, nan=1.0).max()))
-            limit = error[block] + reach[block]
-            found = _signs(z[block], limit, layer.n_neurons, positive[block], negative[block])
+            share = value_errors(bounds, self.caution, h_norm, h_error, error[block], row_errors[block])
+            self.rounding_share = max(self.rounding_share, share)
+            found = _signs(
+                z[block], layer, error[block], bounds.row_norm * SLACK, around[block], self.faces.radius[block],
+                positive[block], negative[block],
+            )  # fmt: skip
             found[:, 0] += first
             doubts.append(found)
-        values = Values(z, error, positive, negative, np.empty(len(stretch)), blur(self.domain.vertices, index))
-        next_stretch = np.empty(len(stretch))
-        face_steepness(mesh, values, bounds.row_norm, bounds.operator_norm, stretch, next_stretch)
+        steepness, next_stretch = empty(len(stretch)), empty(len(stretch))
+        values = Values(z, error, positive, negative, steepness, blur(self.domain.vertices, index))
+        face_steepness(self.faces.mesh, values, bounds.row_norm, bounds.operator_norm, stretch, next_stretch)
         self.report["seconds"]["products and signs"] += time.perf_counter() - clock
         self.report["signs"] += n_vertices * layer.n_neurons
         extra = self._settle_signs(index, np.concatenate(doubts), values)
         return values, row_errors, extra, next_stretch
 
+    def _stretches(self, steps: range) -> tuple[FloatArray, FloatArray]:
+        """Faces' stretch behind the affine steps, (F,), and the least one of the faces around each vertex, (V,)."""
+        mesh, stretch = self.faces.mesh, self.faces.stretch
+        for k in steps:
+            stretch = stretch * (self.task.bounds[k].operator_norm * SLACK)
+        around = self.task.pool.empty(len(mesh.xy))
+        # Merging leaves vertices without faces: their signs have no effect, but should not be in doubt.
+        around.fill(stretch.max())
+        vertex_stretch(mesh.face_offsets, mesh.face_vertices, stretch, around)
+        return stretch, around
+
     def _step(
         self, index: int, rows: FloatArray, h_norm: FloatArray, h_error: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Rows behind an affine step, their norms and errors."""
-        error = self.caution * row_error(self.task.bounds[index], h_norm, h_error)
+        _, error = bounded_errors(self.task.bounds[index], h_norm, h_error)
         rows = rows @ self.task.weights[index]
         rows += self.network.hidden[index].bias
-        return rows, row_norms(rows), error
+        return rows, row_norms(rows), self.caution * error
 
     def _settle_signs(self, index: int, doubts: IntArray, values: Values) -> FloatArray:
         """Decide the signs in doubt, set their bits; returns the vertices' extra errors."""
@@ -286,10 +282,11 @@ class Cutter:
 
     def _cut_edges(self, index: int, values: Values) -> Cuts:
         mesh = self.faces.mesh
-        offsets = np.empty(len(mesh.edges) + 1, dtype=np.int64)
+        empty = self.task.pool.empty
+        offsets = empty(len(mesh.edges) + 1, np.int64)
         count_crossings(mesh.edges, values.positive, values.negative, offsets)
         n = int(offsets[-1])
-        integers, floats = np.empty((2, n), dtype=np.int64), np.empty((4, n))
+        integers, floats = empty((2, n), np.int64), empty((4, n))
         cuts = Cuts(offsets, integers[0], integers[1], floats[0], floats[1], floats[2], floats[3], offsets.copy())
         doubtful = np.zeros(len(mesh.edges), dtype=np.bool_)
         edge_crossings(mesh, values, cuts, doubtful)
@@ -313,6 +310,7 @@ class Cutter:
         # Room for as many crossings inside faces as on edges: seldom too little, never much too much.
         room = 2 * n_on_edges + 64
         out = _new_children(
+            self.task.pool,
             n_on_edges + room,
             n_edges + n_on_edges + 3 * room,
             n_faces + 2 * room,
@@ -359,7 +357,7 @@ class Cutter:
             )
             if done < end:
                 # One face that needs far more room than all before may be met at once.
-                out = _grown(out, 2 if done > begin else 8)
+                out = _grown(self.task.pool, out, 2 if done > begin else 8)
             begin = done
         return out
 
@@ -454,41 +452,49 @@ class Cutter:
 # ---------------------------------------------------------------------- arrays
 
 
-def _signs(z: FloatArray, limit: FloatArray, n_neurons: int, positive: WordArray, negative: WordArray) -> IntArray:
-    doubts = np.empty((1024, 2), dtype=np.int64)
-    count = sign_masks(z, limit, n_neurons, positive, negative, doubts)
-    if count > len(doubts):
-        doubts = np.empty((count, 2), dtype=np.int64)
-        sign_masks(z, limit, n_neurons, positive, negative, doubts)
-    return doubts[:count]
+def _signs(
+    z: FloatArray, layer: Layer, error: FloatArray, reach: float, stretch: FloatArray, radius: FloatArray,
+    positive: WordArray, negative: WordArray,
+) -> IntArray:  # fmt: skip
+    """Add the biases, set the signs; returns the (row, neuron) pairs in doubt."""
+    doubts, bias = np.empty((1024, 2), dtype=np.int64), layer.bias
+    while True:
+        count = sign_rows(z, bias, layer.n_neurons, error, reach, stretch, radius, positive, negative, doubts)
+        if count <= len(doubts):
+            return doubts[:count]
+        doubts, bias = np.empty((count, 2), dtype=np.int64), np.zeros_like(bias)
 
 
-def _new_children(vertices: int, edges: int, faces: int, corners: int, n_words: int) -> Children:
+def _new_children(pool: Pool, vertices: int, edges: int, faces: int, corners: int, n_words: int) -> Children:
+    empty, integer = pool.empty, np.int64
+    face_offsets = empty(faces + 1, integer)
+    face_offsets[0] = 0
     return Children(
-        xy=np.empty((vertices, 2)),
-        lines=np.empty((vertices, 2), dtype=np.int64),
-        parents=np.empty(vertices, dtype=np.int64),
-        sources=np.empty((vertices, 4), dtype=np.int64),
-        weights=np.empty((vertices, 4)),
-        radius=np.empty(vertices),
-        residual=np.empty(vertices),
-        limit=np.empty(vertices),
-        edges=np.empty((edges, 2), dtype=np.int64),
-        edge_faces=np.empty((edges, 2), dtype=np.int64),
-        edge_neuron=np.empty(edges, dtype=np.int64),
-        edge_distance=np.empty(edges),
-        face_offsets=np.zeros(faces + 1, dtype=np.int64),
-        face_parent=np.empty(faces, dtype=np.int64),
-        face_words=np.empty((faces, n_words), dtype=np.uint64),
-        face_vertices=np.empty(corners, dtype=np.int64),
-        face_edges=np.empty(corners, dtype=np.int64),
-        used=np.zeros(3, dtype=np.int64),
+        xy=empty((vertices, 2)),
+        lines=empty((vertices, 2), integer),
+        parents=empty(vertices, integer),
+        sources=empty((vertices, 4), integer),
+        weights=empty((vertices, 4)),
+        radius=empty(vertices),
+        residual=empty(vertices),
+        limit=empty(vertices),
+        edges=empty((edges, 2), integer),
+        edge_faces=empty((edges, 2), integer),
+        edge_neuron=empty(edges, integer),
+        edge_distance=empty(edges),
+        face_offsets=face_offsets,
+        face_parent=empty(faces, integer),
+        face_words=empty((faces, n_words), np.uint64),
+        face_vertices=empty(corners, integer),
+        face_edges=empty(corners, integer),
+        used=np.zeros(3, dtype=integer),
     )
 
 
-def _grown(out: Children, factor: int) -> Children:
+def _grown(pool: Pool, out: Children, factor: int) -> Children:
     """A copy with `factor` times the room."""
     bigger = _new_children(
+        pool,
         factor * len(out.xy),
         factor * len(out.edges),
         factor * len(out.face_parent),

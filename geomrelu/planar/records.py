@@ -4,7 +4,7 @@ Inside one *parent* face all neurons of the layer are affine, so the zero set of
 that has both signs on the face is one *chord*, and the face is cut into the arrangement of
 its chords:
 
-1. `crossings.sign_masks`: two bits per vertex and neuron, positive and negative; neither
+1. `rows.sign_rows`: two bits per vertex and neuron, positive and negative; neither
    means zero.  A value below its error bound is in doubt, listed, and decided elsewhere.
 2. `crossings.edge_crossings`: where each neuron crosses each edge, sorted along the edge.
    Every edge is cut once, so both its faces share the new vertices.
@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray
 
-__all__ = ["Children", "Cuts", "Face", "Links", "Mesh", "Pairs", "Rows", "Values"]
+__all__ = ["Children", "Cuts", "Face", "LayerBounds", "Links", "Mesh", "Pairs", "Rows", "Values"]
 
 
 class Mesh(NamedTuple):
@@ -45,6 +45,17 @@ class Mesh(NamedTuple):
     face_offsets: IntArray  # (F + 1,)
     face_vertices: IntArray  # (C,)
     face_edges: IntArray  # (C,)
+
+
+class LayerBounds(NamedTuple):
+    """Norms of one layer, rounded up."""
+
+    gamma: float
+    row_norm: float  # largest 2-norm of a row of the weights
+    operator_norm: float
+    magnitude_norm: float  # of the weights' magnitudes
+    bias_max: float
+    bias_norm: float
 
 
 class Rows(NamedTuple):
