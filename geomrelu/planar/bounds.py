@@ -43,8 +43,9 @@ error (as if values had only the rounding of their last product) exceeds `PLACE_
 vertex is computed again from its two lines, in ball arithmetic (`balls`) or exactly.
 
 *Decisions.*  Neuron m has at the true vertex the sign of its stored value if that exceeds
-error + steepness * radius, with the steepness of any face around: all their maps agree there.  Two crossings along an edge have the order of their
-fractions if these, times the length, differ by more than the sum of their radii.
+error + steepness * radius, with the steepness of any face around, as all their maps agree
+there.  Two crossings along an edge have the order of their fractions if these, times the
+length, differ by more than the sum of their radii.
 
 Bounds are themselves computed in floating point; the factor `SLACK` covers that.  Where a
 partial sum may overflow the bound is infinite, so the signs are in doubt and decided exactly;

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, inner, lean
-from geomrelu.planar.bits import ZERO, lowest_bit, popcount
-from geomrelu.planar.bits import ONE
+from geomrelu.planar.bits import ONE, ZERO, lowest_bit, popcount
 from geomrelu.planar.records import Children, Cuts, Mesh, Values
 
 __all__ = [
@@ -95,28 +94,35 @@ def sort_certain(order: IntArray, key: FloatArray, radius: FloatArray, start: in
 
 
 @lean
-def count_crossings(edges: IntArray, positive: WordArray, negative: WordArray, offsets: IntArray) -> None:
-    """Fill `offsets` (E + 1,): the number of crossings on the edges before."""
+def count_crossings(edges: IntArray, positive: WordArray, negative: WordArray, offsets: IntArray) -> int:
+    """Fill `offsets` (E + 1,), the number of crossings on the edges before; returns the most on one edge."""
     offsets[0] = 0
+    most = 0
     for e in range(len(edges)):
         u, v = edges[e, 0], edges[e, 1]
         total = 0
         for w in range(positive.shape[1]):
             total += popcount((positive[u, w] & negative[v, w]) | (negative[u, w] & positive[v, w]))
         offsets[e + 1] = offsets[e] + total
+        most = max(most, total)
+    return most
 
 
-def edge_crossings(mesh: Mesh, values: Values, cuts: Cuts, doubtful: BoolArray) -> None:
-    """Fill `cuts` (its offsets are given) and mark the edges whose order is in doubt."""
-    largest = int(np.diff(cuts.offsets).max(initial=0))
-    _edge_crossings(mesh, values, cuts, doubtful, np.empty(largest, dtype=np.int64), np.empty((5, largest)))
+def edge_crossings(mesh: Mesh, values: Values, cuts: Cuts, most: int, doubtful: BoolArray) -> int:
+    """Fill `cuts` (its offsets are given) and mark the edges whose order is in doubt; returns their number.
+
+    `most` is the largest number of crossings on one edge.
+    """
+    return _edge_crossings(mesh, values, cuts, doubtful, np.empty(most, dtype=np.int64), np.empty((5, most)))
 
 
 @lean
 def _edge_crossings(
     mesh: Mesh, values: Values, cuts: Cuts, doubtful: BoolArray, order: IntArray, found: FloatArray
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
+    n_doubtful = 0
     for e in range(len(mesh.edges)):
+        doubtful[e] = False
         start, stop = cuts.offsets[e], cuts.offsets[e + 1]
         if start == stop:
             continue
@@ -142,6 +148,8 @@ def _edge_crossings(
                 k += 1
         if stop - start > 1:
             doubtful[e] = not _sort_edge(cuts, start, stop, length, order, found)
+            n_doubtful += doubtful[e]
+    return n_doubtful
 
 
 @inner
@@ -168,11 +176,10 @@ def _sort_edge(cuts: Cuts, start: int, stop: int, length: float, order: IntArray
 
 
 @lean
-def split_edges(mesh: Mesh, values: Values, cuts: Cuts, edge_line: IntArray, out: Children) -> None:
+def split_edges(mesh: Mesh, values: Values, cuts: Cuts, out: Children) -> None:
     """Write the new vertices on edges and the pieces of all edges into `out`.
 
-    Piece k of edge e gets the number ``e + vertex_offsets[e] + k``.  `edge_line` (E,) names
-    each edge's own line, which with the crossing neuron defines the vertex.
+    Piece k of edge e gets the number ``e + vertex_offsets[e] + k``.
     """
     for e in range(len(mesh.edges)):
         at = cuts.vertex_offsets[e] - 1
@@ -198,8 +205,8 @@ def split_edges(mesh: Mesh, values: Values, cuts: Cuts, edge_line: IntArray, out
             for axis in range(2):
                 a, b = mesh.xy[mesh.edges[e, 0], axis], mesh.xy[mesh.edges[e, 1], axis]
                 out.xy[at, axis] = (1.0 - cuts.t[k]) * a + cuts.t[k] * b
-            out.lines[at, 0] = cuts.neuron[k]
-            out.lines[at, 1] = edge_line[e]
+            out.lines[at, 0] = values.first_neuron + cuts.neuron[k]
+            out.lines[at, 1] = mesh.edge_line[e]
             out.parents[at] = face
             out.radius[at] = cuts.radius[k]
             out.residual[at] = cuts.residual[k]
@@ -214,3 +221,4 @@ def split_edges(mesh: Mesh, values: Values, cuts: Cuts, edge_line: IntArray, out
             for side in range(2):
                 out.edge_faces[piece, side] = -1
             out.edge_distance[piece] = mesh.edge_distance[e]
+            out.edge_line[piece] = mesh.edge_line[e]

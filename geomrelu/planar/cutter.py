@@ -10,9 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.domain import Domain
@@ -24,7 +25,7 @@ from geomrelu.planar.blocks import Block, Faces, Part, given_rows, split
 from geomrelu.planar.bounds import PLACE_ERROR, blur, bounded_errors, layer_bounds, place_bound
 from geomrelu.planar.crossings import SLACK, count_crossings, edge_crossings, split_edges
 from geomrelu.planar.merging import inside_pool, merge_faces, relevant_words
-from geomrelu.planar.pool import Pool
+from geomrelu.planar.pool import Pool, thread_pool
 from geomrelu.planar.records import Children, Cuts, LayerBounds, Mesh, Rows, Values
 from geomrelu.planar.rows import rectified_rows, row_norms, sign_rows, value_errors
 from geomrelu.planar.settle import Forms, History, Judge
@@ -32,11 +33,15 @@ from geomrelu.planar.steepness import face_steepness, vertex_stretch
 
 __all__ = ["Cutter", "Task", "add_report", "new_report", "root_block"]
 
+_A = TypeVar("_A", bound=npt.NDArray[Any])
+
 # Rows per matrix product: enough for BLAS to run at full speed, few enough to stay in cache.
 _BLOCK_ROWS = 1024
 # The same for wide layers: numbers per row block.
 _BLOCK_NUMBERS = 1 << 20
 _FEWEST_ROWS = 32
+# Measuring faces' steepness costs as much as signs do; norms overestimate it, by two or three a layer mostly.
+_STALE = 8.0
 # Faces per call of the kernel, between which interrupts are seen.
 _BLOCK_FACES = 16384
 
@@ -57,6 +62,7 @@ class Task:
     def __init__(self, network: Network, domain: Domain, caution: float = 1.0, balls: bool = True) -> None:
         self.network, self.domain, self.caution, self.balls = network, domain, caution, balls
         self.bounds = layer_bounds(network)
+        self.measured = _measured([b.operator_norm for b in self.bounds])
         self.weights = [
             layer.weight.T if is_sparse(layer.weight) else np.ascontiguousarray(layer.weight.T)
             for layer in network.hidden
@@ -77,20 +83,22 @@ class Task:
         return max(_FEWEST_ROWS, min(_BLOCK_ROWS, _BLOCK_NUMBERS // widest))
 
     @property
-    def pool(self) -> Pool:
-        """Memory for arrays that live as long as a layer's cut, one for each thread."""
-        if not hasattr(self._local, "pool"):
-            self._local.pool = Pool()
-        found: Pool = self._local.pool
-        return found
-
-    @property
     def forms(self) -> Forms:
         """Affine forms with caches, one for each thread."""
         if not hasattr(self._local, "forms"):
             self._local.forms = Forms(self.network)
         found: Forms = self._local.forms
         return found
+
+
+def _measured(norms: list[float]) -> list[bool]:
+    """In which layers faces' steepness is measured: where the norms since the last one have multiplied too far."""
+    result, stale = [], 1.0
+    for norm in norms:
+        stale *= norm
+        result.append(stale > _STALE)
+        stale = 1.0 if result[-1] else stale
+    return result
 
 
 def root_block(task: Task) -> Block:
@@ -106,8 +114,10 @@ def root_block(task: Task) -> Block:
         face_offsets=np.array([0, n], dtype=np.int64),
         face_vertices=ids.copy(),
         face_edges=ids.copy(),
+        face_words=np.zeros((1, 0), dtype=np.uint64),
+        edge_line=-1 - ids,
     )
-    faces = Faces(mesh, -1 - ids, np.zeros((1, 0), dtype=np.uint64), np.zeros(n), np.zeros(n), np.ones(1))
+    faces = Faces(mesh, np.zeros(n), np.zeros(n), np.ones(1))
     lines = np.stack([-1 - np.roll(ids, 1), -1 - ids], axis=1)
     history = History(lines, ids, np.full_like(ids, -1), [])
     return Block(0, faces, history, given_rows(corners, np.zeros(n)), np.ones(n, dtype=bool), 1.0, ids, ids)
@@ -145,6 +155,7 @@ class Cutter:
         self.task, self.network, self.domain, self.caution = task, task.network, task.domain, task.caution
         self.layer, self.share = block.layer, block.share
         self.faces, self.history, self.rows, self.owned = block.faces, block.history, block.rows, block.owned
+        self.pool = thread_pool()
         self.n_given_vertices = len(block.faces.mesh.xy)
         self.first_piece = np.arange(len(block.faces.mesh.edges) + 1, dtype=np.int64)
         self.rounding_share = 1.0
@@ -154,7 +165,7 @@ class Cutter:
     @property
     def n_faces(self) -> int:
         """Number of faces so far."""
-        return len(self.faces.words)
+        return len(self.faces.mesh.face_words)
 
     # ------------------------------------------------------------------ one layer
 
@@ -162,27 +173,27 @@ class Cutter:
         """Cut the block by the next layer with neurons; affine steps before it are taken on the way."""
         steps = range(self.layer, self.task.next_cut(self.layer))
         for k in steps:
-            self.history.words.append(self.faces.words)
+            self.history.words.append(self.faces.mesh.face_words)
             self._count(k)
         self.layer = steps.stop
         if self.layer == len(self.network.hidden):
             return
         index, layer = self.layer, self.network.hidden[self.layer]
         seconds = self.report["seconds"]
-        self.history.words.append(self.faces.words)
+        self.history.words.append(self.faces.mesh.face_words)
         values, row_errors, extra, stretch = self._values(steps, index, layer, self.task.bounds[index])
         clock, exact = time.perf_counter(), seconds["exact decisions"]
         cuts = self._cut_edges(index, values)
         # What was decided exactly on the way has a stage of its own.
         seconds["crossings"] += time.perf_counter() - clock - (seconds["exact decisions"] - exact)
         out = self._cut_faces(index, layer, values, cuts)
-        self._take(index, layer, cuts, out, stretch)
-        self.rows = self._next_rows(index, layer, values, row_errors, extra, cuts, out)
+        self._take(index, out, stretch)
+        self.rows = self._next_rows(layer, values, row_errors, extra, out)
         self.first_piece += cuts.vertex_offsets[self.first_piece]
         pieces = np.diff(cuts.vertex_offsets[: len(self.owned) + 1]) + 1
         self.owned = np.repeat(self.owned, pieces)
         if inside_pool(self.network, index):
-            self.faces = merge_faces(self.faces, relevant_words(self.network, self.faces.words, index + 1))
+            self.faces = merge_faces(self.faces, relevant_words(self.network, self.faces.mesh.face_words, index + 1))
         self._count(index)
         self.layer += 1
 
@@ -198,7 +209,7 @@ class Cutter:
         """The layer's preactivations, errors and signs at all vertices, through the affine steps before it."""
         clock = time.perf_counter()
         n_vertices, n_words = len(self.faces.mesh.xy), (layer.n_neurons + 63) // 64
-        empty = self.task.pool.empty
+        empty = self.pool.empty
         z, error, row_errors = empty((n_vertices, layer.n_units)), empty(n_vertices), empty(n_vertices)
         positive, negative = empty((n_vertices, n_words), np.uint64), empty((n_vertices, n_words), np.uint64)
         stretch, around = self._stretches(steps)
@@ -227,8 +238,13 @@ class Cutter:
             found[:, 0] += first
             doubts.append(found)
         steepness, next_stretch = empty(len(stretch)), empty(len(stretch))
-        values = Values(z, error, positive, negative, steepness, blur(self.domain.vertices, index))
-        face_steepness(self.faces.mesh, values, bounds.row_norm, bounds.operator_norm, stretch, next_stretch)
+        first_neuron = sum(self.network.widths[:index])
+        values = Values(
+            z, error, positive, negative, steepness, first_neuron, blur(self.domain.vertices, index)
+        )  # fmt: skip
+        face_steepness(
+            self.faces.mesh, values, bounds, self.task.measured[index], stretch, next_stretch
+        )  # fmt: skip
         self.report["seconds"]["products and signs"] += time.perf_counter() - clock
         self.report["signs"] += n_vertices * layer.n_neurons
         extra = self._settle_signs(index, np.concatenate(doubts), values)
@@ -239,7 +255,7 @@ class Cutter:
         mesh, stretch = self.faces.mesh, self.faces.stretch
         for k in steps:
             stretch = stretch * (self.task.bounds[k].operator_norm * SLACK)
-        around = self.task.pool.empty(len(mesh.xy))
+        around = self.pool.empty(len(mesh.xy))
         # Merging leaves vertices without faces: their signs have no effect, but should not be in doubt.
         around.fill(stretch.max())
         vertex_stretch(mesh.face_offsets, mesh.face_vertices, stretch, around)
@@ -266,7 +282,7 @@ class Cutter:
         some_face[mesh.face_vertices] = np.repeat(
             np.arange(len(mesh.face_offsets) - 1), np.diff(mesh.face_offsets)
         )  # fmt: skip
-        signs = self.judge.signs(doubts, index, some_face[doubts[:, 0]], self.faces.words)
+        signs = self.judge.signs(doubts, index, some_face[doubts[:, 0]], self.faces.mesh.face_words)
         vertices, neurons = doubts.T
         bits = np.uint64(1) << (neurons % 64).astype(np.uint64)
         for masks, wanted in ((values.positive, signs > 0), (values.negative, signs < 0)):
@@ -281,59 +297,60 @@ class Cutter:
         return extra
 
     def _cut_edges(self, index: int, values: Values) -> Cuts:
-        mesh = self.faces.mesh
-        empty = self.task.pool.empty
-        offsets = empty(len(mesh.edges) + 1, np.int64)
-        count_crossings(mesh.edges, values.positive, values.negative, offsets)
+        mesh, empty = self.faces.mesh, self.pool.empty
+        n_edges = len(mesh.edges)
+        offsets = empty(n_edges + 1, np.int64)
+        most = count_crossings(mesh.edges, values.positive, values.negative, offsets)
         n = int(offsets[-1])
         integers, floats = empty((2, n), np.int64), empty((4, n))
-        cuts = Cuts(offsets, integers[0], integers[1], floats[0], floats[1], floats[2], floats[3], offsets.copy())
-        doubtful = np.zeros(len(mesh.edges), dtype=np.bool_)
-        edge_crossings(mesh, values, cuts, doubtful)
-        n_new = np.diff(offsets)
+        cuts = Cuts(offsets, integers[0], integers[1], floats[0], floats[1], floats[2], floats[3], offsets)
+        doubtful = empty(n_edges, np.bool_)
+        n_doubtful = edge_crossings(mesh, values, cuts, most, doubtful)
+        if n_doubtful == 0:
+            return cuts
+        # Ties share a vertex, so there may be fewer vertices than crossings.
         clock = time.perf_counter()
+        n_new = np.diff(offsets)
         for e in np.flatnonzero(doubtful).tolist():
             left, right = mesh.edge_faces[e].tolist()
-            words = self.faces.words[left if left >= 0 else right]
-            n_new[e] = self.judge.order_edge(e, int(self.faces.edge_line[e]), words, index, mesh, values, cuts)
+            words = mesh.face_words[left if left >= 0 else right]
+            n_new[e] = self.judge.order_edge(e, int(mesh.edge_line[e]), words, index, mesh, values, cuts)
         self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
-        self.report["edges_exact"] += int(doubtful.sum())
-        np.cumsum(n_new, out=cuts.vertex_offsets[1:])
+        self.report["edges_exact"] += n_doubtful
+        cuts = cuts._replace(vertex_offsets=np.concatenate([[0], np.cumsum(n_new)]))
         self.report["ties"] += n - int(cuts.vertex_offsets[-1])
         return cuts
 
     def _cut_faces(self, index: int, layer: Layer, values: Values, cuts: Cuts) -> Children:
         clock = time.perf_counter()
-        mesh = self.faces.mesh
-        n_faces, n_edges = len(mesh.face_offsets) - 1, len(mesh.edges)
+        mesh, pool = self.faces.mesh, self.pool
+        n_faces, n_edges = len(mesh.face_words), len(mesh.edges)
         n_on_edges = int(cuts.vertex_offsets[-1])
         # Room for as many crossings inside faces as on edges: seldom too little, never much too much.
         room = 2 * n_on_edges + 64
         out = _new_children(
-            self.task.pool,
+            pool,
             n_on_edges + room,
             n_edges + n_on_edges + 3 * room,
             n_faces + 2 * room,
             len(mesh.face_vertices) + 8 * room,
-            values.positive.shape[1],
+            mesh.face_words.shape[1] + values.positive.shape[1],
         )
-        split_edges(mesh, values, cuts, self.faces.edge_line, out)
+        split_edges(mesh, values, cuts, out)
         out.used[:] = n_on_edges, n_edges + n_on_edges, 0
-        status = np.zeros(n_faces, dtype=np.int64)
-        faces = np.arange(n_faces, dtype=np.int64)
-        nothing, zeros = np.empty(0), np.zeros(n_faces + 1, dtype=np.int64)
-        out = self._run(index, faces, status, nothing, zeros, layer, mesh, values, cuts, out)
+        status, nothing = pool.empty(n_faces, np.int8), np.empty(0, dtype=np.int64)
+        out = self._run(nothing, status, np.empty(0), nothing, layer, mesh, values, cuts, out)
         self.report["seconds"]["faces"] += time.perf_counter() - clock
+        if not status.any():
+            return out
         doubtful = np.flatnonzero(status == DOUBTFUL)
         if len(doubtful):
             clock = time.perf_counter()
-            words = self.faces.words
+            words = mesh.face_words
             ranks = [self.judge.order_face(f, words[f], index, mesh, values, cuts, out) for f in doubtful.tolist()]
             rank_offsets = np.concatenate([[0], np.cumsum([len(r) for r in ranks])]).astype(np.int64)
-            again = np.zeros(len(doubtful), dtype=np.int64)
-            out = self._run(
-                index, doubtful, again, np.concatenate(ranks), rank_offsets, layer, mesh, values, cuts, out
-            )  # fmt: skip
+            again = np.zeros(len(doubtful), dtype=np.int8)
+            out = self._run(doubtful, again, np.concatenate(ranks), rank_offsets, layer, mesh, values, cuts, out)
             status[doubtful] = again
             self.report["faces_exact"] += len(doubtful)
             self.report["ties"] += self.judge.face_ties
@@ -345,45 +362,34 @@ class Cutter:
         return out
 
     def _run(
-        self, index: int, faces: IntArray, status: IntArray, ranks: FloatArray, rank_offsets: IntArray,
+        self, faces: IntArray, status: npt.NDArray[np.int8], ranks: FloatArray, rank_offsets: IntArray,
         layer: Layer, mesh: Mesh, values: Values, cuts: Cuts, out: Children,
     ) -> Children:  # fmt: skip
         """Cut the faces in blocks, growing the output as needed."""
         begin = 0
-        while begin < len(faces):
-            end = min(begin + _BLOCK_FACES, len(faces))
+        while begin < len(status):
+            end = min(begin + _BLOCK_FACES, len(status))
             done = cut_faces(
                 faces, begin, end, mesh, values, cuts, max(layer.n_neurons, 1), ranks, rank_offsets, status, out
             )
             if done < end:
                 # One face that needs far more room than all before may be met at once.
-                out = _grown(self.task.pool, out, 2 if done > begin else 8)
+                out = _grown(self.pool, out, 2 if done > begin else 8)
             begin = done
         return out
 
-    def _take(self, index: int, layer: Layer, cuts: Cuts, out: Children, stretch: FloatArray) -> None:
+    def _take(self, index: int, out: Children, stretch: FloatArray) -> None:
         """Make the children the complex."""
-        mesh = self.faces.mesh
         n_vertices, n_edges, n_faces = out.used.tolist()
-        n_on_edges = int(cuts.vertex_offsets[-1])
-        n_pieces = len(mesh.edges) + n_on_edges
-        first = sum(self.network.widths[:index])
         corners = int(out.face_offsets[n_faces])
-        lines = out.lines[:n_vertices].copy()
-        lines[:, 0] += first
-        lines[n_on_edges:, 1] += first
-        history = self.history
-        history.lines = np.concatenate([history.lines, lines])
-        history.parents = np.concatenate([history.parents, out.parents[:n_vertices]])
-        history.layers = np.concatenate([history.layers, np.full(n_vertices, index)])
-        pieces = np.diff(cuts.vertex_offsets) + 1
-        edge_line = np.concatenate(
-            [np.repeat(self.faces.edge_line, pieces), out.edge_neuron[n_pieces:n_edges] + first]
-        )  # fmt: skip
-        parents = out.face_parent[:n_faces]
+        faces, history = self.faces, self.history
+        history.lines = self._longer(history.lines, out.lines[:n_vertices])
+        history.parents = self._longer(history.parents, out.parents[:n_vertices])
+        history.layers = self._longer(history.layers, np.full(n_vertices, index))
+        radius = out.radius[:n_vertices]
         self.faces = Faces(
             Mesh(
-                xy=np.concatenate([mesh.xy, out.xy[:n_vertices]]),
+                xy=self._longer(faces.mesh.xy, out.xy[:n_vertices]),
                 # Views: the room that was not needed was never touched, so it costs no memory.
                 edges=out.edges[:n_edges],
                 edge_faces=out.edge_faces[:n_edges],
@@ -391,27 +397,29 @@ class Cutter:
                 face_offsets=out.face_offsets[: n_faces + 1],
                 face_vertices=out.face_vertices[:corners],
                 face_edges=out.face_edges[:corners],
+                face_words=out.face_words[:n_faces],
+                edge_line=out.edge_line[:n_edges],
             ),
-            edge_line=edge_line,
-            words=np.concatenate([self.faces.words[parents], out.face_words[:n_faces]], axis=1),
-            radius=np.concatenate([self.faces.radius, out.radius[:n_vertices]]),
-            place_error=np.concatenate([self.faces.place_error, out.radius[:n_vertices] * self.rounding_share]),
-            stretch=stretch[parents],
+            radius=self._longer(faces.radius, radius),
+            place_error=self._longer(faces.place_error, radius * self.rounding_share),
+            stretch=stretch[out.face_parent[:n_faces]],
         )
 
+    def _longer(self, before: _A, after: _A) -> _A:
+        """Two arrays as one."""
+        whole = self.pool.empty((len(before) + len(after), *before.shape[1:]), before.dtype)
+        np.concatenate([before, after], out=whole)
+        return cast(_A, whole)
+
     def _next_rows(
-        self, index: int, layer: Layer, values: Values, row_errors: FloatArray, extra: FloatArray, cuts: Cuts,
-        out: Children,
+        self, layer: Layer, values: Values, row_errors: FloatArray, extra: FloatArray, out: Children
     ) -> Rows:  # fmt: skip
-        n_vertices, n_on_edges = int(out.used[0]), int(cuts.vertex_offsets[-1])
-        # Only this layer's neurons are zero by definition; the second line of a vertex on an edge is older.
-        lines = out.lines[:n_vertices].copy()
-        lines[:n_on_edges, 1] = -1
+        n = int(out.used[0])
         # How far a value at the represented point may be from that at the true one.
-        limit = self.caution * out.limit[:n_vertices]
+        limit = self.caution * out.limit[:n]
         return Rows(
-            values.z, layer.n_neurons, row_errors, extra, out.sources[:n_vertices], out.weights[:n_vertices], lines,
-            out.residual[:n_vertices], limit,
+            values.z, layer.n_neurons, values.first_neuron, row_errors, extra, out.sources[:n], out.weights[:n],
+            out.lines[:n], out.residual[:n], limit,
         )  # fmt: skip
 
     def _place_vertices(self) -> FloatArray:
@@ -443,9 +451,9 @@ class Cutter:
         errors = self._place_vertices()
         mesh = self.faces.mesh
         return Part(
-            mesh.xy, errors, self.history.lines, mesh.edges.copy(), mesh.edge_faces.copy(), self.faces.edge_line,
-            mesh.face_offsets.copy(), mesh.face_vertices.copy(), mesh.face_edges.copy(), self.faces.words,
-            self.first_piece,
+            mesh.xy.copy(), errors, self.history.lines.copy(), mesh.edges.copy(), mesh.edge_faces.copy(),
+            mesh.edge_line.copy(), mesh.face_offsets.copy(), mesh.face_vertices.copy(), mesh.face_edges.copy(),
+            mesh.face_words.copy(), self.first_piece,
         )  # fmt: skip
 
 
@@ -480,7 +488,7 @@ def _new_children(pool: Pool, vertices: int, edges: int, faces: int, corners: in
         limit=empty(vertices),
         edges=empty((edges, 2), integer),
         edge_faces=empty((edges, 2), integer),
-        edge_neuron=empty(edges, integer),
+        edge_line=empty(edges, integer),
         edge_distance=empty(edges),
         face_offsets=face_offsets,
         face_parent=empty(faces, integer),

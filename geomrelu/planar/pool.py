@@ -2,25 +2,37 @@
 
 Fresh memory costs a page fault for every 4096 bytes when it is first touched, more than all
 that the engine does with it.  Arrays of a `Pool` are like those of ``np.empty``, but when the
-last reference to one goes, its memory waits for the next one.
+last reference to one goes, its memory waits for the next one, of this run or another.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "thread_pool"]
 
-# Smaller arrays are numpy's own.
+# Bytes of arrays that are numpy's own: its allocator is as good for small ones.
 _SMALL = 1 << 14
+# Bytes that one thread's pool keeps waiting; what is freed beyond them goes back to the system.
+_KEPT = 1 << 26
+_local = threading.local()
+
+
+def thread_pool() -> Pool:
+    """This thread's pool."""
+    if not hasattr(_local, "pool"):
+        _local.pool = Pool()
+    found: Pool = _local.pool
+    return found
 
 
 class Pool:
-    """Memory for one thread's arrays, as much as it ever held at a time."""
+    """Memory of arrays that were freed, at most `_KEPT` bytes."""
 
     def __init__(self) -> None:
         self._free: list[npt.NDArray[np.uint8]] = []
@@ -30,31 +42,36 @@ class Pool:
 
         Examples
         --------
-        >>> Pool().empty((2, 3)).shape
+        >>> thread_pool().empty((2, 3)).shape
         (2, 3)
         """
         kind = np.dtype(dtype)
         size = kind.itemsize * (shape if isinstance(shape, int) else math.prod(shape))
         if size < _SMALL:
             return np.empty(shape, kind)
-        lease = _Lease(self._free, size)
-        return np.asarray(lease)[:size].view(kind).reshape(shape)
+        return np.asarray(_Lease(self, size))[:size].view(kind).reshape(shape)
+
+    def take(self, size: int) -> npt.NDArray[np.uint8]:
+        """At least `size` bytes: the smallest that will do of what is free, or fresh ones."""
+        best = -1
+        for k, memory in enumerate(self._free):
+            if size <= len(memory) <= 4 * size and (best < 0 or len(memory) < len(self._free[best])):
+                best = k
+        return self._free.pop(best) if best >= 0 else np.empty(size + size // 4, dtype=np.uint8)
+
+    def give(self, memory: npt.NDArray[np.uint8]) -> None:
+        """Take back what an array no longer needs."""
+        self._free.append(memory)
+        while sum(map(len, self._free)) > _KEPT:
+            self._free.pop(0)
 
 
 class _Lease:
-    """Bytes that go back to where they were taken from when nothing refers to them any more."""
+    """Bytes that go back to their pool when no array refers to them any more."""
 
-    def __init__(self, free: list[npt.NDArray[np.uint8]], size: int) -> None:
-        fitting = [k for k in range(len(free)) if len(free[k]) >= size]
-        if fitting:
-            self._bytes = free.pop(min(fitting, key=lambda k: len(free[k])))
-        else:
-            if free:
-                # What is too small for anything that comes makes room.
-                free.pop(max(range(len(free)), key=lambda k: len(free[k])))
-            self._bytes = np.empty(size + size // 4, dtype=np.uint8)
-        self._free = free
-        self.__array_interface__ = self._bytes.__array_interface__
+    def __init__(self, pool: Pool, size: int) -> None:
+        self._pool, self._memory = pool, pool.take(size)
+        self.__array_interface__ = self._memory.__array_interface__
 
     def __del__(self) -> None:
-        self._free.append(self._bytes)
+        self._pool.give(self._memory)

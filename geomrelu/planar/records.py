@@ -45,6 +45,8 @@ class Mesh(NamedTuple):
     face_offsets: IntArray  # (F + 1,)
     face_vertices: IntArray  # (C,)
     face_edges: IntArray  # (C,)
+    face_words: WordArray  # (F, words) patterns in the layers before
+    edge_line: IntArray  # (E,) the neuron, or -1 - k for the domain's side k
 
 
 class LayerBounds(NamedTuple):
@@ -63,11 +65,12 @@ class Rows(NamedTuple):
 
     z: FloatArray  # (old, units) preactivations
     n_neurons: int  # how many of the units are rectified
+    first_neuron: int  # the number of the first
     row_error: FloatArray  # (old,) bound on the 2-norm of a row's error
     extra_error: FloatArray  # (old,) for values that contradict a sign that was decided exactly
     sources: IntArray  # (new, 4) old vertices
     weights: FloatArray  # (new, 4)
-    lines: IntArray  # (new, 2) neurons that are zero by definition, -1 for none
+    lines: IntArray  # (new, 2) neurons that are zero by definition, among them of layers before, and the domain's sides
     new_error: FloatArray  # (new,) residual of these
     new_limit: FloatArray  # (new,) how far a value may be from that at the true vertex
 
@@ -80,6 +83,7 @@ class Values(NamedTuple):
     positive: WordArray  # (V, words)
     negative: WordArray  # (V, words)
     steepness: FloatArray  # (F,) bound on the gradient's norm of every neuron of the layer in each face
+    first_neuron: int  # the number of the layer's first neuron
     blur: float  # bound on the distance of a stored coordinate pair from its represented point
 
 
@@ -100,7 +104,7 @@ class Children(NamedTuple):
     """Growing output of `cut_faces`."""
 
     xy: FloatArray  # new vertices, the ones on edges first
-    lines: IntArray  # (., 2) layer's neuron numbers, or as given for vertices on edges
+    lines: IntArray  # (., 2) as `Mesh.edge_line`, one of this layer first
     parents: IntArray  # (.,) parent face in which the two lines cross
     sources: IntArray  # (., 4) old vertices
     weights: FloatArray  # (., 4) of the represented point
@@ -109,11 +113,11 @@ class Children(NamedTuple):
     limit: FloatArray  # bound on the distance of any value from that at the true vertex
     edges: IntArray
     edge_faces: IntArray
-    edge_neuron: IntArray  # layer's neuron number, for chord pieces
+    edge_line: IntArray
     edge_distance: FloatArray
     face_offsets: IntArray
     face_parent: IntArray
-    face_words: WordArray
+    face_words: WordArray  # patterns, this layer's included
     face_vertices: IntArray
     face_edges: IntArray
     used: IntArray  # (3,) vertices, edges, faces written so far

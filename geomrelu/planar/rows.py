@@ -79,7 +79,7 @@ def _interpolate(
 @inner
 def _unsure_sum(
     z: FloatArray, sources: IntArray, weights: FloatArray, k: int, limit: float, n_neurons: int, lines: IntArray,
-    contradicted: bool,
+    first_neuron: int, contradicted: bool,
 ) -> float:  # fmt: skip
     """Sum of the values that may have another sign at the true vertex (see `rectified_rows`).
 
@@ -88,7 +88,7 @@ def _unsure_sum(
     total = 0.0
     for j in range(n_neurons):
         value = _mean(z, sources, weights, k, j)
-        if not abs(value) > limit and j != lines[k, 0] and j != lines[k, 1]:
+        if not abs(value) > limit and first_neuron + j != lines[k, 0] and first_neuron + j != lines[k, 1]:
             low = high = z[sources[k, 0], j]
             for m in range(1, 4):
                 low = min(low, z[sources[k, m], j])
@@ -120,6 +120,7 @@ def _rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: Float
     z, n_neurons, row_error, extra_error = rows.z, rows.n_neurons, rows.row_error, rows.extra_error
     sources, weights, lines = rows.sources, rows.weights, rows.lines
     new_error, new_limit = rows.new_error, rows.new_limit
+    first_neuron = rows.first_neuron
     n_old = len(z)
     n_extreme = 0
     for row in range(len(h)):
@@ -140,14 +141,14 @@ def _rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: Float
             limit = new_limit[k] + worst
             small = _interpolate(z, sources, weights, k, limit, n_neurons, h, row)
             for side in range(2):
-                line = lines[k, side]
+                line = lines[k, side] - first_neuron
                 if line >= 0:
                     # What a defining neuron has here is no value but the crossing's residual.
                     small -= not abs(_mean(z, sources, weights, k, line)) > limit
                     h[row, line] = 0.0
             unsure = 0.0
             if small > 0:
-                unsure = _unsure_sum(z, sources, weights, k, limit, n_neurons, lines, extra > 0.0)
+                unsure = _unsure_sum(z, sources, weights, k, limit, n_neurons, lines, first_neuron, extra > 0.0)
             h_error[row] = worst + new_error[k] + unsure * SLACK
         h_norm[row] = np.sqrt(_square_sum(h, row)) * SLACK
         n_extreme += not (h_norm[row] > 1e-140 and h_norm[row] < 1e140)

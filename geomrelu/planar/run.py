@@ -27,7 +27,7 @@ from geomrelu.planar.merging import inside_pool
 __all__ = ["BLOCK_VALUES", "Ids", "Plan", "Progress", "Reducer", "Result", "run"]
 
 # Numbers that a block's preactivations should take at most.
-BLOCK_VALUES = 1 << 22
+BLOCK_VALUES = 1 << 21
 
 Progress: TypeAlias = Callable[[str, float], None]
 Ids: TypeAlias = list[tuple[IntArray, IntArray]]

@@ -6,8 +6,8 @@ networks a millionfold, and positions' errors with them.  So each face has bound
 *steepness*, at least the gradient's norm of every unit of the layer there, and *stretch*, at
 least the operator norm of the face's affine map to the layer's inputs.  Rectification, which
 is a projection there, makes neither larger.  A layer takes them from the norms of its own
-weights alone, steepness <= max |W_i| stretch and next stretch <= |W|_2 stretch, or measures
-them, whichever is less:
+weights alone, steepness <= max |W_i| stretch and next stretch <= |W|_2 stretch, and every few
+layers measures them; the less counts:
 
 With stored corners a, b, c, E the matrix of rows b - a, c - a, and D the differences of the
 stored values, the gradients (columns) are G = E^-1 D.  Stored corners are off the represented
@@ -22,7 +22,7 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, inner, lean
 from geomrelu.planar.crossings import SLACK
-from geomrelu.planar.records import Mesh, Values
+from geomrelu.planar.records import LayerBounds, Mesh, Values
 
 __all__ = ["face_steepness", "vertex_stretch"]
 
@@ -42,34 +42,40 @@ def vertex_stretch(offsets: IntArray, ring: IntArray, stretch: FloatArray, least
             least[ring[c]] = min(least[ring[c]], stretch[f])
 
 
-@lean
 def face_steepness(
-    mesh: Mesh, values: Values, row_norm: float, operator_norm: float, stretch: FloatArray, next_stretch: FloatArray
+    mesh: Mesh, values: Values, bounds: LayerBounds, measured: bool, stretch: FloatArray, next_stretch: FloatArray
 ) -> None:
-    """Fill `values.steepness` (F,) and the faces' stretch behind the layer, (F,)."""
-    for f in range(len(stretch)):
+    """Fill `values.steepness` (F,) and the faces' stretch behind the layer, (F,), by norms or `measured`, too."""
+    values.steepness[:] = bounds.row_norm * stretch * SLACK + _LEAST
+    next_stretch[:] = bounds.operator_norm * stretch * SLACK + _LEAST
+    if not measured:
+        return
+    squares = np.zeros(-(-values.z.shape[1] // 4) * 4)
+    _measure(mesh, values, next_stretch, squares)
+
+
+@lean
+def _measure(mesh: Mesh, values: Values, next_stretch: FloatArray, squares: FloatArray) -> None:
+    """Lower both bounds to what is measured, where that is less."""
+    for f in range(len(next_stretch)):
         a, b, c = _corners(f, mesh)
         px, py = mesh.xy[b, 0] - mesh.xy[a, 0], mesh.xy[b, 1] - mesh.xy[a, 1]
         qx, qy = mesh.xy[c, 0] - mesh.xy[a, 0], mesh.xy[c, 1] - mesh.xy[a, 1]
         size = px * px + py * py + qx * qx + qy * qy
         area = px * qy - py * qx
-        measured = np.inf
         if size > _ORDINARY and size < _WELL_CONDITIONED * abs(area):
             inverse = np.sqrt(size) / abs(area)
             off = inverse * 4.0 * values.blur * SLACK + 2.0**-20
             if off < 0.5:
                 error = 2.0 * values.error[a] + values.error[b] + values.error[c]
-                total = _gradients(values.z, a, b, c, px / area, py / area, qx / area, qy / area)
+                total = _gradients(values.z, a, b, c, px / area, py / area, qx / area, qy / area, squares)
                 doubt = inverse * error * np.sqrt(values.z.shape[1])
                 measured = (np.sqrt(total) + doubt) * SLACK / (1.0 - off) + _LEAST
-        values.steepness[f] = least_of(row_norm * stretch[f] * SLACK + _LEAST, measured)
-        next_stretch[f] = least_of(operator_norm * stretch[f] * SLACK + _LEAST, measured)
-
-
-@inner
-def least_of(norm: float, measured: float) -> float:
-    """The smaller one; the first if the second is not a number."""
-    return measured if measured < norm else norm
+                # Not `min`: what is no number changes nothing.
+                if measured < values.steepness[f]:
+                    values.steepness[f] = measured
+                if measured < next_stretch[f]:
+                    next_stretch[f] = measured
 
 
 @inner
@@ -98,25 +104,18 @@ def _corners(f: int, mesh: Mesh) -> tuple[int, int, int]:
 
 @inner
 def _gradients(
-    z: FloatArray, a: int, b: int, c: int, px: float, py: float, qx: float, qy: float
+    z: FloatArray, a: int, b: int, c: int, px: float, py: float, qx: float, qy: float, squares: FloatArray
 ) -> float:  # fmt: skip
-    """Sum of all units' squared gradients, by four partial sums that run side by side."""
-    n = z.shape[1] & ~3
+    """Sum of all units' squared gradients; `squares` is scratch space, a multiple of four with zeros at its end."""
+    # Without a sum inside, the loop is vectorised.
+    for j in range(z.shape[1]):
+        d, e = z[b, j] - z[a, j], z[c, j] - z[a, j]
+        x, y = d * qy - e * py, e * px - d * qx
+        squares[j] = x * x + y * y
     s0 = s1 = s2 = s3 = 0.0
-    for j in range(0, n, 4):
-        s0 += _square(z, a, b, c, j, px, py, qx, qy)
-        s1 += _square(z, a, b, c, j + 1, px, py, qx, qy)
-        s2 += _square(z, a, b, c, j + 2, px, py, qx, qy)
-        s3 += _square(z, a, b, c, j + 3, px, py, qx, qy)
-    for j in range(n, z.shape[1]):
-        s0 += _square(z, a, b, c, j, px, py, qx, qy)
+    for j in range(0, len(squares), 4):
+        s0 += squares[j]
+        s1 += squares[j + 1]
+        s2 += squares[j + 2]
+        s3 += squares[j + 3]
     return (s0 + s2) + (s1 + s3)
-
-
-@inner
-def _square(
-    z: FloatArray, a: int, b: int, c: int, j: int, px: float, py: float, qx: float, qy: float
-) -> float:  # fmt: skip
-    d, e = z[b, j] - z[a, j], z[c, j] - z[a, j]
-    x, y = d * qy - e * py, e * px - d * qx
-    return x * x + y * y
