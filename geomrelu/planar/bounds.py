@@ -58,7 +58,10 @@ the rounding model is that of N. J. Higham, "Accuracy and Stability of Numerical
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray
 from geomrelu.matrices import Matrix, entries, is_sparse
@@ -128,10 +131,26 @@ def _dense_norms(weight: FloatArray) -> tuple[float, float, float]:
     """
     wide = weight.shape[1] > weight.shape[0]
     gram = weight @ weight.T if wide else weight.T @ weight
-    square = gram @ gram
-    fourth = square @ square
-    operator = float(np.linalg.norm(fourth)) ** 0.125
+    # With G = |G| U in the Frobenius norm and the 2-norm ||.||: ||W||^2 = |G| ||U||, and ||U||^2 = ||U^2||.
+    size = float(np.linalg.norm(gram))
+    if size > 0.0:
+        square, square_size, error = _unit_square(gram / size)
+        _, fourth_size, fourth_error = _unit_square(square)
+        size *= (square_size * (fourth_size + fourth_error) ** 0.5 + error) ** 0.5
+    operator = size**0.5
     return float(np.linalg.norm(weight, axis=1).max()), operator, float(np.linalg.norm(weight))
+
+
+def _unit_square(unit: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.float32], float, float]:
+    """The square of a symmetric matrix of Frobenius norm 1: scaled to norm 1, the norm it had, and its error.
+
+    In single precision, which is twice as fast.  The error bounds the Frobenius norm of what is
+    lost by rounding the matrix, its product with n terms a sum, and the scaling.
+    """
+    rounded = unit.astype(np.float32)
+    square = rounded @ rounded.T
+    size = float(np.linalg.norm(square.astype(np.float64)))
+    return square / np.float32(size), size, (len(unit) + 8) * 2.0**-24
 
 
 def _sparse_norms(weight: Matrix) -> tuple[float, float, float]:
