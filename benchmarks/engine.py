@@ -279,8 +279,8 @@ def measure(case: Case, engines: tuple[str, ...], say: Callable[[str], None]) ->
 
 def table_rows(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     header = [
-        "network", "regions", "geomrelu, s", "us / region", "peak, MB", "regioncam, s", "its peak, MB", "its count", "faster by",
-        "forward pass, s", "geomrelu / forward",
+        "network", "regions", "geomrelu, s", "us / region", "peak, MB", "regioncam, s", "its peak, MB", "its count",
+        "faster by", "forward pass, s", "geomrelu / forward",
     ]  # fmt: skip
     lines = []
     for row in rows:

@@ -35,7 +35,8 @@ class Pool:
     """Memory of arrays that were freed, at most `_KEPT` bytes."""
 
     def __init__(self) -> None:
-        self._free: list[npt.NDArray[np.uint8]] = []
+        # By identity.  Each step is atomic: an array may be freed at any time, by any thread.
+        self._free: dict[int, npt.NDArray[np.uint8]] = {}
 
     def empty(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
         """An array of unspecified content.
@@ -53,17 +54,19 @@ class Pool:
 
     def take(self, size: int) -> npt.NDArray[np.uint8]:
         """At least `size` bytes: the smallest that will do of what is free, or fresh ones."""
-        best = -1
-        for k, memory in enumerate(self._free):
-            if size <= len(memory) <= 4 * size and (best < 0 or len(memory) < len(self._free[best])):
-                best = k
-        return self._free.pop(best) if best >= 0 else np.empty(size + size // 4, dtype=np.uint8)
+        best, best_size = 0, 4 * size
+        for key in list(self._free):
+            memory = self._free.get(key)
+            if memory is not None and size <= len(memory) <= best_size:
+                best, best_size = key, len(memory)
+        found = self._free.pop(best, None)
+        return np.empty(size + size // 4, dtype=np.uint8) if found is None else found
 
     def give(self, memory: npt.NDArray[np.uint8]) -> None:
         """Take back what an array no longer needs."""
-        self._free.append(memory)
-        while sum(map(len, self._free)) > _KEPT:
-            self._free.pop(0)
+        self._free[id(memory)] = memory
+        while sum(len(self._free.get(key, ())) for key in list(self._free)) > _KEPT:
+            self._free.pop(next(iter(self._free)), None)
 
 
 class _Lease:
