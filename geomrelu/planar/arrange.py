@@ -100,13 +100,12 @@ def _cut(
 
 def _new_links(ring: int, chords: int, pairs: int) -> Links:
     segments = chords + 2 * pairs
-    vertices = np.empty((3, pairs), dtype=np.int64)
+    vertices = np.empty((2, pairs), dtype=np.int64)
     return Links(
         segment=np.empty(chords + 1, dtype=np.int64),
         chord=np.empty(segments, dtype=np.int64),
         first_dart=vertices[0],
         last_dart=vertices[1],
-        strands=vertices[2],
         next=np.empty(ring + 2 * segments, dtype=np.int64),
         child=np.empty(2 * segments, dtype=np.int64),
         queue=np.empty(2 * segments, dtype=np.int64),
@@ -165,9 +164,8 @@ def kernel(
         if not _room(out.used, out.face_offsets, room, ring, n_chords, n_pairs):
             return k
         exact = given and rank_offsets[k + 1] > rank_offsets[k]
-        error = 0.0
         if n_pairs > 0:
-            error = pair_keys(f, mesh, values, face, out, pairs, n_chords, n_pairs)
+            pair_keys(f, mesh, values, face, out, pairs, n_chords, n_pairs)
             list_items(n_chords, n_pairs, pairs.i, pairs.j, pairs.offsets, pairs.order)
             if exact:
                 for x in range(rank_offsets[k + 1] - rank_offsets[k]):
@@ -197,7 +195,7 @@ def kernel(
             face, pairs, links, ring, n_chords, n_pairs, n_vertices, len(mesh.xy), values.first_neuron, out
         )
         _link_ring(n_chords, ring, face.first, face.second, face.closing, links.segment, links.next, links.ends)
-        _write_vertices(f, error, mesh.xy, values, face, pairs, links.strands, n_pairs, n_vertices, out)
+        _write_vertices(f, mesh.xy, values, face, pairs, n_pairs, n_vertices, out)
         status[k] = _trace(f, mesh.face_words.shape[1], face, links, ring, n_segments, n_vertices, out)
     return end
 
@@ -349,7 +347,6 @@ def _link_chords(
     """Number the chords' segments, write them as edges, link the darts at local vertices; returns their number."""
     for v in range(n_vertices):
         links.first_dart[v] = -1
-        links.strands[v] = 0
     base = n_old + out.used[0]
     segment = 0
     for c in range(n_chords):
@@ -362,7 +359,6 @@ def _link_chords(
                 if k > start and pairs.key[pairs.order[k]] == pairs.key[pairs.order[k - 1]]:
                     continue
                 v = pairs.vertex[pairs.order[k] >> 1]
-                links.strands[v] += face.strands[c]
                 _link_vertex(links.first_dart, links.last_dart, links.next, v, ring + 2 * segment)
                 vertex = base + v
             edge = out.used[1] + segment
@@ -454,9 +450,8 @@ def _ahead(first: int, second: int, position: int, ring: int) -> int:
 
 @inner
 def _write_vertices(
-    f: int, error: float, xy: FloatArray, values: Values, face: Face, pairs: Pairs, strands: IntArray,
-    n_pairs: int, n_vertices: int, out: Children,
-) -> None:  # fmt: skip
+    f: int, xy: FloatArray, values: Values, face: Face, pairs: Pairs, n_pairs: int, n_vertices: int, out: Children
+) -> None:
     """Write the vertices inside the face; each stands where its best-placed pair is represented."""
     base = out.used[0]
     for v in range(n_vertices):
@@ -468,7 +463,6 @@ def _write_vertices(
             continue
         along, other = (pairs.i[x], pairs.j[x]) if item == 2 * x else (pairs.j[x], pairs.i[x])
         out.radius[at] = pairs.radius[item]
-        out.residual[at] = face.residual[along] + pairs.residual[item]
         out.lines[at, 0] = values.first_neuron + face.name[along]
         out.lines[at, 1] = values.first_neuron + face.name[other]
         out.parents[at] = f
@@ -484,9 +478,6 @@ def _write_vertices(
             out.xy[at, axis] = total
     for v in range(n_vertices):
         out.limit[base + v] = values.steepness[f] * out.radius[base + v]
-        if strands[v] > 2:
-            # The other neurons vanish at the true point, so near it they are small.
-            out.residual[base + v] += (strands[v] - 2) * (out.limit[base + v] + error)
     out.used[0] = base + n_vertices
 
 

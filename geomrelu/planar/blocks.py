@@ -180,7 +180,7 @@ def chosen_rows(rows: Rows, vertices: IntArray, n_inputs: int) -> Rows:
 def given_rows(h: FloatArray, error: FloatArray) -> Rows:
     """Rows that are a layer's inputs already."""
     sources, lines, nothing = np.empty((0, 4), dtype=np.int64), np.empty((0, 2), dtype=np.int64), np.empty(0)
-    return Rows(h, 0, 0, error, np.zeros(len(h)), sources, np.empty((0, 4)), lines, nothing, nothing)
+    return Rows(h, 0, 0, error, np.zeros(len(h)), sources, np.empty((0, 4)), lines, nothing)
 
 
 def z_order(points: FloatArray) -> IntArray:

@@ -21,8 +21,8 @@ for any order of summation, fused or not; gamma's n is the largest number of pro
 plus 20, which pays for the bias, the interpolation of four rows and their weights.  |W|_2 is
 bounded by the Schatten norm (sum of sigma^16)^(1/16), ||W||_2, of the magnitudes, by the
 Frobenius norm; of sparse matrices as `_sparse_norms` tells.  Rectification moves no two values apart.  A value that
-is stored as zero by definition, or with a sign that was decided exactly against it, has its
-own residual added to d.  So has a value at a new vertex that may have, at the represented
+is replaced by zero as that of one of the vertex's two neurons, or whose sign was decided
+exactly against it, has its own magnitude added to d.  So has a value at a new vertex that may have, at the represented
 point, another sign than at the true one: the faces around rectify it by the latter.
 
 *Position error.*  Let g be the neuron's gradient in the face, `steepness` a bound on |g| (see

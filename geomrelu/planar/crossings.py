@@ -191,8 +191,6 @@ def split_edges(mesh: Mesh, values: Values, cuts: Cuts, out: Children) -> None:
             steepness = max(steepness, values.steepness[right])
         for k in range(cuts.offsets[e], cuts.offsets[e + 1]):
             if k > cuts.offsets[e] and cuts.group[k] == cuts.group[k - 1]:
-                # A tie: this neuron, too, vanishes at the true point.
-                out.residual[at] += steepness * out.radius[at] + cuts.residual[k]
                 continue
             at += 1
             for end in range(2):
@@ -209,7 +207,6 @@ def split_edges(mesh: Mesh, values: Values, cuts: Cuts, out: Children) -> None:
             out.lines[at, 1] = mesh.edge_line[e]
             out.parents[at] = face
             out.radius[at] = cuts.radius[k]
-            out.residual[at] = cuts.residual[k]
             out.limit[at] = steepness * cuts.radius[k]
         before = mesh.edges[e, 0]
         last_piece = e + cuts.vertex_offsets[e + 1]

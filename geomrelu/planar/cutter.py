@@ -419,7 +419,7 @@ class Cutter:
         limit = self.caution * out.limit[:n]
         return Rows(
             values.z, layer.n_neurons, values.first_neuron, row_errors, extra, out.sources[:n], out.weights[:n],
-            out.lines[:n], out.residual[:n], limit,
+            out.lines[:n], limit,
         )  # fmt: skip
 
     def _place_vertices(self) -> FloatArray:
@@ -484,7 +484,6 @@ def _new_children(pool: Pool, vertices: int, edges: int, faces: int, corners: in
         sources=empty((vertices, 4), integer),
         weights=empty((vertices, 4)),
         radius=empty(vertices),
-        residual=empty(vertices),
         limit=empty(vertices),
         edges=empty((edges, 2), integer),
         edge_faces=empty((edges, 2), integer),

@@ -71,7 +71,6 @@ class Rows(NamedTuple):
     sources: IntArray  # (new, 4) old vertices
     weights: FloatArray  # (new, 4)
     lines: IntArray  # (new, 2) neurons that are zero by definition, among them of layers before, and the domain's sides
-    new_error: FloatArray  # (new,) residual of these
     new_limit: FloatArray  # (new,) how far a value may be from that at the true vertex
 
 
@@ -109,7 +108,6 @@ class Children(NamedTuple):
     sources: IntArray  # (., 4) old vertices
     weights: FloatArray  # (., 4) of the represented point
     radius: FloatArray
-    residual: FloatArray  # bound on the values that are stored as zero there
     limit: FloatArray  # bound on the distance of any value from that at the true vertex
     edges: IntArray
     edge_faces: IntArray
@@ -135,7 +133,6 @@ class Face(NamedTuple):
     first: IntArray  # per chord: ring position of its first end
     second: IntArray
     strand: IntArray  # per chord: its first strand
-    strands: IntArray  # per chord: how many
     name: IntArray  # per chord: the first of its neurons
     residual: FloatArray
     slope: FloatArray
@@ -158,7 +155,6 @@ class Pairs(NamedTuple):
     t: FloatArray  # per item: fraction of the way along the chord
     key: FloatArray  # per item: t, or an exact rank that is equal for ties
     radius: FloatArray
-    residual: FloatArray
     order: IntArray  # items of chord 0 in order, of chord 1, ...
     vertex: IntArray  # per pair: local vertex
     offsets: IntArray  # (chords + 1,) into order
@@ -171,7 +167,6 @@ class Links(NamedTuple):
     chord: IntArray  # per segment
     first_dart: IntArray  # per local vertex: forward dart that arrives on the first of its chords
     last_dart: IntArray  # the same on the last chord so far
-    strands: IntArray  # per local vertex: neurons that vanish there
     next: IntArray  # per dart
     child: IntArray  # per dart of a segment
     queue: IntArray  # darts of segments in the order in which children were walked

@@ -119,7 +119,7 @@ def _rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: Float
     """Returns the number of rows whose squares may have under- or overflowed."""
     z, n_neurons, row_error, extra_error = rows.z, rows.n_neurons, rows.row_error, rows.extra_error
     sources, weights, lines = rows.sources, rows.weights, rows.lines
-    new_error, new_limit = rows.new_error, rows.new_limit
+    new_limit = rows.new_limit
     first_neuron = rows.first_neuron
     n_old = len(z)
     n_extreme = 0
@@ -139,17 +139,19 @@ def _rectified_rows(rows: Rows, vertices: IntArray, h: FloatArray, h_norm: Float
                 worst = max(worst, row_error[sources[k, m]])
                 extra = max(extra, extra_error[sources[k, m]])
             limit = new_limit[k] + worst
+            wrong = 0.0
             small = _interpolate(z, sources, weights, k, limit, n_neurons, h, row)
             for side in range(2):
                 line = lines[k, side] - first_neuron
                 if line >= 0:
-                    # What a defining neuron has here is no value but the crossing's residual.
-                    small -= not abs(_mean(z, sources, weights, k, line)) > limit
+                    # Zero by definition: what rounding and the ends' errors make of it is no value.
+                    cleared = abs(_mean(z, sources, weights, k, line))
+                    small -= not cleared > limit
+                    wrong += cleared
                     h[row, line] = 0.0
-            unsure = 0.0
             if small > 0:
-                unsure = _unsure_sum(z, sources, weights, k, limit, n_neurons, lines, first_neuron, extra > 0.0)
-            h_error[row] = worst + new_error[k] + unsure * SLACK
+                wrong += _unsure_sum(z, sources, weights, k, limit, n_neurons, lines, first_neuron, extra > 0.0)
+            h_error[row] = worst + wrong * SLACK
         h_norm[row] = np.sqrt(_square_sum(h, row)) * SLACK
         n_extreme += not (h_norm[row] > 1e-140 and h_norm[row] < 1e140)
     return n_extreme
