@@ -28,7 +28,7 @@ from geomrelu.planar.merging import inside_pool
 __all__ = ["BLOCK_VALUES", "Ids", "Plan", "Progress", "Reducer", "Result", "run"]
 
 # Numbers that a block's preactivations should take at most.
-BLOCK_VALUES = 1 << 22
+BLOCK_VALUES = 1 << 21
 # How many times the faces of a good block a layer may leave before the block is split again.
 _MANY = 4
 
