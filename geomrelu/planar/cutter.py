@@ -439,8 +439,10 @@ class Cutter:
         wanted = PLACE_ERROR * float(np.ptp(corners, axis=0).max())
         errors = self.faces.radius + blur(corners, len(self.network.hidden))
         errors[self.history.layers < 0] = 0.0
-        again = np.flatnonzero(~((errors <= place_bound(corners)) & (self.faces.place_error <= wanted)))
-        self.faces.mesh.xy[again], errors[again] = self.judge.places(again, wanted)
+        # Those that are mostly as good as all others need no better coordinates, only a bound.
+        limits = np.where(self.faces.place_error <= wanted, place_bound(corners), wanted)
+        again = np.flatnonzero(~((errors <= limits) & (self.faces.place_error <= wanted)))
+        self.faces.mesh.xy[again], errors[again] = self.judge.places(again, limits[again])
         self.report["vertices_again"] = len(again)
         self.report["vertices_exact"] = self.judge.exact_places
         self.report["seconds"]["exact decisions"] += time.perf_counter() - clock

@@ -112,8 +112,8 @@ class Judge:
             self.points[vertex] = found
         return found
 
-    def places(self, vertices: IntArray, wanted: float) -> tuple[FloatArray, FloatArray]:
-        """Coordinates (k, 2) of vertices, and bounds on their errors: at most `wanted`, or from integers."""
+    def places(self, vertices: IntArray, wanted: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Coordinates (k, 2) of vertices, and bounds on their errors: at most `wanted` (k,), or from integers."""
         at, errors = np.zeros((len(vertices), 2)), np.full(len(vertices), np.inf)
         if self.use_balls and len(vertices):
             found = self._ball_points(vertices)
