@@ -26,7 +26,7 @@ from geomrelu.matrices import Matrix, dense_rows
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns, word_starts
 
-__all__ = ["BallForms", "Balls", "border_ball", "cross", "signs_at", "travel"]
+__all__ = ["BallForms", "Balls", "border_ball", "cross", "part", "signs_at", "travel"]
 
 # Numbers in a product's operand: faces are taken in groups of this size.
 _GROUP = 1 << 20
@@ -114,6 +114,11 @@ def _row_products(weight: Matrix, units: IntArray, forms: FloatArray, group: Int
         some = slice(first, first + step)
         result[some] = np.einsum("kn,nck->kc", dense_rows(weight, units[some]), forms[:, :, group[some]])
     return result
+
+
+def part(balls: Balls, chosen: IntArray | slice) -> Balls:
+    """Some rows."""
+    return Balls(balls.value[chosen], balls.error[chosen])
 
 
 def border_ball(line: Line) -> Balls:

@@ -320,11 +320,8 @@ class Cutter:
             return cuts
         # Ties share a vertex, so there may be fewer vertices than crossings.
         clock = time.perf_counter()
-        n_new = np.diff(offsets)
-        for e in np.flatnonzero(doubtful).tolist():
-            left, right = mesh.edge_faces[e].tolist()
-            words = mesh.face_words[left if left >= 0 else right]
-            n_new[e] = self.judge.order_edge(e, int(mesh.edge_line[e]), words, index, mesh, values, cuts)
+        n_new, asked = np.diff(offsets), np.flatnonzero(doubtful)
+        n_new[asked] = self.judge.order_edges(asked, index, mesh, values, cuts)
         self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
         self.report["edges_exact"] += n_doubtful
         tied = np.diff(offsets) - n_new
@@ -356,8 +353,7 @@ class Cutter:
         doubtful = np.flatnonzero(status == DOUBTFUL)
         if len(doubtful):
             clock = time.perf_counter()
-            words = mesh.face_words
-            ranks = [self.judge.order_face(f, words[f], index, mesh, values, cuts, out) for f in doubtful.tolist()]
+            ranks = self.judge.order_faces(doubtful, index, mesh, values, cuts, out)
             rank_offsets = np.concatenate([[0], np.cumsum([len(r) for r in ranks])]).astype(np.int64)
             again = np.zeros(len(doubtful), dtype=np.int8)
             out = self._run(doubtful, again, np.concatenate(ranks), rank_offsets, layer, mesh, values, cuts, out)
