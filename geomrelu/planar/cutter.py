@@ -20,6 +20,7 @@ from geomrelu.domain import Domain
 from geomrelu.errors import InvariantError
 from geomrelu.matrices import is_sparse
 from geomrelu.network import Layer, Network
+from geomrelu.planar import narrow
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
 from geomrelu.planar.blocks import Block, Faces, Part, given_rows, split
 from geomrelu.planar.bounds import PLACE_ERROR, blur, bounded_errors, layer_bounds, place_bound
@@ -57,10 +58,20 @@ class Task:
         Factor on all error bounds.
     balls : bool
         Whether signs in doubt are tried with tighter bounds before exact integers.
+
+    Attributes
+    ----------
+    given : Network
+    network : Network
+        The same, without very wide layers (`narrow`): what the engine cuts by.
+    last_parts : (hidden layers,) int64
+        For each hidden layer of the given one, its last part in the other.
     """
 
     def __init__(self, network: Network, domain: Domain, caution: float = 1.0, balls: bool = True) -> None:
-        self.network, self.domain, self.caution, self.balls = network, domain, caution, balls
+        self.given, self.domain, self.caution, self.balls = network, domain, caution, balls
+        network, self.last_parts = narrow.narrowed(network, narrow.WIDE)
+        self.network = network
         self.bounds = layer_bounds(network)
         self.measured = _measured([b.operator_norm for b in self.bounds])
         self.weights = [
@@ -70,7 +81,7 @@ class Task:
         self._local = threading.local()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Task, (self.network, self.domain, self.caution, self.balls)
+        return Task, (self.given, self.domain, self.caution, self.balls)
 
     def next_cut(self, layer: int) -> int:
         """The first layer with neurons from `layer` on; the number of hidden layers if there is none."""
