@@ -109,6 +109,7 @@ CONVOLUTIONS = {
     "conv-groups": _conv((6, 2, 2, 2), [1, 4, 3, 3], group=2),
     "conv-same-upper": _conv((2, 1, 2, 3), [1, 1, 5, 6], auto_pad="SAME_UPPER", strides=[2, 2]),
     "conv-same-lower": _conv((2, 1, 2, 4), [1, 1, 5, 6], auto_pad="SAME_LOWER"),
+    "conv-same-dilated": _conv((2, 1, 3), [1, 1, 7], auto_pad="SAME_UPPER", dilations=[2]),
     "conv-valid": _conv((2, 1, 2, 2), [1, 1, 5, 6], auto_pad="VALID", strides=[2, 2]),
     "turned1d": _turned((3, 2, 3), [1, 3, 4], strides=[2]),
     "turned2d": _turned((2, 3, 2, 3), [1, 2, 3, 3], strides=[2, 3], pads=[1, 0, 0, 2]),
@@ -246,3 +247,58 @@ FOLDED = {
     ),
 }
 CASES = {**AFFINE, **CONVOLUTIONS, **POOLS, **RECTIFIERS, **MOVING, **FOLDED}
+
+
+def random_graph(seed: int) -> Case:
+    """A chain of a few operators on a small image, their settings drawn at random, with a branch or two."""
+    rng = np.random.default_rng(seed)
+    nodes: list[onnx.NodeProto] = []
+    constants: dict[str, Any] = {}
+    shape = [int(rng.integers(1, 4)), int(rng.integers(4, 8)), int(rng.integers(4, 8))]
+    given, name = list(shape), "x"
+
+    def drawn(low: int, high: int, n: int = 2) -> list[int]:
+        return rng.integers(low, high, n).tolist()
+
+    for k in range(int(rng.integers(2, 6))):
+        out, channels = f"h{k}", shape[0]
+        kind = str(
+            rng.choice(["Conv", "MaxPool", "AveragePool", "BatchNormalization", "Clip", "LeakyRelu", "Pad", "Sum"])
+        )
+        if kind in ("Conv", "MaxPool", "AveragePool"):
+            kernel = [min(n, int(m)) for n, m in zip(shape[1:], drawn(1, 4), strict=True)]
+            options: dict[str, Any] = {"kernel_shape": kernel, "strides": drawn(1, 3)}
+            options["pads"] = [int(rng.integers(0, m)) for m in kernel] * 2
+            if kind == "Conv":
+                groups = channels if rng.random() < 0.3 else 1
+                constants[f"w{k}"] = rng.normal(size=(2 * groups, channels // groups, *kernel)).astype(np.float32)
+                nodes.append(node(kind, f"{name} w{k}", out, group=groups, **options))
+                shape[0] = 2 * groups
+            elif kind == "MaxPool":
+                nodes.append(node(kind, name, out, ceil_mode=int(rng.integers(2)), **options))
+            else:
+                nodes.append(node(kind, name, out, count_include_pad=int(rng.integers(2)), **options))
+            room = [n + 2 * p - m for n, p, m in zip(shape[1:], options["pads"], kernel, strict=False)]
+            shape[1:] = [r // s + 1 for r, s in zip(room, options["strides"], strict=True)]
+            if kind == "MaxPool" and nodes[-1].attribute[0].name == "ceil_mode" and nodes[-1].attribute[0].i:
+                break  # its shape is not followed up here
+        elif kind == "BatchNormalization":
+            for letter, low in (("s", -1.0), ("b", -1.0), ("m", -1.0), ("v", 0.1)):
+                constants[f"{letter}{k}"] = rng.uniform(low, 1, channels).astype(np.float32)
+            nodes.append(node(kind, f"{name} s{k} b{k} m{k} v{k}", out))
+        elif kind == "Clip":
+            constants[f"l{k}"], constants[f"u{k}"] = np.float32(rng.normal() - 0.5), np.float32(rng.normal() + 0.5)
+            nodes.append(node(kind, f"{name} l{k} u{k}", out))
+        elif kind == "LeakyRelu":
+            nodes.append(node(kind, name, out, alpha=float(rng.uniform(-0.5, 0.5))))
+        elif kind == "Pad":
+            pads = [0, 0, *drawn(0, 2), 0, 0, *drawn(0, 2)]
+            constants[f"p{k}"] = np.array(pads)
+            nodes.append(node(kind, f"{name} p{k}", out, mode=str(rng.choice(["constant", "edge", "reflect"]))))
+            shape[1:] = [n + pads[2 + i] + pads[6 + i] for i, n in enumerate(shape[1:])]
+        else:
+            nodes.append(node("Relu", name, f"r{k}"))
+            nodes.append(node(kind, f"{name} r{k} {name}", out))
+        name = out
+    nodes.append(node("Flatten", name))
+    return Case(nodes, ["N", *given], constants)

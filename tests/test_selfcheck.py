@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 import geomrelu as gr
 from geomrelu import Layer, Network
 from geomrelu.cli import app
-from geomrelu.errors import InputDimensionError
+from geomrelu.errors import InputDimensionError, InputError
 from geomrelu.importers import as_network, self_check
 from geomrelu.importers.files import load_model
 from geomrelu.importers.selfcheck import forward_growth
@@ -161,6 +161,17 @@ def test_models_are_left_as_they_are() -> None:
     self_check(model)
     assert all(p.dtype == torch.float32 and torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_models_that_cannot_run_are_told() -> None:
+    class Single(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.linear(x, self.weight)
+
+    model = Single()
+    model.weight = torch.ones(2, 2)  # neither parameter nor buffer: it stays float32
+    with pytest.raises(InputError, match=r"torch in float64: cannot run the model .*does it run on one input"):
+        self_check(model)
 
 
 def test_networks_have_nothing_to_be_compared_with() -> None:

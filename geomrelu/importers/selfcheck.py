@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, float_array
-from geomrelu.errors import InputDimensionError
+from geomrelu.errors import InputDimensionError, InputError
 from geomrelu.importers.originals import Original, originals
 from geomrelu.matrices import is_sparse
 from geomrelu.network import Network
@@ -109,6 +109,8 @@ def self_check(model: Any, network: Network | None = None, points: npt.ArrayLike
     ------
     InputDimensionError
         If the points do not fit the network.
+    InputError
+        If the original cannot be run.
 
     Examples
     --------
@@ -140,7 +142,11 @@ def _places(network: Network, points: npt.ArrayLike | None) -> FloatArray:
 
 
 def _compared(network: Network, original: Original, points: FloatArray) -> Comparison:
-    expected = original.evaluate(points)
+    try:
+        expected = original.evaluate(points)
+    except Exception as error:  # a module that cannot run in float64, say: it may raise anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{original.name}: cannot run the model ({reason}); does it run on one input?") from error
     values, unit = _values_and_growth(network, points)
     if expected.shape != values.shape:
         return Comparison(original.name, len(points), float("inf"), 0.0)
