@@ -124,6 +124,10 @@ POOLS = {
     "max-pool-1d": _pool("MaxPool", [1, 2, 5], kernel_shape=[3]),
     "max-pool-padded": _pool("MaxPool", [1, 1, 4, 5], kernel_shape=[3, 2], pads=[1, 0, 2, 1], strides=[2, 1]),
     "max-pool-ceil": _pool("MaxPool", [1, 1, 5, 6], kernel_shape=[2, 3], strides=[2, 2], ceil_mode=1),
+    "max-pool-ceil-in-padding": _pool("MaxPool", [1, 1, 5], kernel_shape=[2], strides=[3], pads=[1, 1], ceil_mode=1),
+    "average-pool-ceil-in-padding": _pool(
+        "AveragePool", [1, 1, 5], kernel_shape=[2], strides=[3], pads=[1, 1], ceil_mode=1, count_include_pad=1
+    ),
     "max-pool-dilated": _pool("MaxPool", [1, 1, 5, 5], kernel_shape=[2, 2], dilations=[2, 3]),
     "max-pool-same": _pool("MaxPool", [1, 1, 4, 5], kernel_shape=[3, 2], strides=[2, 2], auto_pad="SAME_UPPER"),
     "average-pool": _pool("AveragePool", ["N", 2, 4, 4], kernel_shape=[3, 3]),

@@ -121,6 +121,13 @@ def test_only_what_the_output_needs_is_read() -> None:
     assert as_network(model_of(Case(nodes, [1, 2]))).n_neurons == 2
 
 
+def test_bounds_that_float32_cannot_reach_make_no_neurons() -> None:
+    """Exporters write a missing bound of Clip as the largest float32 number."""
+    largest = np.finfo(np.float32).max
+    model = model_of(Case([node("Clip", "x lo hi")], [1, 2], {"lo": -largest, "hi": np.float32(np.inf)}))
+    assert as_network(model).n_neurons == 0
+
+
 def test_weights_among_the_inputs() -> None:
     """Old files list their weights as inputs too."""
     model = model_of(Case([node("MatMul", "x w")], [1, 2], {"w": normal(2, 2)}))
