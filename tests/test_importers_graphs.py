@@ -132,9 +132,8 @@ NUMBERS = st.one_of(
 @given(st.data(), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.booleans())
 def test_exact_products_are_exact(data: st.DataObject, n: int, m: int, k: int, sparse: bool) -> None:
     """What is returned is the product in rational arithmetic; integers of moderate size always are."""
-    a, b = (
-        np.array(data.draw(st.lists(NUMBERS, min_size=r * c, max_size=r * c))).reshape(r, c) for r, c in ((n, m), (m, k))
-    )  # fmt: skip
+    shapes = ((n, m), (m, k))
+    a, b = (np.array(data.draw(st.lists(NUMBERS, min_size=r * c, max_size=r * c))).reshape(r, c) for r, c in shapes)
     got = exact_product(csr_array(a) if sparse else a, csr_array(b))
     product = exact(a) @ exact(b)
     if got is not None:

@@ -1,9 +1,10 @@
-"""Every kind of layer that is read computes what torch computes: in float64 within rounding, and exactly in rationals."""
+"""Every kind of layer that is read is what torch computes: in float64 within rounding, and exactly in rationals."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from geomrelu.importers import as_network
+from geomrelu.importers.files import read_model
 from geomrelu.network import Network
 from tests.oracles.fraction_layers import evaluate, exact, network_value
 
@@ -136,11 +138,11 @@ def test_random_convolutional_networks(seed: int) -> None:
         out = int(rng.integers(1, 4))
         layers.append(nn.Conv2d(channels, out, int(rng.integers(1, 4)), padding=int(rng.integers(0, 3))))
         channels = out
-        makers: list[Callable[[], nn.Module]] = [
-            nn.ReLU, nn.LeakyReLU, nn.Hardtanh, nn.ReLU6, lambda: nn.PReLU(out), nn.Softshrink,
-            lambda: nn.BatchNorm2d(out), lambda: nn.MaxPool2d(2, 1), lambda: nn.AvgPool2d(2, 1), lambda: nn.MaxPool2d(3, 1, 1),
+        others = [
+            nn.ReLU(), nn.LeakyReLU(), nn.Hardtanh(), nn.ReLU6(), nn.Softshrink(), nn.PReLU(out), nn.BatchNorm2d(out),
+            nn.MaxPool2d(2, 1), nn.AvgPool2d(2, 1), nn.MaxPool2d(3, 1, 1),
         ]  # fmt: skip
-        layers += [makers[k]() for k in rng.choice(len(makers), 3)]
+        layers += [others[k] for k in rng.choice(len(others), 3, replace=False)]
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, 3))
     read(model.double() if seed % 2 else model, shape)
 
@@ -149,9 +151,11 @@ def test_random_convolutional_networks(seed: int) -> None:
 
 
 EXACT: list[tuple[nn.Sequential, Shape]] = [
-    (nn.Sequential(nn.Conv2d(2, 2, 2, padding=1), nn.BatchNorm2d(2), nn.ReLU(), nn.AvgPool2d(3, 1, 1), nn.LeakyReLU()), (2, 2, 3)),
+    (nn.Sequential(nn.Conv2d(2, 2, 2, padding=1), nn.BatchNorm2d(2), nn.ReLU(), nn.AvgPool2d(3, 1, 1), nn.LeakyReLU()),
+     (2, 2, 3)),
     (nn.Sequential(nn.Conv1d(2, 4, 2, groups=2), nn.PReLU(4), nn.MaxPool1d(3, 2, 1), nn.Hardtanh(-0.1, 0.3)), (2, 6)),
-    (nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(4, 3), nn.Softshrink(0.1)), (1, 4, 3)),
+    (nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(4, 3),
+                   nn.Softshrink(0.1)), (1, 4, 3)),
     (nn.Sequential(nn.Linear(3, 4), nn.RReLU(), nn.Linear(4, 4), nn.Threshold(0.1, 0.1), nn.Hardsigmoid()), (3,)),
     (nn.Sequential(nn.MaxPool2d(3, 1, 1), nn.ReLU(), nn.Conv2d(1, 1, 2, stride=2, dilation=1)), (1, 3, 4)),
     (nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.ReLU6(), nn.Linear(5, 2), nn.Linear(2, 4)), (3,)),
@@ -242,3 +246,73 @@ def test_function(k: int, form: str) -> None:
         return
     program = torch.export.export(model, (torch.randn(2, 3),), dynamic_shapes=({0: torch.export.Dim("n")},))
     assert_same(model, as_network(program), (3,))
+
+
+EXPORTED: list[tuple[nn.Module, Shape]] = [
+    (nn.Sequential(nn.Conv1d(2, 3, 3, padding="same"), nn.BatchNorm1d(3), nn.LeakyReLU(), nn.AdaptiveMaxPool1d(2)),
+     (2, 7)),
+    (nn.Sequential(nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3), nn.ReLU6(), nn.MaxPool2d(2, 1), nn.Flatten(),
+                   nn.Linear(12, 2)), (2, 4, 4)),
+    (nn.Sequential(nn.ZeroPad2d(1), nn.Hardtanh(), nn.AvgPool2d(2, ceil_mode=True), nn.Dropout2d(),
+                   nn.PixelShuffle(2)), (4, 3, 3)),
+    (nn.Sequential(nn.ConvTranspose2d(2, 2, 2, 2), nn.PReLU(2), nn.AdaptiveAvgPool2d(2), nn.Softshrink()), (2, 2, 3)),
+    (nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), nn.RReLU()),
+     (1, 2, 3)),
+    (nn.Sequential(nn.Threshold(0.1, 0.1), nn.Hardsigmoid(), nn.Unflatten(1, (2, 3)), nn.MaxPool1d(3, 2, 1)), (6,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("batch", ["free", "one", "three"])
+@pytest.mark.parametrize("k", range(len(EXPORTED)))
+def test_exported_layers(k: int, batch: str, tmp_path: Path) -> None:
+    """The operators of exported programs, whose arguments stand in another order; and as a file, by another reader."""
+    layer, shape = EXPORTED[k]
+    model = prepared(copy.deepcopy(layer))
+    sizes = ({0: torch.export.Dim("n")},) if batch == "free" else None
+    program = torch.export.export(model, (torch.randn(1 if batch == "one" else 3, *shape),), dynamic_shapes=sizes)
+    torch.export.save(program, tmp_path / "model.pt2")
+    for network in (as_network(program), read_model(tmp_path / "model.pt2")):
+        assert network.input_shape == shape
+        assert_same(model, network, shape)
+
+
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_decomposed_programs(k: int) -> None:
+    layer, shape = EXPORTED[k]
+    model = prepared(nn.Sequential(*[v for v in copy.deepcopy(layer) if not isinstance(v, nn.PReLU | nn.Softshrink)]))
+    program = torch.export.export(model, (torch.randn(2, *shape),)).run_decompositions()
+    assert_same(model, as_network(program), shape)
+
+
+def test_weights_computed_from_parameters() -> None:
+    """What does not depend on the input is computed by torch, in the parameters' precision, and is a weight."""
+
+    class Weights(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.direction, self.length = nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.rand(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            weight = F.softmax(self.direction, 1) * (self.length.exp() / self.direction.norm(dim=1))[:, None]
+            first, rest = torch.split(self.length, [1, 2])
+            return F.relu(F.linear(x, weight, torch.cat([rest, first])))
+
+    model = Weights()
+    with torch.no_grad():
+        weight = F.softmax(model.direction, 1) * (model.length.exp() / model.direction.norm(dim=1))[:, None]
+    for form in (model, torch.export.export(model, (torch.randn(1, 2),))):
+        network = as_network(form)
+        assert network.widths == (3,)
+        np.testing.assert_array_equal(network.layers[0].weight, weight.double().numpy())
+
+
+def test_neurons_that_change_nothing_do_not_exist() -> None:
+    def widths(function: Callable[..., Any]) -> tuple[int, ...]:
+        return as_network(Expression(function), (3,)).widths
+
+    assert widths(lambda m, x: F.relu(x).relu()) == (3,)
+    assert widths(lambda m, x: x.relu() + x.abs() + F.leaky_relu(x)) == (3, 0)
+    assert widths(lambda m, x: torch.cat([x, x.relu()], 1)[:, 2:5].sum(1)) == (2,)
+    assert widths(lambda m, x: F.pad(x, (2, 2)).relu().sum(1)) == (3,)
+    assert widths(lambda m, x: (x * 1 + 0).relu()[:, [0, 0, 1]]) == (2,)
+    assert widths(lambda m, x: F.max_pool1d(x[:, None].relu(), 3)[:, 0]) == (1, 1, 1)

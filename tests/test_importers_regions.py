@@ -1,4 +1,4 @@
-"""Regions of imported networks: what the engine counts, against cells in rational arithmetic and the layers' definitions."""
+"""Regions of imported networks: what the engine counts, against cells in fractions and the layers' definitions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import geomrelu as gr
 from geomrelu.importers import as_network
 from tests.networks import SQUARE
 from tests.oracles.fraction_enumerator import enumerate_regions
-from tests.oracles.fraction_layers import evaluate, exact
+from tests.oracles.fraction_layers import evaluate
 from tests.soundness import INTERPRETED
 
 
@@ -110,7 +110,8 @@ MODELS = [
     image(nn.ReLU(), nn.MaxPool2d(2, 1), nn.Conv2d(1, 2, 2), nn.ReLU(), nn.Flatten()),
     image(nn.MaxPool2d(2, 1), nn.Conv2d(1, 2, 2), nn.Hardtanh(-0.2, 0.3), nn.Flatten()),
     image(nn.MaxPool2d(3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1)),
-    image(nn.BatchNorm2d(2), nn.PReLU(2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(2, 4), nn.ReLU6(), channels=2, width=2),
+    image(nn.BatchNorm2d(2), nn.PReLU(2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(2, 4), nn.ReLU6(),
+          channels=2, width=2),
 ]  # fmt: skip
 
 

@@ -135,9 +135,7 @@ class Graph:
             elif node.level and node.bias is None:
                 result[some] = distinct[some]
             else:
-                passed = self.affine(distinct[some], _eye(len(local)), np.zeros(len(local)))
-                made = self.nodes[-1]
-                result[some] = self._rectify(made, passed - made.start)
+                result[some] = self._rectify_inputs(node, local)
         return result[place.reshape(np.shape(units))]
 
     def is_rectified(self, units: IntArray) -> BoolArray:
@@ -187,6 +185,15 @@ class Graph:
             new = local[known[local] < 0]
         if len(new):
             known[new] = self._add(len(new), node.level, node.start + new)
+        return known[local]
+
+    def _rectify_inputs(self, node: Node, local: IntArray) -> IntArray:
+        """Rectified inputs: a layer rectifies affine units only, so copies of them."""
+        known = self._rectified.setdefault(node.start, np.full(node.n, -1, dtype=np.int64))
+        new = local[known[local] < 0]
+        if len(new):
+            self.affine(node.start + new, _eye(len(new)), np.zeros(len(new)))
+            known[new] = self._rectify(self.nodes[-1], np.arange(len(new)))
         return known[local]
 
     def _distinct(self, sources: IntArray, weight: Matrix) -> tuple[IntArray, Matrix]:

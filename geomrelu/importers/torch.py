@@ -209,10 +209,11 @@ def _where(path: str, module: nn.Module) -> str:
 # ---- graphs
 
 
-def _graph_program(graph: fx.Graph, root: nn.Module, constants: dict[str, Any]) -> Program:
-    """The graph's nodes as operations; placeholders not in `constants` are the input."""
+def _graph_program(graph: fx.Graph, root: nn.Module, fixed: dict[str, tuple[torch.Tensor, str]]) -> Program:
+    """The graph's nodes as operations; placeholders not in `fixed` (tensors and their names) are the input."""
     operations: list[Operation] = []
-    values = dict(constants)
+    tensors: dict[str, Any] = {name: tensor for name, (tensor, _) in fixed.items()}
+    values: dict[str, Any] = {name: Constant(tensor_array(*pair), pair[1]) for name, pair in fixed.items()}
     inputs: list[str] = []
     output: Any = None
     for node in graph.nodes:
@@ -227,12 +228,17 @@ def _graph_program(graph: fx.Graph, root: nn.Module, constants: dict[str, Any]) 
         elif node.op == "output":
             output = args[0]
         elif node.op == "get_attr":
-            values[node.name] = _attribute(root, node.target)
+            tensors[node.name] = _attribute(root, node.target)
+            values[node.name] = _constant(tensors[node.name], node.target)
         elif node.op == "call_module":
             module = root.get_submodule(node.target)
             operations += _module_operations(node.name, module, node.target, args, kwargs)
         else:
             kind = _function_kind(node.target)
+            if _depends_on_constants_only(node, tensors, kind):
+                tensors[node.name] = _called(node, tensors)
+                values[node.name] = _constant(tensors[node.name], _where_called(node, root, kind))
+                continue
             operations.append(Operation(node.name, kind, args, kwargs, _where_called(node, root, kind)))
     # A default argument is traced as a placeholder of its own that nothing but an assertion uses.
     used = {node.name for node in graph.nodes if node.users}
@@ -272,11 +278,37 @@ def _plain(value: Any) -> Any:
 
 
 def _attribute(root: nn.Module, target: str) -> Any:
-    """A parameter, buffer or other attribute by its path; tensors as `Constant`."""
+    """A parameter, buffer or other attribute by its path."""
     value: Any = root
     for part in target.split("."):
         value = getattr(value, part)
-    return Constant(tensor_array(value, target), target) if isinstance(value, torch.Tensor) else value
+    return value
+
+
+def _constant(value: Any, name: str) -> Any:
+    """Tensors, also those in a tuple, as `Constant`."""
+    if isinstance(value, tuple | list):
+        return [_constant(item, name) for item in value]
+    return Constant(tensor_array(value, name), name) if isinstance(value, torch.Tensor) else value
+
+
+def _depends_on_constants_only(node: fx.Node, tensors: dict[str, Any], kind: str) -> bool:
+    """Whether a function of parameters and buffers makes a new tensor of them: part of the weights."""
+    inputs = node.all_input_nodes
+    writes = kind.endswith("_") or kind in ("setitem", "iadd", "isub", "imul", "itruediv") or "out" in node.kwargs
+    chance = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    held = [tensors.get(n.name) for n in inputs]
+    empty = any(isinstance(v, torch.Tensor) and (v.is_meta or torch.nn.parameter.is_lazy(v)) for v in held)
+    return bool(inputs) and all(n.name in tensors for n in inputs) and not (writes or chance or empty)
+
+
+def _called(node: fx.Node, tensors: dict[str, Any]) -> Any:
+    """The function's result as torch computes it, in the weights' own precision."""
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: tensors[n.name])
+    with torch.no_grad():
+        if node.op == "call_method":
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        return node.target(*args, **kwargs)  # type: ignore[operator]
 
 
 def _function_kind(target: Any) -> str:
@@ -346,8 +378,6 @@ def _exported_program(program: torch.export.ExportedProgram) -> Program:
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
-    constants: dict[str, Any] = {
-        name: Constant(tensor_array(tensors[target], target), target) for name, target in targets.items()
-    }
-    result = _graph_program(program.graph, program.graph_module, constants)
+    fixed = {name: (tensors[target], target) for name, target in targets.items()}
+    result = _graph_program(program.graph, program.graph_module, fixed)
     return replace(result, output=[Ref(str(name)) for name in signature.user_outputs])

@@ -117,10 +117,12 @@ def spatial(tensor: Tensor, n_axes: int, where: str) -> tuple[IntArray, bool]:
         return units[0], True
     if tensor.rank == n_axes + 1 and tensor.batch is None:
         return units, False
-    names = ("length", "height", "width") if n_axes == 1 else ("depth", "height", "width")[-n_axes:]
-    expected = ", ".join(("N", "channels", *(names[:1] if n_axes == 1 else names)))
-    shown = ", ".join(str(n) for n in tensor.sizes)
-    raise ShapeError(f"{where}: got a tensor of shape ({shown}); expected ({expected})")
+    names = ("length",) if n_axes == 1 else ("depth", "height", "width")[-n_axes:]
+    expected, shown = ", ".join(("channels", *names)), ", ".join(str(n) for n in tensor.sizes)
+    raise ShapeError(
+        f"{where}: got a tensor of shape ({shown}); expected (N, {expected}): if that is the input, "
+        f"give as_network(model, input_shape=({expected})), or a slice of inputs of that shape"
+    )
 
 
 def placed(tensor: Tensor, units: IntArray, has_points: bool) -> Tensor:
