@@ -229,6 +229,25 @@ def test_info_of_an_onnx_file(tmp_path: Path) -> None:
     assert len(facts["check"]["comparisons"]) == 2
 
 
+def test_other_commands_read_onnx_and_nnet_files(tmp_path: Path) -> None:
+    """f(x) = 2 relu(x1 + x2 + 1) - 4 relu(x1 + x2) - 1 in three formats has three regions."""
+    first, second = np.array([[1.0, 1.0], [1.0, 1.0]]), np.array([[2.0, -4.0]])
+    np.savez(tmp_path / "three.npz", W0=first, b0=np.array([1.0, 0.0]), W1=second, b1=np.array([-1.0]))
+    nodes = [node("Gemm", "x w b", "h", transB=1), node("Relu", "h", "r"), node("Gemm", "r v c", transB=1)]
+    constants = {"w": first, "b": np.array([1.0, 0.0]), "v": second, "c": np.array([-1.0])}
+    onnx.save(model_of(Case(nodes, ["N", 2], constants)), tmp_path / "three.onnx")
+    lines = ["2,2,1,2", "2,2,1", "0", "-2,-2", "2,2", "0,0,0", "2,2,1", "1,1", "1,1", "1", "0", "2,-4", "-1"]
+    (tmp_path / "three.nnet").write_text(",\n".join(lines) + ",\n")
+    for name in ("three.npz", "three.onnx", "three.nnet"):
+        done = CliRunner().invoke(app, ["count", str(tmp_path / name), "--json"])
+        assert json.loads(done.stdout)["regions"] == 3
+    # In its own units, twice as large, both lines are still in the box.
+    box = ["--box", "-2", "2", "--normalise", "--json"]
+    done = CliRunner().invoke(app, ["count", str(tmp_path / "three.nnet"), *box])
+    assert json.loads(done.stdout)["regions"] == 3
+    assert json.loads(done.stdout)["network"]["neurons"] == 2
+
+
 def test_info_of_a_torch_export_file(tmp_path: Path) -> None:
     torch.export.save(exported(), tmp_path / "model.pt2")
     facts = json.loads(info(tmp_path / "model.pt2", "--json").stdout)
