@@ -17,9 +17,9 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, external_data_helper, inliner, numpy_helper
 
-from geomrelu.errors import FileFormatError, ShapeError, UnsupportedLayerError, WeightError
+from geomrelu.errors import FileFormatError, GeomReluError, ShapeError, UnsupportedLayerError, WeightError
 from geomrelu.importers.onnx_operators import OPERATORS, refusal
-from geomrelu.importers.onnx_reader import FOLDED, Reader, Tensor, widened
+from geomrelu.importers.onnx_reader import FOLDED, Array, Reader, Tensor, array_of, widened
 from geomrelu.importers.program import Program, Step, network_of
 from geomrelu.network import Network
 
@@ -80,7 +80,7 @@ def program_from_onnx(model: onnx.ModelProto, input_shape: Sequence[int] | None 
     _check_tensors(model)
     reader = Reader(version, source.name, (1, *shape) if batched else shape)
     for tensor in graph.initializer:
-        reader.values[tensor.name] = widened(numpy_helper.to_array(tensor))
+        reader.values[tensor.name] = widened(array_of(tensor, tensor.name))
     steps = []
     for node, where in nodes:
         _read_node(reader, node, where)
@@ -131,10 +131,14 @@ def model_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
     kind = source.type.tensor_type.elem_type
     if kind not in _REAL:
         raise UnsupportedLayerError(
-            f"model: its input {source.name!r} holds {TensorProto.DataType.Name(kind)} numbers; "
+            f"model: its input {source.name!r} holds {_type_name(kind)} numbers; "
             f"expected floating-point ones: {_EXTRACT}"
         )
     return source
+
+
+def _type_name(kind: int) -> str:
+    return str(TensorProto.DataType.Name(kind)) if kind in TensorProto.DataType.values() else f"unknown ({kind})"
 
 
 def point_shape(source: onnx.ValueInfoProto, input_shape: Sequence[int] | None = None) -> tuple[tuple[int, ...], bool]:
@@ -180,6 +184,8 @@ def _needed_nodes(graph: onnx.GraphProto, target: str) -> list[tuple[onnx.NodePr
         node = graph.node[index]
         if wanted & set(node.output):
             wanted |= set(node.input)
+            if not all(isinstance(text, str) for text in (node.op_type, node.domain, *node.input, *node.output)):
+                raise FileFormatError(f"model: node {index + 1} has a name that is no text; {_EXPORT_AGAIN}")
             name = node.name or next(iter(node.output), "")
             found.append((node, f"{name} ({node.op_type}, node {index + 1} of {len(graph.node)})"))
     return found[::-1]
@@ -208,14 +214,25 @@ def _read_node(reader: Reader, node: onnx.NodeProto, where: str) -> None:
             f"{where}: needs {missing[0]!r}, which nothing in the graph gives (a second output of a node?); "
             f"{_EXPORT_AGAIN}"
         )
+    try:
+        results = _results(reader, node, where)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OverflowError) as error:
+        if isinstance(error, GeomReluError):
+            raise
+        # What the operator's rules do not say is left to numpy to object to.
+        raise FileFormatError(
+            f"{where}: its inputs and attributes do not fit each other ({error}); {_EXPORT_AGAIN}"
+        ) from error
+    reader.values.update(zip(node.output, results, strict=False))
+
+
+def _results(reader: Reader, node: onnx.NodeProto, where: str) -> Sequence[Array | Tensor]:
     if not any(isinstance(reader.values[name], Tensor) for name in node.input if name):
-        reader.fold(node, where)
-    elif node.op_type not in OPERATORS:
+        return reader.fold(node, where)
+    if node.op_type not in OPERATORS:
         raise refusal(node.op_type, where)
-    else:
-        result = OPERATORS[node.op_type](reader, node, where)
-        for name, value in zip(node.output, result if isinstance(result, list) else [result], strict=False):
-            reader.values[name] = value
+    result = OPERATORS[node.op_type](reader, node, where)
+    return result if isinstance(result, list) else [result]
 
 
 def _check_tensors(model: onnx.ModelProto) -> None:
@@ -236,7 +253,7 @@ def _check_node(node: onnx.NodeProto, where: str, version: int) -> None:
     context.opset_imports = {"": version}
     try:
         onnx.checker.check_node(node, context)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise FileFormatError(f"{where}: not valid ONNX ({reason}); {_EXPORT_AGAIN}") from error
 

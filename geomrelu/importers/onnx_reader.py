@@ -25,11 +25,22 @@ from geomrelu.arrays import IntArray
 from geomrelu.errors import FileFormatError, ShapeError, UnsupportedLayerError
 from geomrelu.importers.program import Constant, Operation, Ref
 
-__all__ = ["FOLDED", "LARGEST_SIZE", "Array", "Reader", "Tensor", "attributes", "is_floating", "real", "widened"]
+__all__ = [
+    "FOLDED",
+    "LARGEST_SIZE",
+    "Array",
+    "Reader",
+    "Tensor",
+    "array_of",
+    "attributes",
+    "is_floating",
+    "real",
+    "widened",
+]
 
 Array = npt.NDArray[Any]
 # More entries than this in one tensor are a damaged file rather than a network.
-LARGEST_SIZE = 2**27
+LARGEST_SIZE = 2**24
 
 
 _BETWEEN_CONSTANTS = """
@@ -59,6 +70,20 @@ class Tensor:
 def widened(array: Array) -> Array:
     """Floating-point arrays of any type as float64, which holds the same numbers; others as they are."""
     return array.astype(np.float64) if is_floating(array) else array
+
+
+def array_of(tensor: TensorProto, where: str) -> Array:
+    """A stored tensor's numbers.
+
+    Raises
+    ------
+    FileFormatError
+        If it is damaged.
+    """
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except (ValueError, TypeError, KeyError) as error:
+        raise FileFormatError(f"{where}: the numbers stored there are damaged ({error}); export it again") from error
 
 
 def is_floating(array: Array) -> bool:
@@ -172,8 +197,8 @@ class Reader:
 
     # ---- constants
 
-    def fold(self, node: onnx.NodeProto, where: str) -> None:
-        """Compute a node of constants."""
+    def fold(self, node: onnx.NodeProto, where: str) -> list[Array]:
+        """The outputs of a node of constants."""
         values = attributes(node)
         if node.op_type not in FOLDED:
             raise UnsupportedLayerError(
@@ -185,8 +210,7 @@ class Reader:
             results = [self._cast(node, values)]
         else:
             results = self.reference(node, where, self.inputs(node))
-        for name, result in zip(node.output, results, strict=False):
-            self.values[name] = widened(np.asarray(result))
+        return [widened(np.asarray(result)) for result in results]
 
     def _cast(self, node: onnx.NodeProto, values: dict[str, Any]) -> Array:
         given = self.inputs(node)
@@ -252,7 +276,7 @@ def entry_numbers(sources: Sequence[Array | Tensor]) -> list[Array]:
 def _constant(values: dict[str, Any], where: str) -> Array:
     name, value = next(iter(values.items()), ("", None))
     if name == "value" and isinstance(value, TensorProto):
-        return np.asarray(numpy_helper.to_array(value))
+        return array_of(value, where)
     if name in ("value_float", "value_floats", "value_int", "value_ints"):
         return np.asarray(value, dtype=np.float64 if "float" in name else np.int64)
     raise UnsupportedLayerError(f"{where}: holds {name or 'nothing'}; expected numbers: export the model with those")
