@@ -163,6 +163,17 @@ def test_models_are_left_as_they_are() -> None:
     assert torch.equal(state, torch.get_rng_state())
 
 
+def test_of_many_outputs_those_that_differ_are_judged() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 3000))
+    network = as_network(model)
+    assert self_check(model, network).ok
+    last = network.output
+    weight = last.weight.copy()
+    weight[1234] *= 1 + 1e-9
+    assert not self_check(model, Network.from_layers([*network.hidden, Layer(weight, last.bias, 0)])).ok
+
+
 def test_models_that_cannot_run_are_told() -> None:
     class Single(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -193,8 +204,8 @@ def test_the_bound_holds_and_is_near(seed: int) -> None:
         h = h @ w.T + b
         h = np.maximum(h, 0) if k < 3 else h
     assert h.dtype == np.float32
-    values, growth = forward_growth(Network(weights, biases), points.astype(np.float64))
-    errors = np.abs(values - h) / (growth * 2.0**-24)
+    network, same = Network(weights, biases), points.astype(np.float64)
+    errors = np.abs(network(same) - h) / (forward_growth(network, same, np.arange(2)) * 2.0**-24)
     assert errors.max() <= 1
     assert errors.max() > 1e-3
 

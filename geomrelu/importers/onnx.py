@@ -216,7 +216,7 @@ def _read_node(reader: Reader, node: onnx.NodeProto, where: str) -> None:
         )
     try:
         results = _results(reader, node, where)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, ArithmeticError) as error:
         if isinstance(error, GeomReluError):
             raise
         # What the operator's rules do not say is left to numpy to object to.

@@ -167,7 +167,6 @@ def _steps(model: Any) -> list[Any]:
 def _onnx_originals(model: Any, shape: tuple[int, ...]) -> list[Original]:
     """onnx's reference in float64, and onnxruntime, in the model's own numbers, if it is installed."""
     from onnx import TensorProto
-    from onnx.reference import ReferenceEvaluator
 
     from geomrelu.importers.onnx import model_input, point_shape
 
@@ -184,8 +183,8 @@ def _onnx_originals(model: Any, shape: tuple[int, ...]) -> list[Original]:
         return evaluate
 
     found = []
-    if not any(_misjudged(node) for node in model.graph.node):
-        reference: Any = ReferenceEvaluator(in_float64(model))
+    reference = _reference(model)
+    if reference is not None:
         evaluate = rows(lambda x: reference.run(None, {source.name: x})[0])
         if _runs(evaluate, shape):
             found.append(Original("onnx's reference in float64", evaluate))
@@ -201,6 +200,18 @@ def _onnx_originals(model: Any, shape: tuple[int, ...]) -> list[Original]:
         if _runs(evaluate, shape):
             found.append(Original("onnxruntime", evaluate, float(np.finfo(dtype).eps) / 2))
     return found
+
+
+def _reference(model: Any) -> Any:
+    """onnx's reference for the model in float64; None where it cannot run it or is known to be wrong."""
+    from onnx.reference import ReferenceEvaluator
+
+    if any(_misjudged(node) for node in model.graph.node):
+        return None
+    try:
+        return ReferenceEvaluator(in_float64(model))
+    except Exception:  # an operator, needed or not, that it does not know
+        return None
 
 
 def _misjudged(node: Any) -> bool:
