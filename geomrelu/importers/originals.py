@@ -7,10 +7,12 @@ onnx's reference and onnxruntime the graph.
 from __future__ import annotations
 
 import copy
+import io
 import math
 import operator
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -236,7 +238,9 @@ def _session(model: Any) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        # It prints what goes wrong, and standard output is not its own.
+        with redirect_stdout(io.StringIO()):
+            return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception:  # an operator set that is too new for it, say
         return None
 
