@@ -35,6 +35,8 @@ def network_of_units(graph: Graph, outputs: IntArray, input_shape: tuple[int, ..
         last = level == plan.depth
         neurons = plan.neurons(level)
         rest = outputs if last else plan.passing(level)
+        if not len(neurons) and not len(rest):
+            rest = state[:1]  # what follows is constant; but a layer has units
         scratch[state] = np.arange(len(state))
         weight, bias = _rows(graph, plan.rectified[neurons], rest, level, scratch, state)
         scratch[state] = -1

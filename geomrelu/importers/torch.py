@@ -55,10 +55,10 @@ def network_from_torch(
 
     Examples
     --------
-    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 3), nn.Linear(3, 1)).double()
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> network = network_from_torch(model)
     >>> network.widths, bool((network.layers[0].weight == model[1].weight.detach().numpy()).all())
-    ((3, 0), True)
+    ((3,), True)
     """
     if isinstance(model, torch.export.ExportedProgram):
         return network_of(_exported_program(model), input_shape)
