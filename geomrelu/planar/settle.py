@@ -167,7 +167,7 @@ class Judge:
             made = layers == layer
             rows = history.words[layer][history.parents[vertices[made]]]
             words[made, : rows.shape[1]] = rows
-        first, second = (self._ball_lines(history.lines[vertices, side], words) for side in range(2))
+        first, second = (self.ball_lines(history.lines[vertices, side], words) for side in range(2))
         points = cross(first, second)
         for k in np.flatnonzero(layers < 0).tolist():
             corner = border_ball(self.corners[history.parents[vertices[k]]])
@@ -178,7 +178,7 @@ class Judge:
         """Neurons' forms in one face, (k, 3)."""
         return self._forms.balls.rows(layer, neurons, np.broadcast_to(words, (len(neurons), len(words))))
 
-    def _ball_lines(self, lines: IntArray, words: WordArray) -> Balls:
+    def ball_lines(self, lines: IntArray, words: WordArray) -> Balls:
         """Lines (k,) under patterns (k, words), (k, 3)."""
         value, error = np.empty((len(lines), 3)), np.empty((len(lines), 3))
         layers = np.where(lines < 0, -1, np.searchsorted(self.firsts, lines, side="right") - 1)
@@ -208,7 +208,7 @@ class Judge:
             return along if forward else -along
 
         def finer(items: IntArray) -> Balls:
-            line = self._ball_lines(np.array([edge_line]), words[None])
+            line = self.ball_lines(np.array([edge_line]), words[None])
             others = self._ball_forms(layer, cuts.neuron[start + items], words)
             return travel_ball(line, others, forward)
 

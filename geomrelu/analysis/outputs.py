@@ -1,0 +1,267 @@
+"""The outputs at a complex's vertices, and the signs of linear functionals of them, exactly.
+
+Outputs are continuous, so they have one value at a vertex whatever the region: y(v), of the
+network's forward pass at the true vertex.  It is computed in float64 at the stored vertex, with
+the bounds of `planar.bounds`: the pass starts with the vertex's own error (`vertex_errors`), a
+layer multiplies it by its operator norm and adds its rounding.  So with e(v) the bound on every
+entry,
+
+    |a . y - b - (float value)| <= sum |a_j| e(v) + gamma (sum |a_j y_j| + |b|),
+
+gamma = n u / (1 - n u) for n terms.  A value beyond that bound has a certain sign.  The others are
+decided as the engine decides its own: in double precision with a bound on every entry
+(`planar.balls`), then in integers, where the functional's affine form under the pattern of a
+face around the vertex is evaluated at the crossing of the vertex's two lines.  Where all
+corners of a face are in doubt its form comes first: if that is constant, it tells them all, and
+no corner need be computed.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from geomrelu.analysis.vertices import crossing_in_face, lines_at_corners
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen
+from geomrelu.errors import InvariantError, RangeError
+from geomrelu.exact import Line, Point, sign_at
+from geomrelu.network import Layer, Network
+from geomrelu.planar.balls import BallForms, cross, signs_at
+from geomrelu.planar.bounds import entry_error, layer_bounds, row_error
+from geomrelu.planar.settle import Forms, History, Judge
+
+if TYPE_CHECKING:
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["Functionals", "VertexOutputs"]
+
+_UNIT_ROUNDOFF = 2.0**-53
+_SLACK = 1.0 + 2.0**-20
+_TINY = 1e-290
+# Vertices in a forward pass at a time: their rows stay in the cache.
+_ROWS = 1024
+
+
+class Functionals(NamedTuple):
+    """Linear functionals a . y - b of the outputs y."""
+
+    a: FloatArray  # (M, out)
+    b: FloatArray  # (M,)
+
+    @classmethod
+    def difference(cls, n_outputs: int, first: IntArray, second: IntArray) -> Functionals:
+        """The functionals y_first - y_second, for arrays (M,) of outputs."""
+        a = np.zeros((len(first), n_outputs))
+        a[np.arange(len(first)), first] = 1.0
+        a[np.arange(len(first)), second] = -1.0
+        return cls(a, np.zeros(len(first)))
+
+    def exactly(self, which: int, outputs: list[Fraction]) -> Fraction:
+        """The value of one functional, given exact outputs."""
+        terms = (Fraction(a) * y for a, y in zip(self.a[which].tolist(), outputs, strict=True) if a)
+        return sum(terms, -Fraction(float(self.b[which])))
+
+
+class VertexOutputs:
+    """Outputs at the vertices of a complex, made once for each; asked through ``p._vertex_outputs``.
+
+    Attributes
+    ----------
+    values : (V, out) float64
+        The outputs.
+    errors : (V,) float64
+        No entry of a vertex's row is farther from its true value than this.
+    """
+
+    def __init__(self, p: PlanarComplex) -> None:
+        self.p = p
+        self.values, self.errors = _forward(p)
+        for vertex in np.flatnonzero(~(np.isfinite(self.values).all(axis=1) & np.isfinite(self.errors))).tolist():
+            self._compute_again(vertex)
+        frozen(self.values)
+        frozen(self.errors)
+
+    def _compute_again(self, vertex: int) -> None:
+        """Of a vertex whose forward pass overflows: in integers, rounded once."""
+        exact = self.exact(vertex)
+        try:
+            self.values[vertex] = [float(y) for y in exact]
+        except OverflowError:
+            raise RangeError(
+                f"outputs: vertex {vertex} has an output above 2^1024; expected less, what float64 holds; scale the "
+                "network's last layer down"
+            ) from None
+        self.errors[vertex] = np.abs(self.values[vertex]).max() * 2 * _UNIT_ROUNDOFF + _TINY
+
+    # ------------------------------------------------------------------ exact values
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Exact forms of the network, and the exact points found so far."""
+        nowhere = np.empty(0, dtype=np.int64)
+        return Judge(self.p.domain, Forms(self.p.network), History(self.p.vertex_lines, nowhere, nowhere))
+
+    @cached_property
+    def _faces(self) -> dict[int, int]:
+        return {}
+
+    def face_of(self, vertex: int) -> int:
+        """A face around a vertex in which its two lines cross."""
+        self.point(vertex)
+        return self._faces[vertex]
+
+    def point(self, vertex: int) -> Point:
+        """A vertex's exact position, homogeneous."""
+        if vertex not in self._faces:
+            for face in self.p._exact_vertices.faces_around(vertex).tolist():
+                found = crossing_in_face(self.p, self.judge, vertex, face)
+                if found is not None:
+                    self.judge.points[vertex], self._faces[vertex] = found, face
+                    break
+            else:
+                p, q = self.p.vertex_lines[vertex].tolist()
+                raise InvariantError("vertex lines", f"vertex {vertex}", f"lines {p} and {q}", "lines that cross there")
+        return self.judge.points[vertex]
+
+    def position(self, vertex: int) -> tuple[Fraction, Fraction]:
+        """A vertex's exact position."""
+        x, y, w = self.point(vertex)
+        return Fraction(x, w), Fraction(y, w)
+
+    def exact(self, vertex: int) -> list[Fraction]:
+        """The exact outputs at a vertex."""
+        x, y, w = self.point(vertex)
+        scale = w << self.judge.forms.scales[-1]
+        rows = self.judge.forms.output_map(self.p.patterns.words[self._faces[vertex]])
+        return [Fraction(int(a * x + b * y + c * w), scale) for a, b, c in rows]
+
+    # ------------------------------------------------------------------ signs
+
+    def level(self, asked: Functionals) -> tuple[FloatArray, FloatArray]:
+        """Values of the functionals at the vertices and bounds on their errors, both (V, M)."""
+        with np.errstate(all="ignore"):
+            value = self.values @ asked.a.T - asked.b
+            size = np.abs(asked.a)
+            gamma = (asked.a.shape[1] + 4) * _UNIT_ROUNDOFF * _SLACK
+            rounding = gamma * (np.abs(self.values) @ size.T + np.abs(asked.b))
+            error = (np.outer(self.errors, size.sum(axis=1)) + rounding) * _SLACK + _TINY
+        error[~np.isfinite(value)] = np.inf
+        return np.nan_to_num(value), error
+
+    def signs(self, asked: Functionals) -> IntArray:
+        """Signs -1, 0, 1 of the functionals at the vertices, exactly, (V, M) int64."""
+        value, error = self.level(asked)
+        result = np.sign(value).astype(np.int64)
+        vertices, which = np.nonzero(~(np.abs(value) > error))
+        result[vertices, which] = self.decide(asked, vertices, which)
+        return result
+
+    def decide(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
+        """Signs of functionals ``which`` (N,) at ``vertices`` (N,) whose float values leave them in doubt, (N,)."""
+        if len(vertices) == 0:
+            return np.zeros(0, dtype=np.int64)
+        used, number = np.unique(which, return_inverse=True)
+        asked, which = Functionals(asked.a[used], asked.b[used]), number.ravel()
+        result = self._by_balls(asked, vertices, which)
+        left = np.flatnonzero(result == 0)
+        if len(left):
+            result[left] = self._in_integers(asked, vertices[left], which[left])
+        return result
+
+    def _by_balls(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
+        """Certain signs, 0 where in doubt."""
+        p, around = self.p, self.p._exact_vertices
+        used, place = np.unique(vertices, return_inverse=True)
+        corners = around.entries[around.offsets[used]]
+        lines, words = lines_at_corners(p, corners)
+        network = Network.from_layers([*p.network.layers, Layer(asked.a, -asked.b, 0)])
+        with np.errstate(all="ignore"):
+            points = cross(*(self.judge.ball_lines(lines[:, k], words[k]) for k in range(2)))
+            patterns = p.patterns.words[around.owner[corners]][place.ravel()]
+            forms = BallForms(network).rows(len(network.layers) - 1, which, patterns)
+            return signs_at(forms, type(points)(points.value[place.ravel()], points.error[place.ravel()]))
+
+    def _in_integers(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
+        unknown = -2
+        result = np.full(len(vertices), unknown, dtype=np.int64)
+        for m in np.unique(which).tolist():
+            own = np.flatnonzero(which == m)
+            found = np.full(self.p.n_vertices, unknown, dtype=np.int64)
+            self._by_constant_faces(asked, m, vertices[own], found)
+            for vertex in vertices[own][found[vertices[own]] == unknown].tolist():
+                point = self.point(vertex)
+                found[vertex] = sign_at(self._form(asked, m, self._faces[vertex]), point)
+            result[own] = found[vertices[own]]
+        return result
+
+    def _by_constant_faces(self, asked: Functionals, m: int, doubtful: IntArray, found: IntArray) -> None:
+        """Signs at the corners of faces on which the functional is constant."""
+        p = self.p
+        flagged = np.zeros(p.n_vertices, dtype=bool)
+        flagged[doubtful] = True
+        for face in np.flatnonzero(np.logical_and.reduceat(flagged[p.face_vertices], p.face_offsets[:-1])).tolist():
+            ring = p.ring(face)
+            if (found[ring] == -2).any():
+                a, b, c = self._form(asked, m, face)
+                if a == b == 0:
+                    found[ring] = (c > 0) - (c < 0)
+
+    def _form(self, asked: Functionals, m: int, face: int) -> Line:
+        """A functional's affine form on a face, times a positive number."""
+        rows = self.judge.forms.output_map(self.p.patterns.words[face])
+        weights = [Fraction(a) for a in asked.a[m].tolist()]
+        offset = Fraction(float(asked.b[m])) * (1 << self.judge.forms.scales[-1])
+        # Denominators are powers of two: the largest is common to all.
+        unit = max(w.denominator for w in (*weights, offset))
+        a, b, c = (sum(int(w * unit) * int(row[k]) for w, row in zip(weights, rows, strict=True)) for k in range(3))
+        return a, b, c - int(offset * unit)
+
+    # ------------------------------------------------------------------ largest outputs
+
+    @cached_property
+    def top(self) -> BoolArray:
+        """Which outputs are the largest at each vertex, exactly, (V, out) bool: more than one where they tie."""
+        values, slack = self.values, 4 * self.errors
+        best = np.argmax(values, axis=1)
+        rows = np.arange(len(values))
+        behind = values[rows, best][:, None] - values
+        close = ~(behind > (slack + 4 * _UNIT_ROUNDOFF * np.abs(values).max(axis=1))[:, None])
+        close[rows, best] = True
+        tied = np.flatnonzero(close.sum(axis=1) > 1)
+        if len(tied) == 0:
+            return close
+        place, other = np.nonzero(close[tied])
+        keep = other != best[tied[place]]
+        vertices, other = tied[place[keep]], other[keep]
+        pairs, which = np.unique(np.stack([best[vertices], other], axis=1), axis=0, return_inverse=True)
+        asked = Functionals.difference(values.shape[1], pairs[:, 0], pairs[:, 1])
+        signs = self.decide(asked, vertices, which.ravel())
+        close[vertices, other] = signs == 0
+        # Where the float value had the wrong output in front.
+        for vertex in np.unique(vertices[signs < 0]).tolist():
+            exact = self.exact(vertex)
+            close[vertex] = [y == max(exact) for y in exact]
+        return close
+
+
+def _forward(p: PlanarComplex) -> tuple[FloatArray, FloatArray]:
+    """Outputs at the stored vertices, (V, out), and bounds on their distance from those at the true ones, (V,)."""
+    network = p.network
+    # The bounds are those of hidden layers: an identity after the output layer makes it one.
+    bounds = layer_bounds(Network.from_layers([*network.layers, Layer(np.eye(network.n_outputs), np.zeros(network.n_outputs), 0)]))  # fmt: skip
+    values, errors = np.empty((p.n_vertices, network.n_outputs)), np.empty(p.n_vertices)
+    last = len(network.layers) - 1
+    for first in range(0, p.n_vertices, _ROWS):
+        h, error = p.vertices[first : first + _ROWS], p.vertex_errors[first : first + _ROWS]
+        with np.errstate(all="ignore"):
+            for k, layer in enumerate(network.layers):
+                norm = np.sqrt(np.einsum("vn,vn->v", h, h)) * _SLACK
+                each, error = entry_error(bounds[k], norm, error), row_error(bounds[k], norm, error)
+                h = h @ layer.weight.T + layer.bias
+                if k < last:
+                    np.maximum(h[:, : layer.n_neurons], 0.0, out=h[:, : layer.n_neurons])
+        values[first : first + _ROWS], errors[first : first + _ROWS] = h, np.minimum(each, error)
+    return values, errors
