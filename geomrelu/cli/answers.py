@@ -17,11 +17,12 @@ from geomrelu.cli.commands import (
     LowOption,
     Model,
     PolygonOption,
+    Run,
+    _built,
     _checked_output,
     _domain,
     _model,
     _named,
-    _partition,
     _title,
     app,
 )
@@ -71,7 +72,11 @@ def boundary(
     which = 0 if output is None else whole_number("--output", output, 0)
     if out is not None:
         _checked_output(out, (".geojson",), model)
-    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    domain = _domain(box, low, high, polygon)
+    network, facts = _model(model, domain, allow_joblib)
+    if not which < network.n_outputs:
+        raise InputError(f"--output: got {which}; the model has {network.n_outputs} output(s), numbered from 0")
+    p = _built(model, network, domain, Run())
     found = p.decision_boundary() if value is None else p.level_set(value, which)
     shown: dict[str, Any] = {
         "pieces": found.n_pieces, "polylines": found.n_polylines, "length": found.length,
@@ -129,14 +134,21 @@ def verify(
     """
     if (property is None) == (vnnlib is None):
         raise InputError("verify: expected one of --property 'y0 > y1' and --vnnlib FILE")
-    if vnnlib is None:
+    from geomrelu.analysis.expressions import linear_constraints
+
+    if property is not None:
         if inputs is not None:
             raise InputError("--inputs: chooses a slice of a VNN-LIB file's box; give --vnnlib, too")
-        p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+        domain = _domain(box, low, high, polygon)
+        network, facts = _model(model, domain, allow_joblib)
+        # What does not parse is told before the work starts.
+        linear_constraints(property, network.n_outputs)
+        p = _built(model, network, domain, Run())
         found = p.verify(property)
         facts |= {"property": property, "regions": p.n_regions}
         title = _title(model, p)
     else:
+        assert vnnlib is not None
         if box or low or high or polygon:
             raise InputError("--vnnlib: the file holds the domain; leave --box, --low, --high and --polygon out")
         found, facts = _on_planes(model, vnnlib, inputs, allow_joblib)
