@@ -18,8 +18,9 @@ from geomrelu.network import Layer
 from geomrelu.planar.complex import PlanarComplex
 from tests.drawn import ENTRIES, drawn_networks
 from tests.networks import Case, degenerate_cases, random_cases, random_network
-from tests.oracles.fraction_boundary import class_areas, edge_segments, inner_segments
+from tests.oracles.fraction_boundary import class_areas, edge_segments, inner_segments, value
 from tests.oracles.fraction_enumerator import Enumeration, enumerate_regions
+from tests.test_engine_pools import pool
 
 
 def oracle(p: PlanarComplex) -> Enumeration:
@@ -243,3 +244,42 @@ def test_outputs_that_are_not_there_are_refused() -> None:
             p.level_set(0.0, bad)
     with pytest.raises(WeightError, match="finite"):
         p.level_set(np.nan)
+
+
+# ---------------------------------------------------------------------- max pooling
+
+
+@pytest.mark.parametrize("n_outputs", [3, 5, 8])
+def test_the_boundary_is_what_a_max_pooling_of_the_outputs_cuts(n_outputs: int) -> None:
+    """Independent: the engine's tournament of the outputs cuts a region exactly where its winner changes."""
+    network = random_network((12, 10), 3, n_outputs=n_outputs)
+    p = gr.partition(network, gr.Box(-2, 2))
+    outputs = Layer(network.output.weight, network.output.bias, 0)
+    pooled = gr.Network.from_layers([*network.hidden, outputs, *pool([range(n_outputs)], n_outputs)])
+    cut = gr.partition(pooled, gr.Box(-2, 2))
+    boundary = p.decision_boundary()
+    own = np.flatnonzero(cut.edge_neuron >= network.n_neurons)
+    assert boundary.n_pieces == len(own) >= 20
+    middles = cut.vertices[cut.edges[own]].mean(axis=1)
+    np.testing.assert_allclose(
+        np.sort(boundary.segments.mean(axis=1), axis=0), np.sort(middles, axis=0), rtol=0, atol=1e-11
+    )
+    assert cut.n_regions == np.count_nonzero(p._class_ties.winner >= 0) + len(p._class_ties.cell_class)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_answers_on_a_network_with_max_pooling_equal_fractions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    hidden = random_network((6,), seed).hidden
+    *rounds, winners = pool([[0, 1, 2], [2, 3, 4, 5], [1, 5]], 6)
+    rows = Layer(winners.weight, winners.bias, 0)
+    last = Layer(rng.integers(-2, 3, (3, 3)).astype(float), rng.integers(-1, 2, 3).astype(float), 0)
+    network = gr.Network.from_layers([*hidden, *rounds, rows, last])
+    p = gr.partition(network, gr.Box(-1, 1))
+    assert_same_areas(p)
+    exact = max(value(cell.map[1], corner) for cell in oracle(p).cells for corner in cell.polygon)
+    assert p.maximum(1).exact_value == exact
+    # The oracle's cells are finer, so only what lies along no edge of its own is told apart: lengths agree.
+    segments = [*inner_segments(oracle(p)), *edge_segments(oracle(p))]
+    length = sum(float(np.hypot(*np.ptp(as_float(ends), axis=0))) for ends in segments)
+    assert p.decision_boundary().length == pytest.approx(length)
