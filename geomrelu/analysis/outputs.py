@@ -14,6 +14,11 @@ decided as the engine decides its own: in double precision with a bound on every
 face around the vertex is evaluated at the crossing of the vertex's two lines.  Where all
 corners of a face are in doubt its form comes first: if that is constant, it tells them all, and
 no corner need be computed.
+
+Cost: one forward pass over the vertices, kept for all questions.  On wide and deep networks that is more than
+the partition itself (twice, for 2-256x4): the engine's products are those of the vertices before each cut,
+and it interpolates the rest, while here every vertex goes through all layers.  What questions add is
+less than the partition.
 """
 
 from __future__ import annotations

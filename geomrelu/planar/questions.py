@@ -18,7 +18,11 @@ __all__ = ["Questions"]
 
 
 class Questions:
-    """Questions whose answers follow from a finished partition; a base of `PlanarComplex`."""
+    """Questions whose answers follow from a finished partition; a base of `PlanarComplex`.
+
+    The first one takes a forward pass over the vertices, which on wide and deep networks costs more than the
+    partition (`analysis.outputs` says why); the outputs are kept for those after it.
+    """
 
     @cached_property
     def _vertex_outputs(self: Any) -> VertexOutputs:
