@@ -18,6 +18,7 @@ from geomrelu.errors import InputError, InvariantError, RangeError, ShapeError
 from geomrelu.exact import exact_maps
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
+from geomrelu.planar.measures import Measures
 from geomrelu.planar.questions import Questions
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _THIN = 2.0**-32.5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PlanarComplex(Questions, ReadOnly):
+class PlanarComplex(Measures, Questions, ReadOnly):
     """The partition of a domain into a network's activation regions.
 
     Made by `geomrelu.partition`.  All arrays are read-only.  The combinatorial structure is
