@@ -42,6 +42,7 @@ from geomrelu.analysis.outputs import Functionals
 from geomrelu.arrays import BoolArray, IntArray, frozen
 from geomrelu.errors import InputError
 from geomrelu.network import Layer, Network
+from geomrelu.planar.build import build_complex
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -149,8 +150,6 @@ def _by_top(p: PlanarComplex, top: BoolArray, k: int) -> _Selected:
 
 def _refined_by_ties(p: PlanarComplex) -> PlanarComplex:
     """The partition of the same outputs, cut where two of them tie, as well."""
-    import geomrelu as gr
-
     network, n = p.network, p.network.n_outputs
     i, j = np.triu_indices(n, k=1)
     ties = np.zeros((len(i) + n, n))
@@ -159,7 +158,7 @@ def _refined_by_ties(p: PlanarComplex) -> PlanarComplex:
     picks = np.concatenate([np.zeros((n, len(i))), np.eye(n)], axis=1)
     # The outputs pass the new neurons by; a product of weights would be rounded.
     layers = [*network.layers, Layer(ties, np.zeros(len(ties)), len(i)), Layer(picks, np.zeros(n), 0)]
-    return gr.partition(Network.from_layers(layers), p.domain)
+    return build_complex(Network.from_layers(layers), p.domain)
 
 
 def _betti(p: PlanarComplex, selected: _Selected) -> Betti:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray
 from geomrelu.domain import Box
-from geomrelu.experiments.cells import Cells, cells_of, corner_values, positive_part, zero_segments
+from geomrelu.analysis.cells import Cells, cells_of, corner_values, positive_part, zero_segments
 from geomrelu.experiments.data import parity_data, scatter_targets
 from geomrelu.experiments.drawing import (
     NEGATIVE,
@@ -28,7 +28,7 @@ from geomrelu.experiments.drawing import (
     space_axes,
     value_norm,
 )
-from geomrelu.experiments.regression import map_rows
+from geomrelu.analysis.regression import map_rows
 from geomrelu.experiments.training import Progress, Snapshot, TrainingHistory
 from geomrelu.files import atomic_path, check_output_path
 

@@ -12,8 +12,8 @@ import numpy as np
 from geomrelu.arrays import FloatArray
 from geomrelu.domain import Box
 from geomrelu.errors import InputError
-from geomrelu.experiments.cells import Cells, cells_of, corner_values, positive_part
-from geomrelu.experiments.regression import MapRegression, fit_maps, map_rows
+from geomrelu.analysis.cells import Cells, cells_of, corner_values, positive_part
+from geomrelu.analysis.regression import MapRegression, fit_maps, map_rows
 from geomrelu.experiments.training import Progress, TrainingHistory, train
 from geomrelu.network import Network
 

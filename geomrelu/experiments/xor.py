@@ -19,7 +19,7 @@ from geomrelu.experiments.figures import (
 from geomrelu.experiments.handmade import hand_made_network, plot_hand_made
 from geomrelu.experiments.latex import network_latex, unit_coordinates
 from geomrelu.experiments.pairs import DEFAULT_SEEDS, Pair, Regions, compare, decision_agreement, find_pair
-from geomrelu.experiments.regression import MapRegression, fit_maps, map_rows
+from geomrelu.analysis.regression import MapRegression, fit_maps, map_rows
 from geomrelu.experiments.report import FigureFile, StudyResult
 from geomrelu.experiments.study import STUDY_WIDTHS, run_all, run_study
 from geomrelu.experiments.training import Snapshot, TrainingHistory, train

@@ -429,6 +429,12 @@ class PlanarComplex(Measures, Questions, ReadOnly):
 
         to_svg(self, path, **options)
 
+    def to_html(self, path: str | PathLike[str], **options: Any) -> None:
+        """Write an interactive page that needs no network; options as in `geomrelu.page.to_html`."""
+        from geomrelu.page import to_html
+
+        to_html(self, path, **options)
+
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the regions; options as in `geomrelu.plot.plot_partition`."""
         from geomrelu.plot import plot_partition
