@@ -59,7 +59,10 @@ def test_two_discs() -> None:
     assert found.parents.tolist() == [2, 2, -1]
     left, right = found.face_components[p.locate([[-0.6, 0.1], [0.6, 0.1]])]
     assert {left, right} == {0, 1}
-    assert numbers(gr.partition(smaller_distance([[[1, -1]]], [[0.25]]), gr.Box([-2, 0.5], [2, 2])).betti())[:2] == (0, 0)
+    assert numbers(gr.partition(smaller_distance([[[1, -1]]], [[0.25]]), gr.Box([-2, 0.5], [2, 2])).betti())[:2] == (
+        0,
+        0,
+    )
 
 
 def test_two_discs_that_touch() -> None:
@@ -147,8 +150,8 @@ def test_duality_complement_and_refinement(network: gr.Network, c: float) -> Non
 def _beside(network: gr.Network, c: float) -> gr.Network:
     """Outputs f, c and -1000."""
     last = network.output
-    weight = np.concatenate([last.weight, np.zeros((2, last.n_inputs))])
-    return gr.Network([*(v.weight for v in network.hidden), weight], [*(v.bias for v in network.hidden), [last.bias[0], c, -1000.0]])  # fmt: skip
+    weights = [*(v.weight for v in network.hidden), np.concatenate([last.weight, np.zeros((2, last.n_inputs))])]
+    return gr.Network(weights, [*(v.bias for v in network.hidden), [last.bias[0], c, -1000.0]])
 
 
 @pytest.mark.parametrize("case", degenerate_cases()[::4], ids=str)

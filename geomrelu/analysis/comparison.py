@@ -4,8 +4,9 @@ Everything is asked of the partition of the joint network (`network.joint_networ
 refinement of both partitions, whose outputs are a's and then b's: on its cells the difference
 d = a - b is affine.
 
-*Equal.*  a = b on the domain if and only if both maps are equal on every cell.  Float maps that differ by more
-than the bounds on their errors differ; if there are none, maps are compared in integers, cell by cell, until two differ.
+*Equal.*  a = b on the domain if and only if both maps are equal on every cell.  Float maps that
+differ by more than the bounds on their errors differ; if there are none, maps are compared in integers, cell by
+cell, until two differ.
 
 *Largest difference.*  |d| is convex on a cell, so its largest value is attained at a vertex.  Vertices whose
 float value, with its bound, may be the largest are evaluated exactly.
@@ -39,6 +40,7 @@ from geomrelu.errors import InputError, RangeError, ShapeError
 from geomrelu.exact import ExactForms
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
+from geomrelu.planar.complex import scaled_to_range
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -109,7 +111,8 @@ class Comparison:
             raise InputError(f"regression: got output {output!r}; expected a whole number from 0 to {n - 1}")
         maps = self.refinement.affine_maps
         rows = [map_rows(maps.A, maps.b, k) for k in (output, n + output)]
-        return fit_maps(*(rows if direction == "a->b" else rows[::-1]), self.refinement.areas)
+        source, target = rows if direction == "a->b" else rows[::-1]
+        return fit_maps(source, target, self.refinement.areas)
 
 
 def check_outputs(a: Network, b: Network) -> None:
@@ -123,16 +126,14 @@ def comparison(p: PlanarComplex, a: Network, b: Network) -> Comparison:
     n = a.n_outputs
     equal = _equal(p, n)
     largest, vertex, output = (0.0, 0, 0) if equal else _largest(p, n)
-    values = p._vertex_outputs.values
-    l1, l2 = _distances(p, values[:, :n] - values[:, n:])
-    zero = np.zeros(n)
+    l1, l2 = (np.zeros(n), np.zeros(n)) if equal else _distances(p, n)
     return Comparison(
         equal=equal,
         largest=largest,
         witness=frozen(p.vertices[vertex].copy()),
         output=output,
-        l1=frozen(zero if equal else l1),
-        l2=frozen(zero if equal else l2),
+        l1=frozen(l1),
+        l2=frozen(l2),
         class_area=0.0 if equal else class_disagreement(p),
         area=p.domain.area,
         n_regions=_own_regions(p, a, b),
@@ -150,9 +151,10 @@ def _equal(p: PlanarComplex, n: int) -> bool:
         pass  # Entries beyond float64's range are compared in integers.
     else:
         for value, error in zip(maps, errors, strict=True):
-            bound = 1.001 * (error[:, :n] + error[:, n:])
-            if (np.abs(value[:, :n] - value[:, n:]) > bound).any():
-                return False
+            with np.errstate(over="ignore", invalid="ignore"):
+                bound = 1.001 * (error[:, :n] + error[:, n:])
+                if (np.abs(value[:, :n] - value[:, n:]) > bound).any():
+                    return False
     forms = ExactForms(p.network)
     rows = (forms.output_map(words) for words in p.patterns.words)
     return all((row[:n] == row[n:]).all() for row in rows)
@@ -183,16 +185,25 @@ def _differences(n: int) -> Functionals:
     return Functionals.difference(2 * n, np.arange(n), n + np.arange(n))
 
 
-def _distances(p: PlanarComplex, difference: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """L1 and L2 distances, (out,) each, of differences at the vertices, (V, out)."""
-    corners = Cells(np.concatenate([p.vertices, difference], axis=1)[p.face_vertices], p.face_offsets)
-    squares = np.sqrt(_fans(corners, square=True))
-    total = np.empty(difference.shape[1])
-    for k in range(difference.shape[1]):
+def _distances(p: PlanarComplex, n: int) -> tuple[FloatArray, FloatArray]:
+    """L1 and L2 distances of the first n outputs from the others, (n,) each."""
+    values = p._vertex_outputs.values
+    vertices, exponents = scaled_to_range(p.vertices, p.domain)
+    # Powers of two keep squares and areas within float64's range.
+    unit, area = int(np.frexp(np.abs(values).max())[1]) + 1, int(exponents.sum())
+    difference = np.ldexp(values[:, :n], -unit) - np.ldexp(values[:, n:], -unit)
+    corners = Cells(np.concatenate([vertices, difference], axis=1)[p.face_vertices], p.face_offsets)
+    squares = _fans(corners, square=True)
+    total = np.empty(n)
+    for k in range(n):
         own = Cells(corners.points[:, [0, 1, 2 + k]], corners.offsets)
         value = own.points[:, 2]
         total[k] = sum(abs(float(_fans(positive_part(own, s * value)).sum())) for s in (1.0, -1.0))
-    return total, squares
+    with np.errstate(over="ignore"):
+        l1, l2 = np.ldexp(total, unit + area), np.ldexp(np.sqrt(np.ldexp(squares, area % 2)), unit + area // 2)
+    if not (np.isfinite(l1) & np.isfinite(l2)).all():
+        raise RangeError("compare: a distance is above 1.8e308, the most that float64 holds; scale the domain down")
+    return l1, l2
 
 
 def _fans(cells: Cells, square: bool = False) -> FloatArray:
@@ -228,11 +239,13 @@ def class_disagreement(p: PlanarComplex) -> float:
         low, high = np.minimum.reduceat(best, starts), np.maximum.reduceat(best, starts)
         simple &= (low == high) & np.logical_and.reduceat(certain[p.face_vertices], starts)
         winners.append(low)
-    areas = p.areas
+    scaled, exponent = p.scaled_areas
+    # Areas of thin regions are those of their exact corners.
+    areas = scaled if exponent else p.areas
     differ = float(areas[simple & (winners[0] != winners[1])].sum())
     mixed = np.flatnonzero(~simple)
     if not len(mixed):
-        return differ
+        return float(np.ldexp(differ, exponent))
     cells = _carrying(p, mixed, np.concatenate([outputs.values @ own.T for own in scores], axis=1))
     ties = [_ties(p, own, mixed) for own in scores]
     agree = 0.0
@@ -242,7 +255,7 @@ def class_disagreement(p: PlanarComplex) -> float:
         for side in (0, 1):
             part = _won(part, 2 + side * n, n, k, ties[side])
         agree += float(part.areas().sum())
-    return max(differ + float(cells.areas().sum()) - agree, 0.0)
+    return float(np.ldexp(max(differ + float(cells.areas().sum()) - agree, 0.0), exponent))
 
 
 def _scores(n_outputs: int, side: int) -> FloatArray:
@@ -258,7 +271,8 @@ def _carrying(p: PlanarComplex, faces: IntArray, values: FloatArray) -> Cells:
     chosen[faces] = True
     corners = p.face_vertices[chosen[row_ids(p.face_offsets)]]
     offsets = np.concatenate([[0], np.cumsum(np.diff(p.face_offsets)[faces])]).astype(np.int64)
-    return Cells(np.concatenate([p.vertices[corners], values[corners]], axis=1), offsets)
+    vertices = scaled_to_range(p.vertices, p.domain)[0]
+    return Cells(np.concatenate([vertices[corners], values[corners]], axis=1), offsets)
 
 
 def _ties(p: PlanarComplex, scores: FloatArray, faces: IntArray) -> BoolArray:
@@ -273,7 +287,7 @@ def _ties(p: PlanarComplex, scores: FloatArray, faces: IntArray) -> BoolArray:
 
 
 def _won(cells: Cells, column: int, n: int, k: int, ties: BoolArray) -> Cells:
-    """The part of each cell where score k, in the carried columns from `column` on, is the largest, or the first of such."""
+    """The part of each cell where score k, in the columns carried from `column` on, is the first of the largest."""
     for j in range(n):
         if j != k:
             ahead = cells.points[:, column + k] - cells.points[:, column + j]

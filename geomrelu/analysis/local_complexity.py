@@ -88,7 +88,8 @@ def _checked(p: PlanarComplex, points: npt.ArrayLike, radius: npt.ArrayLike) -> 
     if len(outside):
         k = int(outside[0])
         raise InputError(
-            f"local_complexity: point {k}, {x[k].tolist()}, lies outside the domain {p.domain!r}; expected centres in it"
+            f"local_complexity: point {k}, {x[k].tolist()}, lies outside the domain {p.domain!r}; "
+            "expected centres in it"
         )
     return x.copy(), r
 
@@ -119,7 +120,7 @@ def _meet(
 ) -> None:
     """Count the faces that each disc meets, and add up the lengths of the bending edges inside it.
 
-    `points`, `offsets` are closed rings: ring f has one point more than edges, so its edges begin at ``offsets[f] - f``.
+    `points`, `offsets` are closed rings: ring f has one point more than edges, which begin at ``offsets[f] - f``.
     """
     for i in range(len(centres)):
         px, py, r = centres[i, 0], centres[i, 1], radii[i]

@@ -73,7 +73,7 @@ def region_moments(p: PlanarComplex) -> Moments:
         axis=1,
     )
     second = np.add.reduceat(terms, starts, axis=0)
-    # What rounding makes of a sliver need not be a matrix of moments: squares are not negative, and Cauchy-Schwarz holds.
+    # What rounding makes of a sliver need not be a matrix of moments: squares are not negative, xy^2 <= xx yy.
     second[:, 0::2] = np.maximum(second[:, 0::2], 0.0)
     most = np.sqrt(second[:, 0] * second[:, 2])
     second[:, 1] = np.clip(second[:, 1], -most, most)

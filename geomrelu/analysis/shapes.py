@@ -85,7 +85,7 @@ def eccentricities(p: PlanarComplex) -> FloatArray:
     larger = xx + yy + spread
     # Of the eigenvalues (xx + yy +- spread) / 2: e^2 = 1 - smaller / larger.
     share = np.divide(2 * spread, larger, out=np.ones_like(larger), where=larger > 0)
-    return np.sqrt(np.minimum(share, 1.0))
+    return np.asarray(np.sqrt(np.minimum(share, 1.0)))
 
 
 def inradii(p: PlanarComplex, corners: BoolArray) -> FloatArray:

@@ -85,17 +85,19 @@ def histogram(p: PlanarComplex, column: str, bins: int = 20) -> Histogram:
     values = columns[column]
     if values.dtype.kind in "bi":
         whole = values.astype(np.int64)
-        low, high = int(whole.min()), int(whole.max())
-        return Histogram(column, frozen(np.bincount(whole - low)), frozen(np.arange(low, high + 2) - 0.5))
-    left_out = 0
+        first, last = int(whole.min()), int(whole.max())
+        return Histogram(
+            column, frozen(np.bincount(whole - first)), frozen(np.arange(first, last + 2, dtype=np.float64) - 0.5)
+        )
     edges: Any = int(bins)
+    kept = values
     if column in _SIZES:
-        positive = values[values > 0]
-        left_out, values = len(values) - len(positive), positive
-        low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
+        kept = values[values > 0]
+        low, high = (float(kept.min()), float(kept.max())) if len(kept) else (1.0, 1.0)
         # Of equal sizes the bins go from half to twice of them.
         low, high = (low, high) if low < high else (low / 2, high * 2)
         edges = np.geomspace(low, high, int(bins) + 1)
         edges[0], edges[-1] = low, high
-    counts, edges = np.histogram(values, bins=edges)
-    return Histogram(column, frozen(counts.astype(np.int64)), frozen(np.asarray(edges, dtype=np.float64)), left_out)
+    counts, edges = np.histogram(kept, bins=edges)
+    ends = np.asarray(edges, dtype=np.float64)
+    return Histogram(column, frozen(counts.astype(np.int64)), frozen(ends), len(values) - len(kept))

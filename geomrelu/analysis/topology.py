@@ -137,11 +137,13 @@ class _Selected(NamedTuple):
 
 def _by_vertices(p: PlanarComplex, chosen: BoolArray) -> _Selected:
     u, v = p.edges.T
-    return _Selected(chosen, chosen[u] | chosen[v], np.logical_or.reduceat(chosen[p.face_vertices], p.face_offsets[:-1]))
+    return _Selected(
+        chosen, chosen[u] | chosen[v], np.logical_or.reduceat(chosen[p.face_vertices], p.face_offsets[:-1])
+    )
 
 
 def _by_top(p: PlanarComplex, top: BoolArray, k: int) -> _Selected:
-    """Cells on which output k alone is the largest, of a complex whose cells have the same largest outputs throughout."""
+    """Cells on which output k alone is the largest, of a complex that is cut where outputs tie."""
     u, v = p.edges.T
     on_edges = top[u] & top[v]
     on_faces = np.logical_and.reduceat(top[p.face_vertices], p.face_offsets[:-1], axis=0)
@@ -177,7 +179,9 @@ def _betti(p: PlanarComplex, selected: _Selected) -> Betti:
     around = of_vertex[p.face_vertices]
     touching = np.unique(np.stack([faces, n_in + around], axis=1)[(faces >= 0) & (around >= 0)], axis=0)
     reached = border & selected.edges
-    outermost = np.concatenate([of_face[np.maximum(left, right)[reached]], n_in + of_vertex[on_border & ~selected.vertices]])
+    outermost = np.concatenate(
+        [of_face[np.maximum(left, right)[reached]], n_in + of_vertex[on_border & ~selected.vertices]]
+    )
     parents = _parents(n_in + n_out, touching, np.unique(outermost))
     return Betti(n_in, n_in - euler, n_out, n_out - euler_rest, frozen(parents), frozen(of_face), p)
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray
-from geomrelu.domain import Box
-from geomrelu.errors import InputError
 from geomrelu.analysis.cells import Cells, cells_of
 from geomrelu.analysis.comparison import class_disagreement
 from geomrelu.analysis.regression import MapRegression, fit_maps, map_rows
+from geomrelu.arrays import FloatArray
+from geomrelu.domain import Box
+from geomrelu.errors import InputError
 from geomrelu.experiments.training import Progress, TrainingHistory, train
 from geomrelu.network import Network
 
