@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from geomrelu.analysis.vertices import crossing_in_face, lines_at_corners
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.errors import InvariantError, RangeError
 from geomrelu.exact import Line, Point, sign_at
 from geomrelu.network import Layer, Network
-from geomrelu.planar.balls import BallForms, cross, signs_at
+from geomrelu.planar.balls import BallForms, Balls, cross, signs_at
 from geomrelu.planar.bounds import entry_error, layer_bounds, row_error
 from geomrelu.planar.settle import Forms, History, Judge
 
@@ -74,6 +74,9 @@ class VertexOutputs:
         The outputs.
     errors : (V,) float64
         No entry of a vertex's row is farther from its true value than this.
+    positions : (V, 2) float64
+    position_errors : (V,) float64
+        As the complex stores them; like outputs, closer to the truth after `refine`.
     """
 
     def __init__(self, p: PlanarComplex) -> None:
@@ -81,8 +84,8 @@ class VertexOutputs:
         self.values, self.errors = _forward(p)
         for vertex in np.flatnonzero(~(np.isfinite(self.values).all(axis=1) & np.isfinite(self.errors))).tolist():
             self._compute_again(vertex)
-        frozen(self.values)
-        frozen(self.errors)
+        self.positions, self.position_errors = p.vertices.copy(), p.vertex_errors.copy()
+        self._refined = np.zeros(p.n_vertices, dtype=bool)
 
     def _compute_again(self, vertex: int) -> None:
         """Of a vertex whose forward pass overflows: in integers, rounded once."""
@@ -140,14 +143,15 @@ class VertexOutputs:
 
     # ------------------------------------------------------------------ signs
 
-    def level(self, asked: Functionals) -> tuple[FloatArray, FloatArray]:
-        """Values of the functionals at the vertices and bounds on their errors, both (V, M)."""
+    def level(self, asked: Functionals, vertices: IntArray | slice = slice(None)) -> tuple[FloatArray, FloatArray]:
+        """Values of the functionals at (chosen) vertices and bounds on their errors, both (V, M)."""
+        values = self.values[vertices]
         with np.errstate(all="ignore"):
-            value = self.values @ asked.a.T - asked.b
+            value = values @ asked.a.T - asked.b
             size = np.abs(asked.a)
             gamma = (asked.a.shape[1] + 4) * _UNIT_ROUNDOFF * _SLACK
-            rounding = gamma * (np.abs(self.values) @ size.T + np.abs(asked.b))
-            error = (np.outer(self.errors, size.sum(axis=1)) + rounding) * _SLACK + _TINY
+            rounding = gamma * (np.abs(values) @ size.T + np.abs(asked.b))
+            error = (np.outer(self.errors[vertices], size.sum(axis=1)) + rounding) * _SLACK + _TINY
         error[~np.isfinite(value)] = np.inf
         return np.nan_to_num(value), error
 
@@ -173,16 +177,43 @@ class VertexOutputs:
 
     def _by_balls(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
         """Certain signs, 0 where in doubt."""
-        p, around = self.p, self.p._exact_vertices
         used, place = np.unique(vertices, return_inverse=True)
-        corners = around.entries[around.offsets[used]]
-        lines, words = lines_at_corners(p, corners)
-        network = Network.from_layers([*p.network.layers, Layer(asked.a, -asked.b, 0)])
+        points, words = self._ball_points(used)
+        network = Network.from_layers([*self.p.network.layers, Layer(asked.a, -asked.b, 0)])
+        with np.errstate(all="ignore"):
+            forms = BallForms(network).rows(len(network.layers) - 1, which, words[place.ravel()])
+            return signs_at(forms, Balls(points.value[place.ravel()], points.error[place.ravel()]))
+
+    def _ball_points(self, vertices: IntArray) -> tuple[Balls, WordArray]:
+        """Vertices as homogeneous points with bounds, and the pattern of a face around each."""
+        around = self.p._exact_vertices
+        corners = around.entries[around.offsets[vertices]]
+        lines, words = lines_at_corners(self.p, corners)
         with np.errstate(all="ignore"):
             points = cross(*(self.judge.ball_lines(lines[:, k], words[k]) for k in range(2)))
-            patterns = p.patterns.words[around.owner[corners]][place.ravel()]
-            forms = BallForms(network).rows(len(network.layers) - 1, which, patterns)
-            return signs_at(forms, type(points)(points.value[place.ravel()], points.error[place.ravel()]))
+        return points, self.p.patterns.words[around.owner[corners]]
+
+    def refine(self, vertices: IntArray) -> None:
+        """Tighten values, positions and their bounds at some vertices: in ball arithmetic, from their two lines."""
+        chosen = np.unique(vertices)
+        chosen = chosen[~self._refined[chosen]]
+        self._refined[chosen] = True
+        n = self.p.network.n_outputs
+        step = max(1, _ROWS // n)
+        for some in np.split(chosen, range(step, len(chosen), step)):
+            points, words = self._ball_points(some)
+            units, owner = np.tile(np.arange(n), len(some)), np.repeat(np.arange(len(some)), n)
+            with np.errstate(all="ignore"):
+                forms = self.judge.ball_forms.rows(len(self.p.network.layers) - 1, units, words[owner])
+                value, error = _quotients(forms, points, owner)
+                value, error = value.reshape(-1, n), error.reshape(-1, n).max(axis=1)
+                axes = np.tile([[1.0, 0, 0], [0, 1, 0]], (len(some), 1))
+                at, away = _quotients(Balls(axes, np.zeros_like(axes)), points, np.repeat(np.arange(len(some)), 2))
+                at, away = at.reshape(-1, 2), np.hypot(*away.reshape(-1, 2).T) * _SLACK
+            better = error < self.errors[some]
+            self.values[some[better]], self.errors[some[better]] = value[better], error[better]
+            better = away < self.position_errors[some]
+            self.positions[some[better]], self.position_errors[some[better]] = at[better], away[better]
 
     def _in_integers(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
         unknown = -2
@@ -245,6 +276,17 @@ class VertexOutputs:
             exact = self.exact(vertex)
             close[vertex] = [y == max(exact) for y in exact]
         return close
+
+
+def _quotients(forms: Balls, points: Balls, owner: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Values of forms (N, 3) at the points (k, 3) of number `owner` (N,), and bounds; infinite where unknown."""
+    x, dx = points.value[owner], points.error[owner]
+    products, size = forms.value * x, np.abs(forms.value)
+    error = (size * dx + forms.error * (np.abs(x) + dx) + 8 * _UNIT_ROUNDOFF * np.abs(products)).sum(axis=1)
+    w, dw = x[:, 2], dx[:, 2]
+    value = products.sum(axis=1) / w
+    bound = (error * 1.01 + np.abs(value) * dw + _TINY) / (w - dw) * 1.01 + np.abs(value) * 8 * _UNIT_ROUNDOFF + _TINY
+    return value, np.where((w > dw) & np.isfinite(value) & np.isfinite(bound), bound, np.inf)
 
 
 def _forward(p: PlanarComplex) -> tuple[FloatArray, FloatArray]:

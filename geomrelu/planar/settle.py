@@ -91,6 +91,11 @@ class Judge:
         """Exact forms."""
         return self._forms.exact
 
+    @property
+    def ball_forms(self) -> BallForms:
+        """Forms with error bounds."""
+        return self._forms.balls
+
     def line(self, line: int, words: WordArray) -> Line:
         """A border side or a neuron's form under a pattern."""
         if line < 0:
