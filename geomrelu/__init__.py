@@ -10,13 +10,13 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from geomrelu._version import __version__
 
 # At once, though light: imported later, the package of that name would hide the function.
 from geomrelu.crosscheck import crosscheck, refinement
-from geomrelu.domain import Box, Polygon, as_domain
+from geomrelu.domain import Box, Polygon, Segment, Segments, Slice, as_domain
 from geomrelu.errors import GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from geomrelu.analysis.aggregates import Aggregates
     from geomrelu.analysis.comparison import Comparison
+    from geomrelu.linear.complex import LinearComplex
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.sampling import Samples
 
@@ -38,6 +39,9 @@ __all__ = [
     "Network",
     "Patterns",
     "Polygon",
+    "Segment",
+    "Segments",
+    "Slice",
     "__version__",
     "aggregate",
     "compare",
@@ -51,6 +55,18 @@ __all__ = [
 ]
 
 
+@overload
+def partition(
+    model: Any,
+    domain: Segment | Segments,
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+    resume: str | PathLike[str] | None = None,
+) -> LinearComplex: ...
+
+
+@overload
 def partition(
     model: Any,
     domain: Any,
@@ -58,15 +74,26 @@ def partition(
     n_jobs: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
-) -> PlanarComplex:
+) -> PlanarComplex: ...
+
+
+def partition(
+    model: Any,
+    domain: Any,
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+    resume: str | PathLike[str] | None = None,
+) -> PlanarComplex | LinearComplex:
     """The exact partition of a domain into a model's activation regions.
 
     Parameters
     ----------
     model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
-        With two inputs.
-    domain : Box, Polygon, shapely polygon or (N, 2) array_like
-        Bounded and convex.
+        With two inputs; on a slice or a segment, with inputs of its shape.
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like, Slice, Segment or Segments
+        Bounded and convex.  A `Slice` is a plane through a space of many inputs, a `Segment` the
+        line between two inputs.
     n_jobs : int, optional
         Workers, as joblib has it: threads here, -1 for all cores; inside a
         ``joblib.parallel_config("dask")`` (or ``"ray"``, ``"loky"``) its workers.  The result
@@ -79,7 +106,7 @@ def partition(
 
     Returns
     -------
-    PlanarComplex
+    PlanarComplex, or LinearComplex of segments
         Counts, polygons, patterns and maps of the regions.  Its combinatorial structure is
         that of the real-arithmetic network with exactly the given weights.
 
@@ -101,7 +128,14 @@ def partition(
     from geomrelu.planar.build import build_complex
 
     n_jobs, progress = _checked_run("partition", n_jobs, progress)
-    return build_complex(as_network(model), as_domain(domain), progress, n_jobs=n_jobs, resume=resume)
+    if isinstance(domain, Segment | Segments):
+        from geomrelu.linear.build import build_linear
+
+        if resume is not None:
+            raise InputError("partition: resume is for plane domains; leave it out for segments")
+        return build_linear(as_network(model, domain.input_shape), domain, progress)
+    shape = as_domain(domain)
+    return build_complex(_network(model, shape), shape, progress, n_jobs=n_jobs, resume=resume)
 
 
 def count_regions(
@@ -123,10 +157,10 @@ def count_regions(
     4
     """
     from geomrelu.analysis.aggregates import count_regions as count
-    from geomrelu.importers import as_network
 
     n_jobs, progress = _checked_run("count_regions", n_jobs, progress)
-    return count(as_network(model), as_domain(domain), n_jobs=n_jobs, progress=progress, resume=resume)
+    shape = as_domain(domain)
+    return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume)
 
 
 def aggregate(
@@ -174,10 +208,17 @@ def aggregate(
     (4, [2.0], 2.0)
     """
     from geomrelu.analysis.aggregates import aggregate as measure
-    from geomrelu.importers import as_network
 
     n_jobs, progress = _checked_run("aggregate", n_jobs, progress)
-    return measure(as_network(model), as_domain(domain), names, n_jobs=n_jobs, progress=progress, resume=resume)
+    shape = as_domain(domain)
+    return measure(_network(model, shape), shape, names, n_jobs=n_jobs, progress=progress, resume=resume)
+
+
+def _network(model: Any, domain: Any) -> Network:
+    """The model as a network; a slice knows the shape of its inputs."""
+    from geomrelu.importers import as_network
+
+    return as_network(model, domain.input_shape if isinstance(domain, Slice) else None)
 
 
 def _checked_run(function: str, n_jobs: Any, progress: Any) -> tuple[int | None, Any]:
@@ -294,10 +335,10 @@ def sample(
     Parameters
     ----------
     model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
-        With two inputs.  Never changed: a module is copied, and the copy runs in evaluation
+        With two inputs, or on a slice with as many as its points have.  Never changed: a module is copied, and the copy runs in evaluation
         mode.  A module that `partition` cannot read (`UnsupportedLayerError`) is sampled all
         the same, unless it is not piecewise linear.
-    domain : Box, Polygon, shapely polygon or (N, 2) array_like
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
         Bounded and convex.
     n : int
         Grid points along each axis of the domain's bounding box, at least 2.

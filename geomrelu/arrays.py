@@ -22,6 +22,7 @@ __all__ = [
     "IntArray",
     "ReadOnly",
     "WordArray",
+    "checked_numbers",
     "detached",
     "float_array",
     "frozen",
@@ -139,6 +140,26 @@ def detached(values: Any) -> Any:
     tensor = values.detach().cpu()
     # numpy has no bfloat16; float64 holds its values exactly.
     return (tensor.double() if tensor.is_floating_point() and tensor.dtype.itemsize < 4 else tensor).numpy()
+
+
+def checked_numbers(ids: Any, n: int, what: str) -> IntArray:
+    """`ids` as numbers of things from 0 to n - 1, (k,) int64.
+
+    Raises
+    ------
+    InputError
+        If they are not a list of such numbers.
+    """
+    given = _rectangular(ids, what)
+    if given.ndim == 1 and given.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if given.ndim != 1 or given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= n:
+        got = f"{given.tolist()!r}"
+        raise InputError(
+            f"{what}: got numbers {got if len(got) < 60 else got[:60] + '...'}; expected a list of whole numbers "
+            f"from 0 to {n - 1}"
+        )
+    return given.astype(np.int64)
 
 
 class ReadOnly:

@@ -95,19 +95,22 @@ def _between(a: Row, b: Row, ga: Any, gb: Any, ea: Any, eb: Any, name: Name) -> 
         return Row(value, error * 1.001 + _ROUNDING * np.maximum(np.abs(a.value), np.abs(b.value)), name)
 
 
-def clipped(rows: list[Row], beyond: list[int], a: _Numbers, b: Any, label: int, name: Any = None) -> tuple[list[Row], list[int]]:  # fmt: skip
+def clipped(
+    rows: list[Row], beyond: list[int], a: _Numbers, b: Any, label: int, name: Any = None, closed: bool = False
+) -> tuple[list[Row], list[int]]:
     """The part of a convex polygon where ``a . value - b`` is at least 0; its new side is labelled `label`.
 
     `name` makes the name of a new node from the label of the side it lies on and that side's
-    first node's place.  Empty where only a point or a side is left.
+    first node's place.  Where only a point or a side is left the part is empty, unless `closed`.
     """
     g = [_dot(row, a, b) for row in rows]
     signs = [_sign(*values) for values in g]
     if min(signs) >= 0:
         return rows, beyond
     if max(signs) <= 0:
-        return [], []
-    kept: list[Row] = []
+        kept = [row for row, sign in zip(rows, signs, strict=True) if closed and sign == 0]
+        return kept, [label] * len(kept)
+    kept = []
     labels: list[int] = []
     for k, row in enumerate(rows):
         n = (k + 1) % len(rows)

@@ -240,6 +240,11 @@ class VertexOutputs:
                 if a == b == 0:
                     found[ring] = (c > 0) - (c < 0)
 
+    def is_constant(self, asked: Functionals, face: int) -> bool:
+        """Whether a single functional is constant on a face, exactly."""
+        a, b, _ = self._form(asked, 0, face)
+        return a == b == 0
+
     def _form(self, asked: Functionals, m: int, face: int) -> Line:
         """A functional's affine form on a face, times a positive number."""
         rows = self.judge.forms.output_map(self.p.patterns.words[face])

@@ -15,7 +15,7 @@ _ACCEPTED = (
 )
 
 
-def as_network(model: Any) -> Network:
+def as_network(model: Any, input_shape: tuple[int, ...] | None = None) -> Network:
     """`model` as a `Network` with exactly its weights.
 
     Parameters
@@ -24,6 +24,8 @@ def as_network(model: Any) -> Network:
         A network is returned as it is.  A torch module is read by tracing its ``forward``, and
         left unchanged.  Of a scikit-learn classifier the outputs are the logits: the last
         activation (logistic, softmax) is left off.
+    input_shape : tuple of int, optional
+        Shape of an input without the batch axis, where the model does not tell.
 
     Returns
     -------
