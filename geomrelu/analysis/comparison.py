@@ -8,8 +8,7 @@ d = a - b is affine.
 differ by more than the bounds on their errors differ; if there are none, maps are compared in integers, cell by
 cell, until two differ.
 
-*Largest difference.*  |d| is convex on a cell, so its largest value is attained at a vertex.  Vertices whose
-float value, with its bound, may be the largest are evaluated exactly.
+*Largest difference.*  |d| is convex on a cell, so its largest value is attained at a vertex: an extremum (`extrema`).
 
 *Averages.*  Fans of triangles with values v_0, v_1, v_2 at the corners have the integrals
 
@@ -26,6 +25,7 @@ cut where outputs tie.  Whether outputs tie all over a cell is decided exactly. 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ import numpy as np
 
 from geomrelu.affine import affine_map_errors
 from geomrelu.analysis.cells import Cells, positive_part
+from geomrelu.analysis.extrema import Extremum, largest
 from geomrelu.analysis.outputs import Functionals
 from geomrelu.analysis.regression import MapRegression, fit_maps, map_rows
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen, row_ids
@@ -61,7 +62,10 @@ class Comparison:
     largest : float
         The largest |a_k(x) - b_k(x)|: the exact value, rounded.
     witness : (2,) float64
-        A point where it is attained: a vertex of the refinement, rounded to within its `vertex_errors`.
+        A point where it is attained, a vertex of the refinement: its exact coordinates, rounded.  On a slice, in
+        the slice's coordinates.
+    exact_largest : Fraction
+    exact_witness : (Fraction, Fraction)
     output : int
         The output k in which it is attained.
     l1, l2 : (out,) float64
@@ -81,6 +85,8 @@ class Comparison:
     equal: bool
     largest: float
     witness: FloatArray
+    exact_largest: Fraction = field(repr=False)
+    exact_witness: tuple[Fraction, Fraction] = field(repr=False)
     output: int
     l1: FloatArray
     l2: FloatArray
@@ -125,12 +131,14 @@ def comparison(p: PlanarComplex, a: Network, b: Network) -> Comparison:
     """Compare two networks on the partition of their joint network; see `geomrelu.compare`."""
     n = a.n_outputs
     equal = _equal(p, n)
-    largest, vertex, output = (0.0, 0, 0) if equal else _largest(p, n)
+    most, output = _largest(p, n)
     l1, l2 = (np.zeros(n), np.zeros(n)) if equal else _distances(p, n)
     return Comparison(
         equal=equal,
-        largest=largest,
-        witness=frozen(p.vertices[vertex].copy()),
+        largest=most.value,
+        witness=most.at,
+        exact_largest=most.exact_value,
+        exact_witness=most.exact_at,
         output=output,
         l1=frozen(l1),
         l2=frozen(l2),
@@ -160,29 +168,14 @@ def _equal(p: PlanarComplex, n: int) -> bool:
     return all((row[:n] == row[n:]).all() for row in rows)
 
 
-def _largest(p: PlanarComplex, n: int) -> tuple[float, int, int]:
-    """The largest difference of an output from its counterpart, its vertex and output; exact, rounded."""
-    outputs = p._vertex_outputs
-    value, error = outputs.level(_differences(n))
-    size = np.abs(value)
-    vertices, which = np.nonzero(~(size + error < np.nanmax(size - error, initial=0.0)))
-    best, at = None, (0, 0)
-    for vertex, k in zip(vertices.tolist(), which.tolist(), strict=True):
-        exact = outputs.exact(vertex)
-        difference = abs(exact[k] - exact[n + k])
-        if best is None or difference > best:
-            best, at = difference, (vertex, k)
-    assert best is not None
-    try:
-        return float(best), *at
-    except OverflowError:
-        raise RangeError(
-            "compare: the largest difference is above 1.8e308, the most that float64 holds; scale the last layers down"
-        ) from None
-
-
-def _differences(n: int) -> Functionals:
-    return Functionals.difference(2 * n, np.arange(n), n + np.arange(n))
+def _largest(p: PlanarComplex, n: int) -> tuple[Extremum, int]:
+    """The largest difference of an output from its counterpart, and the output; exact."""
+    found = []
+    for k in range(n):
+        asked = Functionals.difference(2 * n, np.array([k]), np.array([n + k]))
+        found += [(largest(p, Functionals(sign * asked.a, asked.b)), k) for sign in (1.0, -1.0)]
+    # The first of several: max keeps it.
+    return max(found, key=lambda pair: pair[0].exact_value)
 
 
 def _distances(p: PlanarComplex, n: int) -> tuple[FloatArray, FloatArray]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray
@@ -26,7 +27,7 @@ class Measures:
 
     # ------------------------------------------------------------------ steepness
 
-    def lipschitz(self, ord: float = 2) -> Lipschitz:
+    def lipschitz(self: Any, ord: float = 2) -> Lipschitz:
         """Lipschitz constants over the domain and in each region: equal to, not bounds of, the largest slopes.
 
         Parameters
@@ -58,15 +59,15 @@ class Measures:
         """
         from geomrelu.analysis.lipschitz import lipschitz
 
-        return lipschitz(self, ord)  # type: ignore[arg-type]
+        return lipschitz(self, ord)
 
     @cached_property
-    def _creases(self) -> Creases:
+    def _creases(self: Any) -> Creases:
         from geomrelu.analysis.creases import creases
 
-        return creases(self)  # type: ignore[arg-type]
+        return creases(self)
 
-    def crease(self) -> Creases:
+    def crease(self: Any) -> Creases:
         """How sharply the function bends at each edge between two regions.
 
         Returns
@@ -88,11 +89,12 @@ class Measures:
         >>> p.crease().jumps.tolist(), p.crease().total, p.crease().n_creases
         ([3.0, 3.0, 0.0, 0.0], 6.0, 2)
         """
-        return self._creases
+        found: Creases = self._creases
+        return found
 
     # ------------------------------------------------------------------ averages
 
-    def integral(self, products: bool = False) -> FloatArray:
+    def integral(self: Any, products: bool = False) -> FloatArray:
         """Integrals of the outputs over the domain, (out,); with `products` of y_i y_j, (out, out).
 
         By closed formulas on the regions' polygons, in float64: relative to the integral of the
@@ -114,30 +116,30 @@ class Measures:
         """
         from geomrelu.analysis.integrals import integral, product_integral
 
-        return product_integral(self) if products else integral(self)  # type: ignore[arg-type]
+        return product_integral(self) if products else integral(self)
 
-    def mean(self, products: bool = False) -> FloatArray:
+    def mean(self: Any, products: bool = False) -> FloatArray:
         """Means of the outputs over the domain, (out,); with `products` of y_i y_j, (out, out).  As `integral`."""
         from geomrelu.analysis.integrals import mean
 
-        return mean(self, products)  # type: ignore[arg-type]
+        return mean(self, products)
 
-    def variance(self) -> FloatArray:
+    def variance(self: Any) -> FloatArray:
         """Variances of the outputs at a uniformly drawn point of the domain, (out,).
 
         Integrals of the squares of the outputs less their means, over the area: they do not cancel.
         """
-        return self.covariance().diagonal().copy()
+        return np.array(self.covariance().diagonal())
 
-    def covariance(self) -> FloatArray:
+    def covariance(self: Any) -> FloatArray:
         """Covariances of the outputs at a uniformly drawn point of the domain, (out, out), symmetric."""
         from geomrelu.analysis.integrals import covariance
 
-        return covariance(self)  # type: ignore[arg-type]
+        return covariance(self)
 
     # ------------------------------------------------------------------ shapes
 
-    def table(self) -> DataFrame:
+    def table(self: Any) -> DataFrame:
         """One row for each region, in their order, as a pandas DataFrame.
 
         Columns: ``area``, ``centroid_x``, ``centroid_y``, ``perimeter``; ``sides``, exact, vertices
@@ -166,9 +168,9 @@ class Measures:
         """
         from geomrelu.analysis.table import table
 
-        return table(self)  # type: ignore[arg-type]
+        return table(self)
 
-    def histogram(self, column: str, bins: int = 20) -> Histogram:
+    def histogram(self: Any, column: str, bins: int = 20) -> Histogram:
         """How many regions there are with each value of a column of `table`; needs no pandas.
 
         Parameters
@@ -197,11 +199,11 @@ class Measures:
         """
         from geomrelu.analysis.table import histogram
 
-        return histogram(self, column, bins)  # type: ignore[arg-type]
+        return histogram(self, column, bins)
 
     # ------------------------------------------------------------------ density
 
-    def local_complexity(self, points: npt.ArrayLike, radius: npt.ArrayLike) -> LocalComplexity:
+    def local_complexity(self: Any, points: npt.ArrayLike, radius: npt.ArrayLike) -> LocalComplexity:
         """How many regions discs meet, and the length of the creases inside them.
 
         Parameters
@@ -232,11 +234,11 @@ class Measures:
         """
         from geomrelu.analysis.local_complexity import local_complexity
 
-        return local_complexity(self, points, radius)  # type: ignore[arg-type]
+        return local_complexity(self, points, radius)
 
     # ------------------------------------------------------------------ topology
 
-    def betti(self, c: float = 0.0, output: int = 0, closed: bool = False) -> Betti:
+    def betti(self: Any, c: float = 0.0, output: int = 0, closed: bool = False) -> Betti:
         """Components and holes of the set {f > c}, and which of them lies inside which; exact.
 
         Computed on the complex, not on pixels: signs of f - c at the vertices are decided exactly,
@@ -274,9 +276,9 @@ class Measures:
         """
         from geomrelu.analysis.topology import betti
 
-        return betti(self, c, output, closed)  # type: ignore[arg-type]
+        return betti(self, c, output, closed)
 
-    def class_betti(self) -> tuple[Betti, ...]:
+    def class_betti(self: Any) -> tuple[Betti, ...]:
         """Components and holes of each class's open set, {y_k > all other outputs}, and their nesting; exact.
 
         Points where classes tie belong to none.  A network with one output has the classes {y < 0}
@@ -297,4 +299,4 @@ class Measures:
         """
         from geomrelu.analysis.topology import class_betti
 
-        return class_betti(self)  # type: ignore[arg-type]
+        return class_betti(self)
