@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, permutations
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from geomrelu.errors import InputError, MissingDependencyError, RangeError, Shap
 from tests.misuse import assert_raises
 from tests.networks import SQUARE, Case, degenerate_cases, random_cases, random_network, scaled
 from tests.oracles.fraction_enumerator import Cell, enumerate_regions
+from tests.test_engine_pools import pool
 
 OTHER = {"triangle 1e-15", "slabs 1e-12", "through two corners", "zero on a middle face", "triangular domain"}
 CASES = [case for k, case in enumerate(degenerate_cases()) if k % 7 == 0 or case.name in OTHER]
@@ -154,6 +155,21 @@ def test_creases_do_not_change_with_neurons_that_do_nothing() -> None:
     np.testing.assert_array_equal(found.jumps == 0, labels[left] == labels[right])
 
 
+def test_whether_there_is_a_crease_is_decided_exactly() -> None:
+    """Jumps that cancel but for rounding, and jumps that rounding cancels; in every order of summation."""
+    noise, lost = 0, 0
+    for weights in permutations([1.0, 2.0**-60, -1.0, -(2.0**-60)]):
+        p = gr.partition(gr.Network([[[1, 0]] * 4, [weights]]), SQUARE)
+        noise += p.affine_maps.A.any()
+        assert (p.n_regions, p.crease().n_creases, p.crease().total) == (2, 0, 0.0)
+    for weights in permutations([1.0, 2.0**-60, -1.0]):
+        p = gr.partition(gr.Network([[[1, 0]] * 3, [weights]]), SQUARE)
+        lost += not p.affine_maps.A.any()
+        assert (p.crease().n_creases, p.crease().total) == (1, 2.0**-59)
+    assert noise
+    assert lost
+
+
 # ---- shapes
 
 
@@ -215,6 +231,22 @@ def test_rectangles_and_slivers() -> None:
     np.testing.assert_allclose(thin["inradius"], 5e-13, rtol=1e-3)
     np.testing.assert_allclose(thin["eccentricity"], 1.0)
     assert (table["sides"] == 4).all()
+
+
+def test_sides_of_a_max_pooling() -> None:
+    """Edges with different opponents have one neuron there, and are not on one line."""
+    planes = gr.Layer(np.array([[0, 1], [1, -1], [-1, -1], [0, 0.0]]), np.array([0, 0, 0, 0.125]), 0)
+    p = gr.partition(gr.Network.from_layers([planes, *pool([[0, 1, 2, 3]], 4)]), SQUARE)
+    assert sorted(p.table()["sides"]) == [3, 5, 5, 6]
+    random = np.random.default_rng(0)
+    planes = gr.Layer(random.normal(size=(9, 2)), random.normal(size=9) / 4, 0)
+    after = [gr.Layer(random.normal(size=(5, 3)), random.normal(size=5), 5), gr.Layer(np.ones((1, 5)), np.zeros(1), 0)]
+    p = gr.partition(gr.Network.from_layers([planes, *pool([[0, 1, 2], [3, 4, 5], [6, 7, 8]], 9), *after]), SQUARE)
+    simple = shapely.simplify(p.polygons, 1e-12)
+    assert p.table()["sides"].tolist() == (shapely.get_num_coordinates(simple) - 1).tolist()
+    neurons = p.edge_neuron[p.face_edges]
+    same = (neurons >= 0) & (neurons == neurons[p.ring_next])
+    assert true_corners(p)[p.ring_next[same]].any()
 
 
 def test_shapes_scale_with_the_domain() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray, IntArray, row_ids
+from geomrelu.arrays import FloatArray, IntArray, lean
 from geomrelu.planar.complex import scaled_to_range
 
 if TYPE_CHECKING:
@@ -55,26 +55,33 @@ def region_moments(p: PlanarComplex) -> Moments:
     >>> (12 * region_moments(p).second).round(9).tolist()
     [[2.0, 0.0, 8.0], [2.0, 0.0, 8.0]]
     """
-    face, starts = row_ids(p.face_offsets), p.face_offsets[:-1]
     vertices, exponents = scaled_to_range(p.vertices, p.domain)
     centroids = np.ldexp(p.centroids, -exponents)
     # Areas of thin regions are those of their exact corners.
     scaled, exponent = p.scaled_areas
     areas = scaled if exponent else p.areas
-    x, y = (vertices[p.face_vertices] - centroids[face]).T
-    s, t = x[p.ring_next], y[p.ring_next]
-    cross = x * t - y * s
-    terms = np.stack(
-        [
-            cross * (x * x + x * s + s * s) / 12,
-            cross * (2 * x * y + x * t + s * y + 2 * s * t) / 24,
-            cross * (y * y + y * t + t * t) / 12,
-        ],
-        axis=1,
-    )
-    second = np.add.reduceat(terms, starts, axis=0)
+    second = np.zeros((p.n_regions, 3))
+    _add_up(vertices, p.face_offsets, p.face_vertices, centroids, second)
     # What rounding makes of a sliver need not be a matrix of moments: squares are not negative, xy^2 <= xx yy.
     second[:, 0::2] = np.maximum(second[:, 0::2], 0.0)
     most = np.sqrt(second[:, 0] * second[:, 2])
     second[:, 1] = np.clip(second[:, 1], -most, most)
     return Moments(exponents, areas, centroids, second)
+
+
+@lean
+def _add_up(
+    vertices: FloatArray, face_offsets: IntArray, face_vertices: IntArray, centroids: FloatArray, second: FloatArray
+) -> None:
+    """Add the moments of each ring to a row of `second`."""
+    for f in range(len(second)):
+        v = face_vertices[face_offsets[f + 1] - 1]
+        x, y = vertices[v, 0] - centroids[f, 0], vertices[v, 1] - centroids[f, 1]
+        for k in range(face_offsets[f], face_offsets[f + 1]):
+            v = face_vertices[k]
+            s, t = vertices[v, 0] - centroids[f, 0], vertices[v, 1] - centroids[f, 1]
+            cross = x * t - y * s
+            second[f, 0] += cross * (x * x + x * s + s * s) / 12
+            second[f, 1] += cross * (2 * x * y + x * t + s * y + 2 * s * t) / 24
+            second[f, 2] += cross * (y * y + y * t + t * t) / 12
+            x, y = s, t

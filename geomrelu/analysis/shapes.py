@@ -35,24 +35,52 @@ _STEEP = 1e150
 
 def true_corners(p: PlanarComplex) -> BoolArray:
     """Which ring entries are corners of their face, not vertices in the middle of a side, (C,) bool; exact."""
+    corners = np.zeros(len(p.face_vertices), dtype=bool)
+    lengths = _sides(p)
+    _certain_corners(p.vertices, p.vertex_errors, p.face_offsets, p.face_vertices, lengths, corners)
+    left = np.flatnonzero(~corners)
+    if not len(left):
+        return corners
     before = np.empty_like(p.ring_next)
     before[p.ring_next] = np.arange(len(before))
-    u, v, w = (p.face_vertices[entries] for entries in (before, slice(None), p.ring_next))
-    (a, b), (s, t) = (p.vertices[v] - p.vertices[u]).T, (p.vertices[w] - p.vertices[v]).T
-    size, other = np.hypot(a, b), np.hypot(s, t)
-    # Each difference is wrong by both ends' errors and a rounding.
-    e = p.vertex_errors[u] + p.vertex_errors[v] + 2.0**-51 * size
-    d = p.vertex_errors[v] + p.vertex_errors[w] + 2.0**-51 * other
-    with np.errstate(over="ignore", invalid="ignore"):
-        bound = (e * other + d * size + e * d + 2.0**-50 * size * other) * 1.001 + 1e-290
-        corners = np.asarray(a * t - b * s > bound)
-    left = ~corners
     if not p.network.has_pools:
         neurons = p.edge_neuron[p.face_edges]
-        left &= (neurons < 0) | (neurons != neurons[before])
-    for k in np.flatnonzero(left).tolist():
-        corners[k] = _turns(p, int(u[k]), int(v[k]), int(w[k]))
+        left = left[(neurons[left] < 0) | (neurons[left] != neurons[before[left]])]
+    for k in left.tolist():
+        u, v, w = (int(p.face_vertices[i]) for i in (before[k], k, p.ring_next[k]))
+        corners[k] = _turns(p, u, v, w)
     return corners
+
+
+def _sides(p: PlanarComplex) -> FloatArray:
+    """Length of the edge that leaves each ring entry, (C,)."""
+    steps = p.vertices[p.edges[:, 1]] - p.vertices[p.edges[:, 0]]
+    return np.asarray(np.hypot(steps[:, 0], steps[:, 1])[p.face_edges])
+
+
+@lean
+def _certain_corners(
+    vertices: FloatArray,
+    errors: FloatArray,
+    face_offsets: IntArray,
+    face_vertices: IntArray,
+    lengths: FloatArray,
+    corners: BoolArray,
+) -> None:
+    """Mark the ring entries at which the float orientation exceeds the bound on its error."""
+    for f in range(len(face_offsets) - 1):
+        first, n = face_offsets[f], face_offsets[f + 1] - face_offsets[f]
+        for i in range(n):
+            h, k = first + (i - 1) % n, first + i
+            u, v, w = face_vertices[h], face_vertices[k], face_vertices[first + (i + 1) % n]
+            a, b = vertices[v, 0] - vertices[u, 0], vertices[v, 1] - vertices[u, 1]
+            s, t = vertices[w, 0] - vertices[v, 0], vertices[w, 1] - vertices[v, 1]
+            size, other = lengths[h], lengths[k]
+            # Each difference is wrong by both ends' errors and a rounding.
+            e = errors[u] + errors[v] + 2.0**-51 * size
+            d = errors[v] + errors[w] + 2.0**-51 * other
+            bound = (e * other + d * size + e * d + 2.0**-50 * size * other) * 1.001 + 1e-290
+            corners[k] = a * t - b * s > bound
 
 
 def _turns(p: PlanarComplex, u: int, v: int, w: int) -> bool:
@@ -63,8 +91,7 @@ def _turns(p: PlanarComplex, u: int, v: int, w: int) -> bool:
 
 def perimeters(p: PlanarComplex) -> FloatArray:
     """Lengths of the regions' borders, (F,), from the float vertices."""
-    steps = p.vertices[p.face_vertices[p.ring_next]] - p.vertices[p.face_vertices]
-    return np.asarray(np.add.reduceat(np.hypot(steps[:, 0], steps[:, 1]), p.face_offsets[:-1]))
+    return np.asarray(np.add.reduceat(_sides(p), p.face_offsets[:-1]))
 
 
 def on_border(p: PlanarComplex) -> BoolArray:
