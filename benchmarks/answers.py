@@ -19,6 +19,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,6 @@ from geomrelu.planar.complex import PlanarComplex
 
 RESULTS = Path(__file__).resolve().parent / "results" / "answers.json"
 NETWORKS = {"2-64x3": ((64,) * 3, 1), "2-64x3-3": ((64,) * 3, 3), "2-256x4": ((256,) * 4, 1)}
-GRID = np.stack(np.meshgrid(*[np.linspace(-0.99, 0.99, 64)] * 2), axis=-1).reshape(-1, 2)
 
 Question = tuple[str, Callable[[PlanarComplex], Any]]
 SHARED: list[Question] = [
@@ -48,10 +48,15 @@ QUESTIONS: list[Question] = [
     ("covariance", lambda p: p.covariance()),
     ("table, without pandas", region_columns),
     ("crease", creases),
-    ("local complexity, 4096 discs of radius 0.01", lambda p: p.local_complexity(GRID, 0.01)),
+    ("local complexity, 4096 discs of radius 0.01", lambda p: p.local_complexity(_grid(p), 0.01)),
     ("betti, level 0", lambda p: p.betti()),
     ("betti of classes", lambda p: p.class_betti()),
 ]
+
+
+def _grid(p: PlanarComplex) -> Any:
+    low, high = p.domain.vertices.min(axis=0), p.domain.vertices.max(axis=0)
+    return np.stack(np.meshgrid(*np.linspace(low, high, 64).T), axis=-1).reshape(-1, 2)
 
 
 def he_network(widths: tuple[int, ...], n_outputs: int) -> gr.Network:
@@ -81,14 +86,13 @@ def rows_of(name: str, network: gr.Network, repeats: int) -> list[dict[str, Any]
     p.check()
     # A smaller partition has compiled everything before anything is timed.
     small = gr.partition(network, gr.Box(-0.05, 0.05))
-    rows = [{"network": name, "regions": p.n_regions, "question": "partition", "seconds": base}]
+    rows: list[dict[str, Any]] = [{"question": "partition", "seconds": base}]
     for question, ask in [*SHARED, *QUESTIONS]:
         if (question, ask) in QUESTIONS:
             _ = p.affine_maps, p._vertex_outputs, p._creases, p.areas, p.centroids
-            if "discs" not in question:
-                ask(small)
-        rows.append({"network": name, "regions": p.n_regions, "question": question, "seconds": least(lambda: ask(p), repeats)})  # fmt: skip
-    return [{**row, "share": row["seconds"] / base} for row in rows]
+            ask(small)
+        rows.append({"question": question, "seconds": least(partial(ask, p), repeats)})
+    return [{"network": name, "regions": p.n_regions, **row, "share": row["seconds"] / base} for row in rows]
 
 
 def main() -> None:
@@ -101,7 +105,8 @@ def main() -> None:
     table = Table("network", "regions", "question", "CPU s", "microseconds a region", "share of the partition")
     for row in rows:
         each = f"{1e6 * row['seconds'] / row['regions']:.2f}"
-        table.add_row(row["network"], f"{row['regions']:,}", row["question"], f"{row['seconds']:.3g}", each, f"{row['share']:.2f}")  # fmt: skip
+        figures = (f"{row['regions']:,}", row["question"], f"{row['seconds']:.3g}", each, f"{row['share']:.2f}")
+        table.add_row(row["network"], *figures)
     Console(width=140).print(table)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({"rows": rows}, indent=1) + "\n")

@@ -191,6 +191,23 @@ def test_beside_shapely(seed: int) -> None:
     assert found.complement_components == sum(g.area > 1e-8 for g in getattr(rest, "geoms", [rest]))
 
 
+@pytest.mark.parametrize("n_outputs", [1, 2, 3, 5])
+def test_classes_beside_their_polygons(n_outputs: int) -> None:
+    """Of generic networks: as many polygons, with as many holes, as the classes' regions are put together from."""
+    seen = set()
+    for seed in range(3):
+        p = gr.partition(random_network((10, 8), seed, n_outputs=n_outputs), gr.Box(-2, 2))
+        found = p.class_betti()
+        polygons = p.class_regions().polygons
+        assert len(found) == len(polygons)
+        for k, (own, parts) in enumerate(zip(found, polygons, strict=True)):
+            assert_consistent(own)
+            assert own.components == len(parts.geoms), f"class {k}"
+            assert own.holes == sum(len(part.interiors) for part in parts.geoms)
+            seen.add(numbers(own)[:2])
+    assert len(seen) > 1
+
+
 def test_a_class_that_wins_inside_one_region_only() -> None:
     """Three planes and a fourth, level one, that is above them in a triangle: no vertex or edge knows of it."""
     p = gr.partition(gr.Network([[[0, 1], [1, -1], [-1, -1], [0, 0]]], [[0, 0, 0, 0.125]]), SQUARE)
