@@ -22,7 +22,15 @@ from geomrelu.errors import InputError
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["Boundary", "ClassRegions", "checked_output", "class_regions", "class_ties", "decision_boundary", "level_set"]
+__all__ = [
+    "Boundary",
+    "ClassRegions",
+    "checked_output",
+    "class_regions",
+    "class_ties",
+    "decision_boundary",
+    "level_set",
+]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -194,7 +202,7 @@ def class_regions(p: PlanarComplex) -> ClassRegions:
     cells = _cell_polygons(ties)
     whole = ties.winner >= 0
     owner, size = np.append(ties.winner[whole], ties.cell_class), np.append(p.areas[whole], shapely.area(cells))
-    areas = np.bincount(owner, size, minlength=n_classes)
+    areas = np.bincount(owner, size, minlength=n_classes).astype(np.float64)
     sides, side_class = _outlines(p, ties)
     lines = shapely.linestrings(ties.points[sides])
     polygons = np.empty(n_classes, dtype=object)

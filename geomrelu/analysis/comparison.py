@@ -136,9 +136,9 @@ def comparison(p: PlanarComplex, a: Network, b: Network) -> Comparison:
     return Comparison(
         equal=equal,
         largest=most.value,
-        witness=most.at,
+        witness=most.point,
         exact_largest=most.exact_value,
-        exact_witness=most.exact_at,
+        exact_witness=most.exact_point,
         output=output,
         l1=frozen(l1),
         l2=frozen(l2),

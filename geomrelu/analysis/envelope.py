@@ -35,7 +35,7 @@ _CORNER, _ON_EDGE, _INSIDE = 0, 1, 2
 _ROUNDING = 2.0**-50
 
 
-class InDoubt(Exception):  # noqa: N818
+class InDoubt(Exception):
     """A sign is not certain in floating point."""
 
 
@@ -200,7 +200,7 @@ def _clipped_by(
 
 
 def _labelled(cell: Cell, cells: list[Cell], corners: list[Row], edges: list[int], outputs: list[int]) -> Cell:
-    """The cell with output numbers, the cell behind each side, and names that do not depend on the order of clipping."""
+    """The cell with output numbers, the output behind each side, and names that no order of clipping changes."""
     rows = cell.rows
     if rows[0].value.dtype == object:
         rows = [_renamed(row, corners, edges, outputs) for row in rows]

@@ -97,7 +97,7 @@ class _Reader:
             raise InputError(f"property: {text[:200]!r} does not parse ({error}); {expected}") from None
 
     def _refuse(self, node: ast.AST, why: str) -> InputError:
-        part = ast.get_source_segment(self.text.strip(), node) if hasattr(node, "lineno") else None  # type: ignore[arg-type]
+        part = ast.get_source_segment(self.text.strip(), node) if hasattr(node, "lineno") else None
         return InputError(f"property: got {(part or self.text)[:200]!r}, {why}; {self.expected}")
 
     def constraints(self, node: ast.expr) -> list[Constraint]:

@@ -38,21 +38,24 @@ class Extremum(ReadOnly):
     ----------
     value : float
         The exact value, rounded once.
-    at : (2,) float64
+    point : (2,) float64
         The vertex's coordinates, rounded once.
     vertex : int
+    region : int
+        A region with this vertex.
     exact_value : Fraction
-    exact_at : (Fraction, Fraction)
+    exact_point : (Fraction, Fraction)
     """
 
     value: float
-    at: FloatArray
+    point: FloatArray
     vertex: int
+    region: int
     exact_value: Fraction
-    exact_at: tuple[Fraction, Fraction]
+    exact_point: tuple[Fraction, Fraction]
 
     def __repr__(self) -> str:
-        return f"Extremum({self.value!r} at {self.at.tolist()})"
+        return f"Extremum({self.value!r} at {self.point.tolist()})"
 
 
 def functional(p: PlanarComplex, of: Any, question: str) -> Functionals:
@@ -88,7 +91,9 @@ def minimum(p: PlanarComplex, of: Any = 0) -> Extremum:
     asked = functional(p, of, "minimum")
     found = largest(p, Functionals(-asked.a, -asked.b))
     # Zero has one sign only.
-    return Extremum(0.0 - found.value, found.at, found.vertex, -found.exact_value, found.exact_at)
+    return Extremum(
+        0.0 - found.value, found.point, found.vertex, found.region, -found.exact_value, found.exact_point
+    )  # fmt: skip
 
 
 def output_range(p: PlanarComplex, of: Any = None) -> FloatArray:
@@ -124,7 +129,8 @@ def largest(p: PlanarComplex, asked: Functionals) -> Extremum:
     vertex = min(v for v, y in exact.items() if y == top)
     at = outputs.position(vertex)
     try:
-        return Extremum(float(top), frozen(np.array([float(x) for x in at])), vertex, top, at)
+        point = frozen(np.array([float(x) for x in at]))
+        return Extremum(float(top), point, vertex, outputs.face_of(vertex), top, at)
     except OverflowError:
         raise RangeError(
             "extremum: the value is above 2^1024, the most that float64 holds; scale the functional down"

@@ -264,7 +264,7 @@ class VertexOutputs:
         best = np.argmax(values, axis=1)
         rows = np.arange(len(values))
         behind = values[rows, best][:, None] - values
-        close = ~(behind > (slack + 4 * _UNIT_ROUNDOFF * np.abs(values).max(axis=1))[:, None])
+        close: BoolArray = ~(behind > (slack + 4 * _UNIT_ROUNDOFF * np.abs(values).max(axis=1))[:, None])
         close[rows, best] = True
         tied = np.flatnonzero(close.sum(axis=1) > 1)
         if len(tied) == 0:
@@ -298,8 +298,9 @@ def _forward(p: PlanarComplex) -> tuple[FloatArray, FloatArray]:
     """Outputs at the stored vertices, (V, out), and bounds on their distance from those at the true ones, (V,)."""
     network = p.network
     # The bounds are those of hidden layers: an identity after the output layer makes it one.
-    bounds = layer_bounds(Network.from_layers([*network.layers, Layer(np.eye(network.n_outputs), np.zeros(network.n_outputs), 0)]))  # fmt: skip
-    values, errors = np.empty((p.n_vertices, network.n_outputs)), np.empty(p.n_vertices)
+    n = network.n_outputs
+    bounds = layer_bounds(Network.from_layers([*network.layers, Layer(np.eye(n), np.zeros(n), 0)]))
+    values, errors = np.empty((p.n_vertices, n)), np.empty(p.n_vertices)
     last = len(network.layers) - 1
     for first in range(0, p.n_vertices, _ROWS):
         h, error = p.vertices[first : first + _ROWS], p.vertex_errors[first : first + _ROWS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomrelu.arrays import IntArray, lean
+from geomrelu.arrays import BoolArray, IntArray, lean
 
 __all__ = ["joined"]
 
@@ -46,7 +46,15 @@ def joined(ends: IntArray, kind: IntArray, n_points: int) -> tuple[IntArray, Int
 
 
 @lean
-def _walk(ends, starts, at, through, seen, offsets, points):  # type: ignore[no-untyped-def]
+def _walk(
+    ends: IntArray,
+    starts: IntArray,
+    at: IntArray,
+    through: BoolArray,
+    seen: BoolArray,
+    offsets: IntArray,
+    points: IntArray,
+) -> int:
     """Open polylines first, then closed ones; returns their number."""
     n, used = 0, 0
     for closed in range(2):

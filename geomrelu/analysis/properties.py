@@ -26,6 +26,7 @@ from geomrelu.analysis.expressions import Constraint, linear_constraints
 from geomrelu.analysis.extrema import largest
 from geomrelu.analysis.outputs import Functionals
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, ReadOnly, frozen, real_array
+from geomrelu.domain import Slice
 from geomrelu.errors import InputError, ShapeError
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ class Unsafe(NamedTuple):
 
     A: FloatArray  # (M, out)
     b: FloatArray  # (M,)
+
+
+class _Witness(NamedTuple):
+    """What `Verification` says of a float64 witness; None where none was found."""
+
+    point: FloatArray | None
+    input: FloatArray | None
+    outputs: FloatArray | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,8 +68,10 @@ class Verification(ReadOnly):
     witness : (2,) float64, or None
         A point of the domain at which the network's float64 forward pass breaks the property; None if
         it holds, or if the violation is below what floats resolve.
+    input : float64 array, or None
+        The model's input there: on a slice the lifted point, in the input's shape; else the witness itself.
     outputs : (out,) float64, or None
-        The forward pass there.
+        The forward pass of that input.
     exact_witness : (Fraction, Fraction), or None
         A point of the domain at which the property is broken in real arithmetic.
     exact_outputs : tuple of Fraction, or None
@@ -71,6 +82,7 @@ class Verification(ReadOnly):
     violated: str
     margins: FloatArray
     witness: FloatArray | None
+    input: FloatArray | None
     outputs: FloatArray | None
     exact_witness: tuple[Fraction, Fraction] | None
     exact_outputs: tuple[Fraction, ...] | None
@@ -93,9 +105,11 @@ def verify(p: PlanarComplex, property: Any) -> Verification:
     asked = Functionals(np.array([c.a for c in constraints]), np.array([c.b for c in constraints]))
     worst = [largest(p, Functionals(asked.a[[k]], asked.b[[k]])) for k in range(len(constraints))]
     margins = frozen(np.array([found.value for found in worst]))
-    broken = [k for k, c in enumerate(constraints) if worst[k].exact_value > 0 or (c.strict and not worst[k].exact_value)]
+    broken = [
+        k for k, c in enumerate(constraints) if worst[k].exact_value > 0 or (c.strict and not worst[k].exact_value)
+    ]
     if not broken:
-        return Verification(True, "", margins, None, None, None, None)
+        return Verification(True, "", margins, None, None, None, None, None)
     # The one that is broken farthest; of equal ones the first.
     which = max(broken, key=lambda k: worst[k].exact_value)
     vertex, constraint = worst[which].vertex, constraints[which]
@@ -106,9 +120,9 @@ def verify(p: PlanarComplex, property: Any) -> Verification:
         return excess > 0 or (constraint.strict and excess == 0)
 
     faces = p._exact_vertices.faces_around(vertex)
-    point, seen = _float_witness(p, _around(worst[which].at, p.centroids[faces]), breaks)
+    found = _float_witness(p, _around(worst[which].point, p.centroids[faces]), breaks)
     exact = tuple(outputs.exact(vertex))
-    return Verification(False, constraint.text, margins, point, seen, worst[which].exact_at, exact)
+    return Verification(False, constraint.text, margins, *found, worst[which].exact_point, exact)
 
 
 def _constraints(p: PlanarComplex, property: Any) -> list[Constraint]:
@@ -117,10 +131,14 @@ def _constraints(p: PlanarComplex, property: Any) -> list[Constraint]:
         return linear_constraints(property, n)
     if not isinstance(property, tuple | list) or len(property) != 2:
         raise InputError(f"verify: got {property!r:.200}; {_EXPECTED}")
-    A, b = (real_array(v, f"verify: {name}", advice="give finite numbers") for v, name in zip(property, "Ab", strict=True))
+    A, b = (
+        real_array(v, f"verify: {name}", advice="give finite numbers") for v, name in zip(property, "Ab", strict=True)
+    )
     A, b = (A[None] if A.ndim == 1 else A), np.atleast_1d(b)
     if A.ndim != 2 or A.shape[1] != n or b.shape != A.shape[:1] or len(b) == 0:
-        raise ShapeError(f"verify: got A of shape {A.shape} and b of shape {b.shape}; expected (M, {n}) and (M,), M >= 1")
+        raise ShapeError(
+            f"verify: got A of shape {A.shape} and b of shape {b.shape}; expected (M, {n}) and (M,), M >= 1"
+        )
     return [Constraint(tuple(A[k]), float(b[k]), False, f"row {k} of A y <= b") for k in range(len(b))]
 
 
@@ -135,19 +153,20 @@ def _around(at: FloatArray, inside: FloatArray) -> Iterator[FloatArray]:
             yield at + (other - at) * 2.0**exponent
 
 
-def _float_witness(p: PlanarComplex, points: Iterator[FloatArray], breaks: Any) -> tuple[FloatArray | None, FloatArray | None]:
-    """The first of the points, within the domain, at which the forward pass breaks the property, and that pass."""
+def _float_witness(p: PlanarComplex, points: Iterator[FloatArray], breaks: Any) -> _Witness:
+    """The first of the points, if within the domain, at which the forward pass breaks the property."""
     low, high = p.domain.vertices.min(axis=0), p.domain.vertices.max(axis=0)
     for point in points:
         # Rounding must not carry it over a side of the domain.
-        x = np.clip(point, low, high)
-        if not p.domain.contains(x[None])[0]:
+        u = np.clip(point, low, high)
+        if not p.domain.contains(u[None])[0]:
             continue
+        x = p.domain.lift(u[None])[0] if isinstance(p.domain, Slice) else u
         with np.errstate(all="ignore"):
-            y = p.network(x[None])[0]
+            y = p.input_network(x.reshape(1, -1))[0]
         if np.isfinite(y).all() and breaks([Fraction(v) for v in y.tolist()]):
-            return frozen(x), frozen(y)
-    return None, None
+            return _Witness(frozen(u), frozen(x), frozen(y))
+    return _Witness(None, None, None)
 
 
 # ---------------------------------------------------------------------- unsafe sets
@@ -170,7 +189,7 @@ def verify_unsafe(p: PlanarComplex, unsafe: Sequence[Unsafe]) -> Verification:
         found = _reached(p, Functionals(one.A, one.b))
         if found is not None:
             return _unsafe_witness(p, Functionals(one.A, one.b), found, f"unsafe set {number} is reached")
-    return Verification(True, "", np.zeros(0), None, None, None, None)
+    return Verification(True, "", np.zeros(0), None, None, None, None, None)
 
 
 def _reached(p: PlanarComplex, asked: Functionals) -> int | None:
@@ -182,7 +201,7 @@ def _reached(p: PlanarComplex, asked: Functionals) -> int | None:
     in_doubt = ~(np.abs(value) > error)
     faces = _possible(p, signs, np.arange(p.n_regions))
     corners = np.zeros(p.n_vertices, dtype=bool)
-    corners[p.face_vertices[np.repeat(np.isin(np.arange(p.n_regions), faces), np.diff(p.face_offsets))]] = True
+    corners[_corners(p, faces)] = True
     vertices, which = np.nonzero(in_doubt & corners[:, None])
     signs[vertices, which] = p._vertex_outputs.decide(asked, vertices, which)
     safe_at = (signs <= 0).all(axis=1) & corners
@@ -190,7 +209,7 @@ def _reached(p: PlanarComplex, asked: Functionals) -> int | None:
         around = p._exact_vertices.faces_around(int(np.argmax(safe_at)))
         return int(around[0])
     faces = _possible(p, signs, faces)
-    p._vertex_outputs.refine(np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *(p.ring(int(f)) for f in faces)])))
+    p._vertex_outputs.refine(_corners(p, faces))
     for face in faces.tolist():
         try:
             remains = _clipped_region(p, asked, face, exact=False)
@@ -199,6 +218,13 @@ def _reached(p: PlanarComplex, asked: Functionals) -> int | None:
         if remains:
             return int(face)
     return None
+
+
+def _corners(p: PlanarComplex, faces: IntArray) -> IntArray:
+    """Corners of some regions, with repetitions."""
+    chosen = np.zeros(p.n_regions, dtype=bool)
+    chosen[faces] = True
+    return p.face_vertices[np.repeat(chosen, np.diff(p.face_offsets))]
 
 
 def _possible(p: PlanarComplex, signs: IntArray, faces: IntArray) -> IntArray:
@@ -212,7 +238,9 @@ def _clipped_region(p: PlanarComplex, asked: Functionals, face: int, exact: bool
     outputs, ring = p._vertex_outputs, p.ring(face).tolist()
     if exact:
         nothing = [0.0] * len(ring)
-        rows = corner_rows(ring, [outputs.exact(v) for v in ring], [outputs.position(v) for v in ring], nothing, nothing)
+        rows = corner_rows(
+            ring, [outputs.exact(v) for v in ring], [outputs.position(v) for v in ring], nothing, nothing
+        )
     else:
         rows = corner_rows(
             ring, list(outputs.values[ring]), list(outputs.positions[ring]), outputs.errors[ring].tolist(),
@@ -240,5 +268,4 @@ def _unsafe_witness(p: PlanarComplex, asked: Functionals, face: int, text: str) 
 
     corners = np.array([[float(v) for v in row.value[-2:]] for row in rows])
     points = _around(np.array([float(v) for v in exact_at]), np.concatenate([corners, p.centroids[[face]]]))
-    witness, seen = _float_witness(p, points, breaks)
-    return Verification(False, text, np.zeros(0), witness, seen, exact_at, exact_outputs)
+    return Verification(False, text, np.zeros(0), *_float_witness(p, points, breaks), exact_at, exact_outputs)

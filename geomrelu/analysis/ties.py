@@ -160,9 +160,7 @@ def _two_lowest(which: BoolArray) -> IntArray:
     return np.stack([first, rest.argmax(axis=1)], axis=1).astype(np.int64)
 
 
-def _by_number_left(
-    contest: Contest, mixed: _Rings
-) -> tuple[tuple[_Rings, IntArray], tuple[_Rings, BoolArray]]:
+def _by_number_left(contest: Contest, mixed: _Rings) -> tuple[tuple[_Rings, IntArray], tuple[_Rings, BoolArray]]:
     """Mixed regions with two functions that may win on them, and those with more."""
     n_functions = contest.values.shape[1]
     left = np.ones((len(mixed.faces), n_functions), dtype=bool)
@@ -221,8 +219,9 @@ def _cut_in_two(top: BoolArray, rings: _Rings, pair: IntArray) -> _Found:
     on_edge, at = slot % 2 == 1, slot // 2
     side = np.where(on_edge, 0, sign[at])
     owner = row[at]
-    names = np.where(on_edge[:, None], np.stack([rings.edges[at], pair[owner, 0], pair[owner, 1]], axis=1),
-                     np.stack([np.full(len(at), -1), rings.vertices[at], np.zeros(len(at), dtype=np.int64)], axis=1))  # fmt: skip
+    nodes = np.stack([rings.edges[at], pair[owner, 0], pair[owner, 1]], axis=1)
+    corners = np.stack([np.full(len(at), -1), rings.vertices[at], np.zeros(len(at), dtype=np.int64)], axis=1)
+    names = np.where(on_edge[:, None], nodes, corners)
     zero = np.flatnonzero(side == 0)
     ends = names[zero].reshape(-1, 2, 3)
     # What stands between the two ends in the ring lies right of the segment.
@@ -362,8 +361,8 @@ def _along_parts_of_edges(
 def _along_edges(p: PlanarComplex, winner: IntArray, top: BoolArray, tied: IntArray) -> _Found:
     """Edges at both ends of which the same two functions are the largest."""
     doubled = np.count_nonzero(top, axis=1) > 1
-    chosen = np.flatnonzero(doubled[p.edges].all(axis=1))
-    common = top[p.edges[chosen]].all(axis=1)
+    chosen = np.flatnonzero(doubled[p.edges[:, 0]] & doubled[p.edges[:, 1]])
+    common = top[p.edges[chosen, 0]] & top[p.edges[chosen, 1]]
     number = common.sum(axis=1)
     chosen, common = chosen[number > 1], common[number > 1]
     ends, beside, pair = p.edges[chosen], p.edge_faces[chosen], _two_lowest(common)

@@ -115,8 +115,8 @@ class Questions:
         Returns
         -------
         Extremum
-            ``value``, rounded once, and the vertex ``at`` (2,) which attains it; both as
-            fractions, too: ``exact_value``, ``exact_at``.
+            ``value``, rounded once, and the vertex ``point`` (2,) which attains it, of region
+            ``region``; both as fractions, too: ``exact_value``, ``exact_point``.
 
         Raises
         ------
