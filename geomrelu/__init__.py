@@ -17,7 +17,7 @@ from geomrelu._version import __version__
 # At once, though light: imported later, the package of that name would hide the function.
 from geomrelu.crosscheck import crosscheck, refinement
 from geomrelu.domain import Box, Polygon, Segment, Segments, Slice, as_domain
-from geomrelu.errors import GeomReluError, InputError
+from geomrelu.errors import DomainError, GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
 
@@ -279,7 +279,8 @@ def compare(
     ----------
     model_a, model_b : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
         With equally many inputs and outputs.
-    domain, n_jobs, progress
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
+    n_jobs, progress
         As in `partition`.
 
     Returns
@@ -315,7 +316,10 @@ def compare(
     a, b = as_network(model_a), as_network(model_b)
     joined = joint_network(a, b)
     check_outputs(a, b)
-    return comparison(partition(joined, domain, n_jobs=n_jobs, progress=progress), a, b)
+    plane = as_domain(domain)
+    if plane.dimension != 2:
+        raise DomainError(f"compare: got {domain!r}; expected a domain in the plane: a Box, a Polygon or a Slice")
+    return comparison(partition(joined, plane, n_jobs=n_jobs, progress=progress), a, b)
 
 
 def sample(

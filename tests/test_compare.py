@@ -269,11 +269,35 @@ def test_class_disagreement_of_a_partition() -> None:
     assert class_disagreement(gr.partition(gr.joint(f, g), SQUARE)) == pytest.approx(2)
 
 
+def test_on_a_slice() -> None:
+    """Networks of five inputs on a plane; the witness has the plane's coordinates."""
+    a, b = (random_network((8, 6), seed, n_inputs=5, n_outputs=3) for seed in (0, 4))
+    plane = gr.Slice.axes(1, 3, at=np.full(5, 0.25), domain=SQUARE)
+    found = gr.compare(a, b, plane)
+    x = plane.lift(np.random.default_rng(0).uniform(-1, 1, (100_000, 2))).reshape(-1, 5)
+    difference = np.abs(a(x) - b(x))
+    assert difference.max() <= found.largest
+    there = plane.lift(found.witness[None]).reshape(1, 5)
+    assert abs(a(there) - b(there))[0, found.output] == pytest.approx(found.largest, rel=1e-12)
+    np.testing.assert_allclose(found.l1 / 4, difference.mean(axis=0), rtol=0.02)
+    share = (a(x).argmax(axis=1) != b(x).argmax(axis=1)).mean()
+    assert 0.01 < share < 0.99
+    assert found.class_area / 4 == pytest.approx(share, abs=0.01)
+    assert found.n_regions == tuple(gr.partition(n, plane).n_regions for n in (a, b))
+    assert gr.compare(a, permuted(a), plane).equal
+    # The classes' sets are found on the plane, too.
+    p = gr.partition(a, plane)
+    assert [c.components for c in p.class_betti()] == [len(g.geoms) for g in p.class_regions().polygons]
+
+
 def test_bad_input() -> None:
     f, g = random_network((3,), 0), random_network((3,), 0, n_inputs=3)
     assert_raises(lambda: gr.compare(f, g, SQUARE), InputDimensionError, ("2 and 3",))
     assert_raises(lambda: gr.compare(f, random_network((3,), 0, n_outputs=2), SQUARE), ShapeError, ("1 and 2 outputs",))
     assert_raises(lambda: gr.compare(f, f, [1, 2]), DomainError, ("domain",))
+    for domain in (gr.Box([0, 0, 0], [1, 1, 1]), gr.Box([0], [1])):
+        assert_raises(lambda d=domain: gr.compare(f, f, d), DomainError, ("compare", "in the plane"))
+    assert_raises(lambda: gr.compare(f, f, gr.Segment([0, 0], [1, 1])), DomainError, ("Segment", "expected two"))
     assert_raises(lambda: gr.compare(f, 3, SQUARE), InputError, ("int",))
     found = gr.compare(f, random_network((4,), 1), SQUARE)
     for direction in ("a-b", None, 1):

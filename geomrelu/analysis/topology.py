@@ -152,7 +152,7 @@ def _by_top(p: PlanarComplex, top: BoolArray, k: int) -> _Selected:
 
 def _refined_by_ties(p: PlanarComplex) -> PlanarComplex:
     """The partition of the same outputs, cut where two of them tie, as well."""
-    network, n = p.network, p.network.n_outputs
+    network, n = p.input_network, p.network.n_outputs
     i, j = np.triu_indices(n, k=1)
     ties = np.zeros((len(i) + n, n))
     ties[np.arange(len(i)), i], ties[np.arange(len(i)), j] = 1.0, -1.0
