@@ -194,6 +194,27 @@ def test_classes_of_several_outputs() -> None:
     assert same.class_area == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("n_outputs", [1, 2, 4])
+def test_classes_beside_their_regions(n_outputs: int) -> None:
+    """Against a network of one class: the rest of the domain, as `class_regions` has it, regions of ties too."""
+    cases = [random_network((7, 5), 3, n_outputs=n_outputs)]
+    random = np.random.default_rng(2)
+    for _ in range(6):
+        weights = [random.integers(-1, 2, shape).astype(float) for shape in ((4, 2), (3, 4), (n_outputs, 3))]
+        cases.append(gr.Network(weights, [random.integers(-1, 2, len(w)).astype(float) for w in weights]))
+    tied = 0.0
+    for network in cases:
+        regions = gr.partition(network, SQUARE).class_regions()
+        tied += regions.tied_area
+        for k in range(max(n_outputs, 2)):
+            bias = np.zeros(n_outputs)
+            bias[k if n_outputs > 1 else 0] = 1.0 if k or n_outputs > 1 else -1.0
+            single = gr.Network([np.zeros((n_outputs, 2))], [bias])
+            found = gr.compare(network, single, SQUARE).class_area
+            assert found == pytest.approx(4 - regions.areas[k], abs=1e-11)
+    assert tied > 0 or n_outputs == 1
+
+
 def test_the_first_of_tied_outputs_is_the_class() -> None:
     """Outputs that tie all over the domain: what a float says of them is chance."""
     third = 1 / 3

@@ -131,7 +131,7 @@ def comparison(p: PlanarComplex, a: Network, b: Network) -> Comparison:
     """Compare two networks on the partition of their joint network; see `geomrelu.compare`."""
     n = a.n_outputs
     equal = _equal(p, n)
-    most, output = _largest(p, n)
+    most, output = (_none(p), 0) if equal else _largest(p, n)
     l1, l2 = (np.zeros(n), np.zeros(n)) if equal else _distances(p, n)
     return Comparison(
         equal=equal,
@@ -166,6 +166,13 @@ def _equal(p: PlanarComplex, n: int) -> bool:
     forms = ExactForms(p.network)
     rows = (forms.output_map(words) for words in p.patterns.words)
     return all((row[:n] == row[n:]).all() for row in rows)
+
+
+def _none(p: PlanarComplex) -> Extremum:
+    """The largest difference of equal functions: 0, anywhere."""
+    outputs = p._vertex_outputs
+    at = outputs.position(0)
+    return Extremum(0.0, frozen(np.array([float(x) for x in at])), 0, outputs.face_of(0), Fraction(0), at)
 
 
 def _largest(p: PlanarComplex, n: int) -> tuple[Extremum, int]:

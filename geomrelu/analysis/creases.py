@@ -14,12 +14,14 @@ the maps' errors are looked up in integers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf, isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geomrelu.affine import affine_map_errors
 from geomrelu.arrays import FloatArray, IntArray, frozen
+from geomrelu.errors import RangeError
 from geomrelu.exact import ExactForms
 from geomrelu.patterns import Patterns
 
@@ -78,36 +80,46 @@ def creases(p: PlanarComplex) -> Creases:
     block = max(1, _BLOCK // slopes[0].size)
     for first in range(0, len(inner), block):
         chosen = slice(first, first + block)
-        jumps[chosen] = _norms(slopes[left[chosen]] - slopes[right[chosen]])
+        jumps[chosen] = _norms(slopes[left[chosen]], slopes[right[chosen]])
     _settle_zeros(p, left, right, jumps)
+    if not np.isfinite(jumps).all():
+        raise RangeError("crease: a jump is above 1.8e308, the most that float64 holds; scale the last layer down")
     steps = p.vertices[p.edges[inner, 1]] - p.vertices[p.edges[inner, 0]]
     lengths = np.hypot(steps[:, 0], steps[:, 1])
     return Creases(inner, frozen(jumps), frozen(lengths), float(jumps @ lengths))
 
 
-def _norms(jumps: FloatArray) -> FloatArray:
-    """Frobenius norms of matrices (k, out, 2), (k,): powers of two keep squares within float64's range."""
+def _norms(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Frobenius norms of differences of matrices (k, out, 2), (k,); infinite where too large."""
+    # Powers of two keep differences and squares within float64's range.
+    jumps = np.ldexp(a, -2) - np.ldexp(b, -2)
     exponents = np.frexp(np.abs(jumps).max(axis=(1, 2), initial=0.0))[1]
     scaled = np.ldexp(jumps, -exponents[:, None, None])
-    return np.asarray(np.ldexp(np.sqrt((scaled * scaled).sum(axis=(1, 2))), exponents))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.ldexp(np.sqrt((scaled * scaled).sum(axis=(1, 2))), exponents + 2))
 
 
 def _settle_zeros(p: PlanarComplex, left: IntArray, right: IntArray, jumps: FloatArray) -> None:
     """Set the jumps to 0 where both gradients are equal, and to a float above 0 where they are not; exactly."""
     everything = Patterns.pack(np.ones((1, p.network.n_neurons), dtype=bool), p.network.widths)
-    bound = 2.001 * affine_map_errors(p.network, everything).A.sum()
+    with np.errstate(over="ignore", invalid="ignore"):
+        bound = 2.001 * affine_map_errors(p.network, everything).A.sum()
     doubtful = np.flatnonzero(~(jumps > bound))
     if not len(doubtful):
         return
-    # Pairs of faces share several edges where other regions' borders end on a common side.
-    forms, known = ExactForms(p.network), dict[tuple[int, int], float]()
-    words, unit = p.patterns.words, 1 << forms.scales[-1]
+    forms, words = ExactForms(p.network), p.patterns.words
     for k in doubtful.tolist():
-        pair = (int(left[k]), int(right[k]))
-        if pair not in known:
-            a, b = (forms.output_map(words[f])[:, :2] for f in pair)
-            difference = (a - b).ravel()
-            known[pair] = float(np.hypot.reduce([int(v) / unit for v in difference])) if any(difference) else 0.0
-            if known[pair] == 0 and any(difference):
-                known[pair] = 5e-324
-        jumps[k] = known[pair]
+        a, b = (forms.output_map(words[f])[:, :2] for f in (left[k], right[k]))
+        jumps[k] = _rounded((a - b).ravel().tolist(), forms.scales[-1])
+
+
+def _rounded(entries: list[int], scale: int) -> float:
+    """The root of a sum of squares of integers over 2^scale; 0 only if it is exactly, infinite if too large."""
+    squares = sum(v * v for v in entries)
+    # 53 bits and more, whatever the numbers' size.
+    spare = max(0, 128 - squares.bit_length() // 2)
+    try:
+        root = isqrt(squares << 2 * spare) / (1 << scale + spare)
+    except OverflowError:
+        return inf
+    return max(root, 5e-324) if squares else 0.0

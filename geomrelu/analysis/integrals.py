@@ -11,7 +11,7 @@ they do not cancel.  The value at a point drawn uniformly from the domain has th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,59 +25,66 @@ if TYPE_CHECKING:
 __all__ = ["covariance", "integral", "mean", "product_integral"]
 
 
+class _Outputs(NamedTuple):
+    """The outputs over 2^unit, so that squares stay within float64's range, in scaled coordinates."""
+
+    slopes: FloatArray  # (F, out, 2)
+    values: FloatArray  # at the centroids, (F, out)
+    unit: int
+
+
 def integral(p: PlanarComplex) -> FloatArray:
     """Integrals of the outputs over the domain, (out,)."""
     moments = region_moments(p)
-    return _to_range(_first(p, moments), moments, "integral")
+    outputs = _outputs(p, moments)
+    return _in_range(moments.areas @ outputs.values, outputs.unit + int(moments.exponents.sum()), "integral")
 
 
 def product_integral(p: PlanarComplex) -> FloatArray:
     """Integrals of the products of two outputs over the domain, (out, out)."""
     moments = region_moments(p)
-    return _to_range(_second(p, moments, np.zeros(p.network.n_outputs)), moments, "integral")
+    outputs = _outputs(p, moments)
+    return _in_range(_products(moments, outputs), 2 * outputs.unit + int(moments.exponents.sum()), "integral")
 
 
 def mean(p: PlanarComplex, products: bool = False) -> FloatArray:
     """Means of the outputs (out,), or of the products of two, (out, out)."""
     moments = region_moments(p)
-    sums = _second(p, moments, np.zeros(p.network.n_outputs)) if products else _first(p, moments)
-    return np.asarray(sums / moments.areas.sum())
+    outputs = _outputs(p, moments)
+    sums = _products(moments, outputs) if products else moments.areas @ outputs.values
+    return _in_range(sums / moments.areas.sum(), outputs.unit * (2 if products else 1), "mean")
 
 
 def covariance(p: PlanarComplex) -> FloatArray:
     """Covariances of the outputs, (out, out)."""
     moments = region_moments(p)
+    slopes, values, unit = _outputs(p, moments)
     area = moments.areas.sum()
-    return np.asarray(_second(p, moments, _first(p, moments) / area) / area)
+    central = _Outputs(slopes, values - moments.areas @ values / area, unit)
+    return _in_range(_products(moments, central) / area, 2 * unit, "covariance")
 
 
-def _at_centroids(p: PlanarComplex, moments: Moments) -> tuple[FloatArray, FloatArray]:
-    """Gradients in scaled coordinates (F, out, 2), and values at the centroids (F, out)."""
+def _outputs(p: PlanarComplex, moments: Moments) -> _Outputs:
     maps = p.affine_maps
-    slopes = np.ldexp(maps.A, moments.exponents)
-    return slopes, np.einsum("foi,fi->fo", slopes, moments.centroids) + maps.b
+    largest = max(float(np.abs(part).max()) for part in (np.ldexp(maps.A / 4, moments.exponents), maps.b / 4))
+    unit = int(np.frexp(largest)[1])
+    slopes = np.ldexp(maps.A, moments.exponents - unit)
+    return _Outputs(slopes, np.einsum("foi,fi->fo", slopes, moments.centroids) + np.ldexp(maps.b, -unit), unit)
 
 
-def _first(p: PlanarComplex, moments: Moments) -> FloatArray:
-    return np.asarray(moments.areas @ _at_centroids(p, moments)[1])
-
-
-def _second(p: PlanarComplex, moments: Moments, origin: FloatArray) -> FloatArray:
-    """Integrals of (y_i - origin_i)(y_j - origin_j), (out, out), in scaled coordinates."""
-    slopes, values = _at_centroids(p, moments)
-    values -= origin
+def _products(moments: Moments, outputs: _Outputs) -> FloatArray:
+    """Integrals of the products of two outputs, (out, out), in scaled coordinates."""
     xx, xy, yy = moments.second.T[:, :, None]
-    sx, sy = slopes[:, :, 0], slopes[:, :, 1]
-    # sx^T (xx sx + xy sy) + sy^T (xy sx + yy sy), summed over faces: matrix products.
-    spread = sx.T @ (xx * sx + xy * sy) + sy.T @ (xy * sx + yy * sy)
-    total = values.T @ (moments.areas[:, None] * values) + spread
+    x, y = outputs.slopes[:, :, 0], outputs.slopes[:, :, 1]
+    # Sums over all regions of A_i M A_j^T, as matrix products.
+    spread = x.T @ (xx * x + xy * y) + y.T @ (xy * x + yy * y)
+    total = outputs.values.T @ (moments.areas[:, None] * outputs.values) + spread
     return np.asarray((total + total.T) / 2)
 
 
-def _to_range(sums: FloatArray, moments: Moments, what: str) -> FloatArray:
-    exponent = int(moments.exponents.sum())
+def _in_range(values: FloatArray, exponent: int, what: str) -> FloatArray:
     with np.errstate(over="ignore"):
-        result = np.ldexp(sums, exponent)
+        result = np.ldexp(values, exponent)
     if not np.isfinite(result).all():
         raise RangeError(
             f"{what}: the value is above 1.8e308, the most that float64 holds; scale the domain or the outputs down"

@@ -1,10 +1,9 @@
-"""What regions look like: corners, sides, perimeter, inscribed circle, eccentricity.
+"""What regions look like: sides, perimeter, inscribed circle, eccentricity.
 
-*Sides.*  Rings hold vertices in the middle of a side, too.  A vertex is a corner of a face unless
-its two neighbours in the ring are on one line with it.  The orientation of the three is decided by its
-float value where that exceeds a bound on the vertices' errors, and else in integers, so numbers of
-sides are exact.  Edges of one neuron in one face lie on one line (but with a max pooling, where
-a face does not tell two of its opponents apart).
+*Sides.*  Every vertex of a ring is a corner of its face, so numbers of sides are exact.  For let a vertex lie inside
+a side of face f when a neuron's zero set, coming from the other side, makes it.  The neuron is affine on f and
+zero there.  If it is not constant along the side it changes sign inside f as well, and cuts it; if it is, it is
+zero all along the side, on both sides of it, and so has no zero set that leaves the side.
 
 *Inscribed circle.*  Let all sides of a convex polygon move inwards at unit speed.  A side of length L
 between exterior angles a and b shrinks at the rate tan(a/2) + tan(b/2), so it vanishes after
@@ -22,76 +21,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geomrelu.analysis.moments import region_moments
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, lean, row_ids
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, lean
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["eccentricities", "inradii", "on_border", "perimeters", "true_corners"]
+__all__ = ["eccentricities", "inradii", "n_sides", "on_border", "perimeters"]
 
 # Stands for the tangent of a right angle.
 _STEEP = 1e150
 
 
-def true_corners(p: PlanarComplex) -> BoolArray:
-    """Which ring entries are corners of their face, not vertices in the middle of a side, (C,) bool; exact."""
-    corners = np.zeros(len(p.face_vertices), dtype=bool)
-    lengths = _sides(p)
-    _certain_corners(p.vertices, p.vertex_errors, p.face_offsets, p.face_vertices, lengths, corners)
-    left = np.flatnonzero(~corners)
-    if not len(left):
-        return corners
-    before = np.empty_like(p.ring_next)
-    before[p.ring_next] = np.arange(len(before))
-    if not p.network.has_pools:
-        neurons = p.edge_neuron[p.face_edges]
-        left = left[(neurons[left] < 0) | (neurons[left] != neurons[before[left]])]
-    for k in left.tolist():
-        u, v, w = (int(p.face_vertices[i]) for i in (before[k], k, p.ring_next[k]))
-        corners[k] = _turns(p, u, v, w)
-    return corners
-
-
-def _sides(p: PlanarComplex) -> FloatArray:
-    """Length of the edge that leaves each ring entry, (C,)."""
-    steps = p.vertices[p.edges[:, 1]] - p.vertices[p.edges[:, 0]]
-    return np.asarray(np.hypot(steps[:, 0], steps[:, 1])[p.face_edges])
-
-
-@lean
-def _certain_corners(
-    vertices: FloatArray,
-    errors: FloatArray,
-    face_offsets: IntArray,
-    face_vertices: IntArray,
-    lengths: FloatArray,
-    corners: BoolArray,
-) -> None:
-    """Mark the ring entries at which the float orientation exceeds the bound on its error."""
-    for f in range(len(face_offsets) - 1):
-        first, n = face_offsets[f], face_offsets[f + 1] - face_offsets[f]
-        for i in range(n):
-            h, k = first + (i - 1) % n, first + i
-            u, v, w = face_vertices[h], face_vertices[k], face_vertices[first + (i + 1) % n]
-            a, b = vertices[v, 0] - vertices[u, 0], vertices[v, 1] - vertices[u, 1]
-            s, t = vertices[w, 0] - vertices[v, 0], vertices[w, 1] - vertices[v, 1]
-            size, other = lengths[h], lengths[k]
-            # Each difference is wrong by both ends' errors and a rounding.
-            e = errors[u] + errors[v] + 2.0**-51 * size
-            d = errors[v] + errors[w] + 2.0**-51 * other
-            bound = (e * other + d * size + e * d + 2.0**-50 * size * other) * 1.001 + 1e-290
-            corners[k] = a * t - b * s > bound
-
-
-def _turns(p: PlanarComplex, u: int, v: int, w: int) -> bool:
-    """Whether three vertices of a ring are not on one line; exact."""
-    (px, py, pw), (ax, ay, aw), (bx, by, bw) = (p._exact_vertices.point(k) for k in (v, u, w))
-    return (ax * pw - px * aw) * (by * pw - py * bw) != (ay * pw - py * aw) * (bx * pw - px * bw)
+def n_sides(p: PlanarComplex) -> IntArray:
+    """Numbers of sides of the regions, (F,); exact."""
+    return np.diff(p.face_offsets)
 
 
 def perimeters(p: PlanarComplex) -> FloatArray:
     """Lengths of the regions' borders, (F,), from the float vertices."""
-    return np.asarray(np.add.reduceat(_sides(p), p.face_offsets[:-1]))
+    steps = p.vertices[p.edges[:, 1]] - p.vertices[p.edges[:, 0]]
+    lengths = np.hypot(steps[:, 0], steps[:, 1])[p.face_edges]
+    return np.asarray(np.add.reduceat(lengths, p.face_offsets[:-1]))
 
 
 def on_border(p: PlanarComplex) -> BoolArray:
@@ -115,36 +65,34 @@ def eccentricities(p: PlanarComplex) -> FloatArray:
     return np.asarray(np.sqrt(np.minimum(share, 1.0)))
 
 
-def inradii(p: PlanarComplex, corners: BoolArray) -> FloatArray:
+def inradii(p: PlanarComplex) -> FloatArray:
     """Radii of the largest circles inside the regions, (F,), from the float vertices.
 
     Relative errors are some units in the last place times the number of sides, but for regions so
     thin that their vertices' rounding tells: there the vertices' errors are the radius's too.
-
-    Parameters
-    ----------
-    p : PlanarComplex
-    corners : (C,) bool
-        `true_corners`.
     """
     exponent = int(np.frexp(np.abs(p.domain.vertices).max())[1])
-    faces = row_ids(p.face_offsets)[corners]
-    sizes = np.bincount(faces, minlength=p.n_regions)
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    points = np.ldexp(p.vertices[p.face_vertices[corners]], -exponent)
+    points = np.ldexp(p.vertices, -exponent)
     scaled, exponent_of_areas = p.scaled_areas
     areas = np.ldexp(scaled if exponent_of_areas else p.areas, exponent_of_areas - 2 * exponent)
     with np.errstate(divide="ignore", invalid="ignore"):
         least = np.nan_to_num(areas / np.ldexp(perimeters(p), -exponent))
     radii = 2 * least
-    longest = int(sizes.max(initial=0))
-    _shrink(points, offsets, np.empty((4, longest)), np.empty((2, longest), dtype=np.int64), radii)
+    longest = int(n_sides(p).max())
+    _shrink(points, p.face_offsets, p.face_vertices, np.empty((4, longest)), np.empty((2, longest), np.int64), radii)
     return np.asarray(np.ldexp(np.clip(radii, least, 2 * least), exponent))
 
 
 @lean
-def _shrink(points: FloatArray, offsets: IntArray, scratch: FloatArray, links: IntArray, radii: FloatArray) -> None:
-    """Inscribed radii of polygons with more than three corners, into `radii`."""
+def _shrink(
+    points: FloatArray,
+    offsets: IntArray,
+    vertices: IntArray,
+    scratch: FloatArray,
+    links: IntArray,
+    radii: FloatArray,
+) -> None:
+    """Inscribed radii of the rings with more than three corners, into `radii`."""
     tangent, length, rate, end = scratch[0], scratch[1], scratch[2], scratch[3]
     before, after = links[0], links[1]
     for f in range(len(offsets) - 1):
@@ -153,11 +101,11 @@ def _shrink(points: FloatArray, offsets: IntArray, scratch: FloatArray, links: I
             continue
         for i in range(n):
             before[i], after[i] = (i - 1) % n, (i + 1) % n
-            p, q = first + i, first + (i + 1) % n
+            p, q = vertices[first + i], vertices[first + (i + 1) % n]
             length[i] = np.hypot(points[q, 0] - points[p, 0], points[q, 1] - points[p, 1])
         for i in range(n):
             # Half the exterior angle between the sides before and behind corner i.
-            o, p, q = first + (i - 1) % n, first + i, first + (i + 1) % n
+            o, p, q = vertices[first + (i - 1) % n], vertices[first + i], vertices[first + (i + 1) % n]
             ax, ay = points[p, 0] - points[o, 0], points[p, 1] - points[o, 1]
             bx, by = points[q, 0] - points[p, 0], points[q, 1] - points[p, 1]
             cross, dot, size = ax * by - ay * bx, ax * bx + ay * by, length[(i - 1) % n] * length[i]

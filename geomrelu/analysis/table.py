@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.analysis.shapes import eccentricities, inradii, on_border, perimeters, true_corners
+from geomrelu.analysis.shapes import eccentricities, inradii, n_sides, on_border, perimeters
 from geomrelu.arrays import FloatArray, IntArray, frozen
 from geomrelu.errors import InputError, MissingDependencyError
 
@@ -46,14 +46,13 @@ class Histogram:
 
 def region_columns(p: PlanarComplex) -> dict[str, npt.NDArray[Any]]:
     """Columns of `PlanarComplex.table` by name, (F,) each, without pandas."""
-    corners = true_corners(p)
     columns: dict[str, npt.NDArray[Any]] = {
         "area": p.areas,
         "centroid_x": p.centroids[:, 0],
         "centroid_y": p.centroids[:, 1],
         "perimeter": perimeters(p),
-        "sides": np.add.reduceat(corners.astype(np.int64), p.face_offsets[:-1]),
-        "inradius": inradii(p, corners),
+        "sides": n_sides(p),
+        "inradius": inradii(p),
         "eccentricity": eccentricities(p),
         "on_border": on_border(p),
         "active": p.patterns.n_active(),

@@ -142,8 +142,8 @@ class Measures:
     def table(self: Any) -> DataFrame:
         """One row for each region, in their order, as a pandas DataFrame.
 
-        Columns: ``area``, ``centroid_x``, ``centroid_y``, ``perimeter``; ``sides``, exact, vertices
-        in the middle of a side not counted; ``inradius`` of the largest inscribed circle;
+        Columns: ``area``, ``centroid_x``, ``centroid_y``, ``perimeter``; ``sides``, exact;
+        ``inradius`` of the largest inscribed circle;
         ``eccentricity`` of the ellipse with the same second moments, 0 if round, towards 1 if long;
         ``on_border``, whether a side lies on the domain's border, exact; ``active``, the number of
         active neurons, exact; and of each output k the map ``ak_x``, ``ak_y``, ``bk``.  Lengths are in the
