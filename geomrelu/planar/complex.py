@@ -492,6 +492,11 @@ class PlanarComplex(Measures, Questions, ReadOnly):
 
         return plot_surface(self, ax, **options)
 
+    def _repr_html_(self) -> str:
+        from geomrelu.plot import notebook_html
+
+        return notebook_html(self)
+
     def __repr__(self) -> str:
         return (
             f"PlanarComplex({self.n_regions} regions, {self.n_vertices} vertices, {self.n_edges} edges; "
