@@ -44,7 +44,8 @@ class Boundary(ReadOnly):
     ----------
     nodes : (N, 2) float64
     node_errors : (N,) float64
-        Bounds on the nodes' distances from their true points.
+        Bounds on the nodes' distances from their true points: at most 2^-22 of the domain's extent,
+        but for nodes that are vertices of the partition.
     ends : (S, 2) int64
         Nodes at both ends of each segment.
     classes : (S, 2) int64

@@ -18,6 +18,7 @@ no corner need be computed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -119,7 +120,7 @@ class VertexOutputs:
     def point(self, vertex: int) -> Point:
         """A vertex's exact position, homogeneous."""
         if vertex not in self._faces:
-            for face in self.p._exact_vertices.faces_around(vertex).tolist():
+            for face in self._faces_with(vertex):
                 found = crossing_in_face(self.p, self.judge, vertex, face)
                 if found is not None:
                     self.judge.points[vertex], self._faces[vertex] = found, face
@@ -128,6 +129,12 @@ class VertexOutputs:
                 p, q = self.p.vertex_lines[vertex].tolist()
                 raise InvariantError("vertex lines", f"vertex {vertex}", f"lines {p} and {q}", "lines that cross there")
         return self.judge.points[vertex]
+
+    def _faces_with(self, vertex: int) -> Iterator[int]:
+        """All faces around a vertex, first such that are quickly found."""
+        corners = self._some_corners[:, vertex]
+        yield from (np.searchsorted(self.p.face_offsets, corners, side="right") - 1).tolist()
+        yield from self.p._exact_vertices.faces_around(vertex).tolist()
 
     def position(self, vertex: int) -> tuple[Fraction, Fraction]:
         """A vertex's exact position."""
@@ -145,11 +152,12 @@ class VertexOutputs:
 
     def level(self, asked: Functionals, vertices: IntArray | slice = slice(None)) -> tuple[FloatArray, FloatArray]:
         """Values of the functionals at (chosen) vertices and bounds on their errors, both (V, M)."""
-        values = self.values[vertices]
+        used = np.flatnonzero((asked.a != 0).any(axis=0))
+        values, a = self.values[vertices][:, used], asked.a[:, used]
         with np.errstate(all="ignore"):
-            value = values @ asked.a.T - asked.b
-            size = np.abs(asked.a)
-            gamma = (asked.a.shape[1] + 4) * _UNIT_ROUNDOFF * _SLACK
+            value = values @ a.T - asked.b
+            size = np.abs(a)
+            gamma = (len(used) + 4) * _UNIT_ROUNDOFF * _SLACK
             rounding = gamma * (np.abs(values) @ size.T + np.abs(asked.b))
             error = (np.outer(self.errors[vertices], size.sum(axis=1)) + rounding) * _SLACK + _TINY
         error[~np.isfinite(value)] = np.inf
@@ -184,36 +192,50 @@ class VertexOutputs:
             forms = BallForms(network).rows(len(network.layers) - 1, which, words[place.ravel()])
             return signs_at(forms, Balls(points.value[place.ravel()], points.error[place.ravel()]))
 
-    def _ball_points(self, vertices: IntArray) -> tuple[Balls, WordArray]:
-        """Vertices as homogeneous points with bounds, and the pattern of a face around each."""
-        around = self.p._exact_vertices
-        corners = around.entries[around.offsets[vertices]]
+    def _ball_points(self, vertices: IntArray, turn: int = 0) -> tuple[Balls, WordArray]:
+        """Vertices as homogeneous points with bounds, and the pattern of a face around each; `turn` says which."""
+        corners = self._some_corners[turn][vertices]
         lines, words = lines_at_corners(self.p, corners)
         with np.errstate(all="ignore"):
             points = cross(*(self.judge.ball_lines(lines[:, k], words[k]) for k in range(2)))
-        return points, self.p.patterns.words[around.owner[corners]]
+        faces = np.searchsorted(self.p.face_offsets, corners, side="right") - 1
+        return points, self.p.patterns.words[faces]
+
+    @cached_property
+    def _some_corners(self) -> IntArray:
+        """Two ring entries of each vertex, (2, V): the last and the first."""
+        corner, result = np.arange(len(self.p.face_vertices)), np.zeros((2, self.p.n_vertices), dtype=np.int64)
+        result[0, self.p.face_vertices] = corner
+        result[1, self.p.face_vertices[::-1]] = corner[::-1]
+        return result
 
     def refine(self, vertices: IntArray) -> None:
         """Tighten values, positions and their bounds at some vertices: in ball arithmetic, from their two lines."""
         chosen = np.unique(vertices)
         chosen = chosen[~self._refined[chosen]]
         self._refined[chosen] = True
-        n = self.p.network.n_outputs
-        step = max(1, _ROWS // n)
-        for some in np.split(chosen, range(step, len(chosen), step)):
-            points, words = self._ball_points(some)
-            units, owner = np.tile(np.arange(n), len(some)), np.repeat(np.arange(len(some)), n)
-            with np.errstate(all="ignore"):
-                forms = self.judge.ball_forms.rows(len(self.p.network.layers) - 1, units, words[owner])
-                value, error = _quotients(forms, points, owner)
-                value, error = value.reshape(-1, n), error.reshape(-1, n).max(axis=1)
-                axes = np.tile([[1.0, 0, 0], [0, 1, 0]], (len(some), 1))
-                at, away = _quotients(Balls(axes, np.zeros_like(axes)), points, np.repeat(np.arange(len(some)), 2))
-                at, away = at.reshape(-1, 2), np.hypot(*away.reshape(-1, 2).T) * _SLACK
-            better = error < self.errors[some]
-            self.values[some[better]], self.errors[some[better]] = value[better], error[better]
-            better = away < self.position_errors[some]
-            self.positions[some[better]], self.position_errors[some[better]] = at[better], away[better]
+        step = max(1, _ROWS // self.p.network.n_outputs)
+        for turn in range(len(self._some_corners)):
+            unknown = [self._refine_some(chosen[k : k + step], turn) for k in range(0, len(chosen), step)]
+            # In one face the two lines may be parallel, in another not.
+            chosen = np.concatenate([chosen[:0], *unknown])
+
+    def _refine_some(self, vertices: IntArray, turn: int) -> IntArray:
+        """`refine`, in one of the faces around each; returns those about which that face tells nothing."""
+        n, last = self.p.network.n_outputs, len(self.p.network.layers) - 1
+        points, words = self._ball_points(vertices, turn)
+        units, owner = np.tile(np.arange(n), len(vertices)), np.repeat(np.arange(len(vertices)), n)
+        with np.errstate(all="ignore"):
+            value, error = _quotients(self.judge.ball_forms.rows(last, units, words[owner]), points, owner)
+            value, error = value.reshape(-1, n), error.reshape(-1, n).max(axis=1)
+            axes = np.tile([[1.0, 0, 0], [0, 1, 0]], (len(vertices), 1))
+            at, away = _quotients(Balls(axes, np.zeros_like(axes)), points, np.repeat(np.arange(len(vertices)), 2))
+            at, away = at.reshape(-1, 2), np.hypot(*away.reshape(-1, 2).T) * _SLACK
+        better = error < self.errors[vertices]
+        self.values[vertices[better]], self.errors[vertices[better]] = value[better], error[better]
+        better = away < self.position_errors[vertices]
+        self.positions[vertices[better]], self.position_errors[vertices[better]] = at[better], away[better]
+        return vertices[~np.isfinite(error)]
 
     def _in_integers(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
         unknown = -2
@@ -260,15 +282,18 @@ class VertexOutputs:
     @cached_property
     def top(self) -> BoolArray:
         """Which outputs are the largest at each vertex, exactly, (V, out) bool: more than one where they tie."""
-        values, slack = self.values, 4 * self.errors
+        values, rows = self.values, np.arange(len(self.values))
         best = np.argmax(values, axis=1)
-        rows = np.arange(len(values))
-        behind = values[rows, best][:, None] - values
-        close: BoolArray = ~(behind > (slack + 4 * _UNIT_ROUNDOFF * np.abs(values).max(axis=1))[:, None])
+        close = np.zeros(values.shape, dtype=bool)
         close[rows, best] = True
-        tied = np.flatnonzero(close.sum(axis=1) > 1)
+        others = values.copy()
+        others[rows, best] = -np.inf
+        size = np.maximum(values[rows, best], -values.min(axis=1))
+        limit = 4 * self.errors + 4 * _UNIT_ROUNDOFF * size
+        tied = np.flatnonzero(~(values[rows, best] - others.max(axis=1) > limit))
         if len(tied) == 0:
             return close
+        close[tied] |= ~(values[tied, best[tied]][:, None] - values[tied] > limit[tied, None])
         place, other = np.nonzero(close[tied])
         keep = other != best[tied[place]]
         vertices, other = tied[place[keep]], other[keep]

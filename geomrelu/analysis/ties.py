@@ -27,7 +27,6 @@ import numpy as np
 
 from geomrelu.analysis.envelope import Envelope, InDoubt, Row, corner_rows, envelope
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, lean, row_ids
-from geomrelu.planar.bounds import PLACE_ERROR
 
 if TYPE_CHECKING:
     from geomrelu.analysis.outputs import Functionals, VertexOutputs
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Contest", "Ties", "find_ties"]
 
 _ROUNDING = 2.0**-50
+# Nodes whose bound exceeds this share of the domain's extent are computed exactly.
+_PLACE = 2.0**-22
 
 
 class Contest:
@@ -250,7 +251,7 @@ def _cut_one_by_one(
     p: PlanarComplex, contest: Contest, rings: _Rings, left: BoolArray
 ) -> tuple[_Found, FloatArray, IntArray]:
     """Regions on which three or more functions may win, with the nodes inside them, (., 3), and equal functions."""
-    limit = PLACE_ERROR * float(np.ptp(p.domain.vertices, axis=0).max())
+    limit = _PLACE * float(np.ptp(p.domain.vertices, axis=0).max())
     inner: list[tuple[float, float, float]] = []
     ends: list[list[tuple[int, int, int]]] = []
     classes: list[tuple[int, int]] = []
@@ -422,7 +423,7 @@ def _isolated(p: PlanarComplex, top: BoolArray, ends: IntArray, tied: IntArray) 
 
 def _places(p: PlanarComplex, contest: Contest, nodes: IntArray) -> tuple[FloatArray, FloatArray]:
     """Coordinates of nodes (N, 3) on edges, where two functions tie, and bounds on their errors."""
-    limit = PLACE_ERROR * float(np.ptp(p.domain.vertices, axis=0).max())
+    limit = _PLACE * float(np.ptp(p.domain.vertices, axis=0).max())
     at, bound = _interpolated(p, contest, nodes)
     bad = np.flatnonzero(~(bound <= limit))
     if len(bad):
