@@ -80,7 +80,8 @@ def test_compare_equal_networks(models: tuple[Path, Path], tmp_path: Path) -> No
     network = random_network((6, 4), 0, n_outputs=2)
     order = np.array([3, 1, 5, 0, 2, 4])
     first, second, out = network.layers
-    other = gr.Network([first.weight[order], second.weight[:, order], out.weight], [first.bias[order], second.bias, out.bias])  # fmt: skip
+    weights = [first.weight[order], second.weight[:, order], out.weight]
+    other = gr.Network(weights, [first.bias[order], second.bias, out.bias])
     path = written(tmp_path / "permuted.npz", other)
     assert json.loads(run("compare", models[0], path, "--json").stdout)["equal"] is True
     assert "yes, exactly" in run("compare", models[0], path).stdout

@@ -157,13 +157,13 @@ def _facts(found: Comparison) -> dict[str, Any]:
 
 
 def _scores(found: Comparison) -> dict[str, list[float | None]]:
-    """R^2 of the regression of maps for each output; None of a single cell, which has no spread."""
-    scores: dict[str, list[float | None]] = {}
-    for direction in _DIRECTIONS:
-        scores[direction] = []
-        for k in range(len(found.l1)):
-            try:
-                scores[direction].append(found.regression(direction, k).score)
-            except InputError:
-                scores[direction].append(None)
-    return scores
+    """R^2 of the regression of maps for each output, by direction."""
+    return {way: [_score(found, way, k) for k in range(len(found.l1))] for way in _DIRECTIONS}
+
+
+def _score(found: Comparison, direction: str, output: int) -> float | None:
+    """R^2; None of a single cell, which has no spread."""
+    try:
+        return found.regression(direction, output).score
+    except InputError:
+        return None
