@@ -34,12 +34,17 @@ ORDER = [
     "experiments",
     "io",
     "plot",
+    "page",
     "__init__",
     "cli",
     "__main__",
 ]
 # Conveniences: methods of a result that hand over to the module that does the work, imported in the method.
-DELEGATES = {"planar.complex": {"analysis", "io", "plot"}, "planar.questions": {"analysis"}}
+DELEGATES = {
+    "planar.complex": {"analysis", "io", "page", "plot"},
+    "planar.measures": {"analysis"},
+    "planar.questions": {"analysis"},
+}
 HEAVY = ("torch", "shapely", "matplotlib", "sklearn", "pandas", "networkx", "onnx", "skops", "safetensors")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

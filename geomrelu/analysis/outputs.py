@@ -103,7 +103,7 @@ class VertexOutputs:
                 f"outputs: vertex {vertex} has an output above 2^1024; expected less, what float64 holds; scale the "
                 "network's last layer down"
             ) from None
-        self.errors[vertex] = np.abs(self.values[vertex]).max() * 2 * _UNIT_ROUNDOFF + _TINY
+        self.errors[vertex] = np.abs(self.values[vertex]).max() * (2 * _UNIT_ROUNDOFF) + _TINY
 
     # ------------------------------------------------------------------ exact values
 

@@ -1,4 +1,4 @@
-"""The command line: ``geomrelu count | plot | check | partition | boundary | verify | xor``.
+"""The command line: ``geomrelu count | plot | check | partition | boundary | verify | stats | compare | xor``.
 
 Results go to stdout (with ``--json``: one JSON object), progress and errors to stderr.
 Exit status: 0, 1 for a failed check, 2 for bad input, 130 when interrupted.
@@ -6,6 +6,7 @@ Exit status: 0, 1 for a failed check, 2 for bad input, 130 when interrupted.
 
 # Each module adds its commands to the app.
 from geomrelu.cli import answers as answers
+from geomrelu.cli import measures as measures
 from geomrelu.cli.commands import app, main
 
 __all__ = ["app", "main"]

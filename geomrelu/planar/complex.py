@@ -19,6 +19,7 @@ from geomrelu.errors import InputError, InvariantError, RangeError, ShapeError
 from geomrelu.exact import exact_maps
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
+from geomrelu.planar.measures import Measures
 from geomrelu.planar.questions import Questions
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _THIN = 2.0**-32.5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PlanarComplex(Questions, ReadOnly):
+class PlanarComplex(Measures, Questions, ReadOnly):
     """The partition of a domain into a network's activation regions.
 
     Made by `geomrelu.partition`.  All arrays are read-only.  The combinatorial structure is
@@ -473,6 +474,12 @@ class PlanarComplex(Questions, ReadOnly):
 
         to_svg(self, path, **options)
 
+    def to_html(self, path: str | PathLike[str], **options: Any) -> None:
+        """Write an interactive page that needs no network; options as in `geomrelu.page.to_html`."""
+        from geomrelu.page import to_html
+
+        to_html(self, path, **options)
+
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the regions; options as in `geomrelu.plot.plot_partition`."""
         from geomrelu.plot import plot_partition
@@ -484,6 +491,11 @@ class PlanarComplex(Questions, ReadOnly):
         from geomrelu.plot import plot_surface
 
         return plot_surface(self, ax, **options)
+
+    def _repr_html_(self) -> str:
+        from geomrelu.plot import notebook_html
+
+        return notebook_html(self)
 
     def __repr__(self) -> str:
         return (

@@ -4,7 +4,8 @@ matplotlib is imported when a figure is asked for, and pyplot never: a figure ma
 belongs to its caller alone and is freed with it.
 """
 
+from geomrelu.plot.notebook import notebook_html
 from geomrelu.plot.partition import plot_partition
 from geomrelu.plot.surface import plot_surface
 
-__all__ = ["plot_partition", "plot_surface"]
+__all__ = ["notebook_html", "plot_partition", "plot_surface"]
