@@ -12,6 +12,8 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from geomrelu._version import __version__
 
 # At once, though light: imported later, the package of that name would hide the function.
@@ -24,10 +26,12 @@ from geomrelu.patterns import Patterns
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy.typing as npt
     import torch
 
     from geomrelu.analysis.aggregates import Aggregates
     from geomrelu.analysis.comparison import Comparison
+    from geomrelu.arrays import FloatArray
     from geomrelu.linear.complex import LinearComplex
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.sampling import Samples
@@ -47,6 +51,7 @@ __all__ = [
     "compare",
     "count_regions",
     "crosscheck",
+    "integrated_gradients",
     "joint",
     "load",
     "partition",
@@ -159,6 +164,8 @@ def count_regions(
     from geomrelu.analysis.aggregates import count_regions as count
 
     n_jobs, progress = _checked_run("count_regions", n_jobs, progress)
+    if isinstance(domain, Segment | Segments):
+        return partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume).n_regions
     shape = as_domain(domain)
     return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume)
 
@@ -233,6 +240,54 @@ def _checked_run(function: str, n_jobs: Any, progress: Any) -> tuple[int | None,
             "lambda message, fraction: print(message, fraction)"
         )
     return n_jobs, progress
+
+
+def integrated_gradients(
+    model: Any, x: npt.ArrayLike, baseline: npt.ArrayLike = 0.0, output: int | npt.ArrayLike | None = None
+) -> FloatArray:
+    """Attributions of a model's outputs to its inputs, with the integral over the path computed exactly.
+
+    The gradient is constant on each piece of the segment from baseline to input, so the integral is a
+    finite sum over the exact partition: the limit of the rule that libraries sample.  The
+    attributions of an output add up to its difference between input and baseline, but for
+    rounding of float64 (completeness).
+
+    Parameters
+    ----------
+    model
+        As in `partition`, of any number of inputs.
+    x : (N, *input_shape) array_like
+        Inputs; a single one is written ``x[None]``.
+    baseline : array_like
+        A number, one input (*input_shape), or one for each x.
+    output : int or (N,) array_like of int, optional
+        Which output, for all x or for each; by default all.
+
+    Returns
+    -------
+    (N, *input_shape) float64, or with ``output=None`` (N, out, *input_shape)
+        Where neurons are zero all along a piece, they count as inactive.
+
+    Raises
+    ------
+    InputError
+        Of a kind that names what is wrong.
+
+    References
+    ----------
+    Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks", 2017.
+
+    Examples
+    --------
+    >>> f = Network([[[1.0, 1.0]], [[2.0]]], [[-1.0], [0.0]])
+    >>> integrated_gradients(f, [[1.0, 1.0]], output=0)
+    array([[1., 1.]])
+    """
+    from geomrelu.analysis.integrated_gradients import integrated_gradients as attribute
+    from geomrelu.importers import as_network
+
+    shape = np.shape(x)[1:]
+    return attribute(as_network(model, shape or None), x, baseline, output)
 
 
 def joint(model_a: Any, model_b: Any) -> Network:
@@ -339,9 +394,10 @@ def sample(
     Parameters
     ----------
     model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
-        With two inputs, or on a slice with as many as its points have.  Never changed: a module is copied, and the copy runs in evaluation
-        mode.  A module that `partition` cannot read (`UnsupportedLayerError`) is sampled all
-        the same, unless it is not piecewise linear.
+        With two inputs, or on a slice with as many as its points have.  Never
+        changed: a module is copied, and the copy runs in evaluation mode.  A module that
+        `partition` cannot read (`UnsupportedLayerError`) is sampled all the same, unless it is
+        not piecewise linear.
     domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
         Bounded and convex.
     n : int

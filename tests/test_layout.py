@@ -44,6 +44,7 @@ DELEGATES = {
     "planar.complex": {"analysis", "io", "page", "plot"},
     "planar.measures": {"analysis"},
     "planar.questions": {"analysis"},
+    "linear.complex": {"analysis", "plot"},
 }
 HEAVY = ("torch", "shapely", "matplotlib", "sklearn", "pandas", "networkx", "onnx", "skops", "safetensors")
 MODULES = sorted(PACKAGE.rglob("*.py"))

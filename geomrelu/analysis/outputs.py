@@ -240,7 +240,8 @@ class VertexOutputs:
         self.values[vertices[better]], self.errors[vertices[better]] = value[better], error[better]
         better = away < self.position_errors[vertices]
         self.positions[vertices[better]], self.position_errors[vertices[better]] = at[better], away[better]
-        return vertices[~np.isfinite(error)]
+        unknown: IntArray = vertices[~np.isfinite(error)]
+        return unknown
 
     def _in_integers(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
         unknown = -2

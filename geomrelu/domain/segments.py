@@ -138,7 +138,7 @@ class Segments(ReadOnly):
     @property
     def n_inputs(self) -> int:
         """Number of inputs of the model."""
-        return self.a[0].size
+        return int(self.a[0].size)
 
     def __len__(self) -> int:
         return len(self.a)

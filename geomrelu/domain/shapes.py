@@ -190,6 +190,7 @@ def _too_large() -> float:
 
 
 def domain_array(values: Any, what: str) -> FloatArray:
+    """`values` as float64, finite and not so large that differences overflow; `DomainError` if they are not."""
     try:
         array = real_array(values, what, advice="give a bounded domain")
         if array.size and np.abs(array).max() > _LARGEST:

@@ -187,9 +187,7 @@ class Slice(ReadOnly):
         """
         origin = domain_array(at, "Slice.axes: at")
         if origin.ndim == 0 or origin.size < 2:
-            raise ShapeError(
-                f"Slice.axes: got at of shape {origin.shape}; expected an input of the model, such as (5,)"
-            )
+            raise ShapeError(f"Slice.axes: got at of shape {origin.shape}; expected an input of the model")
         first, second = (_flat_index(k, origin.shape) for k in (i, j))
         if first == second:
             raise DomainError(f"Slice.axes: got input {i} twice; expected two different inputs")

@@ -85,8 +85,8 @@ def plot_surface(
     x0, y0, x1, y1 = p.domain.bounds
     low, high = float(corners[:, 2].min()), float(corners[:, 2].max())
     ax.set(xlim=(x0, x1), ylim=(y0, y1), zlim=(low, high) if high > low else (low - 0.5, low + 0.5))
-    first, second = axis_names(p)
-    ax.set(xlabel=first, ylabel=second, zlabel="$f$" if p.network.n_outputs == 1 else f"$f_{{{output + 1}}}$")
+    across, up = axis_names(p)
+    ax.set(xlabel=across, ylabel=up, zlabel="$f$" if p.network.n_outputs == 1 else f"$f_{{{output + 1}}}$")
     return ax
 
 
