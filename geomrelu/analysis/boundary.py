@@ -63,7 +63,8 @@ class Boundary(ReadOnly):
         segments meet; closed ones end with their first node.
     tied : (T, 3) int64
         Region and two classes that tie all over it, or (only where three or more classes meet in
-        it) all over a part of it.  Of such areas the segments are the rims; the lowest class counts
+        it) all over a part of it.  Of such areas the segments are the rims (where the
+        two lowest of the classes that tie stop doing so); the lowest class counts
         as the winner.
     isolated : (Q, 2) float64
         Points at which classes tie, and nowhere near.

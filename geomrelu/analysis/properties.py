@@ -224,7 +224,7 @@ def _corners(p: PlanarComplex, faces: IntArray) -> IntArray:
     """Corners of some regions, with repetitions."""
     chosen = np.zeros(p.n_regions, dtype=bool)
     chosen[faces] = True
-    return p.face_vertices[np.repeat(chosen, np.diff(p.face_offsets))]
+    return np.asarray(p.face_vertices[np.repeat(chosen, np.diff(p.face_offsets))])
 
 
 def _possible(p: PlanarComplex, signs: IntArray, faces: IntArray) -> IntArray:
