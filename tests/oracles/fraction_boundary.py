@@ -81,7 +81,7 @@ def inner_segments(found: Enumeration, **asked: Any) -> dict[Segment, tuple[int,
 
 
 def edge_segments(found: Enumeration, **asked: Any) -> set[Segment]:
-    """Parts of edges along which classes tie for the largest, of which the two lowest do not tie all over both sides."""
+    """Parts of edges along which classes tie for the largest, the two lowest not all over both sides."""
     result = set()
     for edge in found.edges:
         sides = [as_classes(found.cells[k].map, **asked) for k in edge.cells]
