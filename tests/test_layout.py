@@ -42,6 +42,8 @@ ORDER = [
 # Conveniences: methods of a result that hand over to the module that does the work, imported in the method.
 DELEGATES = {
     "planar.complex": {"analysis", "io", "page", "plot"},
+    "planar.measures": {"analysis"},
+    "planar.questions": {"analysis"},
     "linear.complex": {"analysis", "plot"},
 }
 HEAVY = ("torch", "shapely", "matplotlib", "sklearn", "pandas", "networkx", "onnx", "skops", "safetensors")

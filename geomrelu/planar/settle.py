@@ -94,6 +94,11 @@ class Judge:
         """Exact forms."""
         return self._forms.exact
 
+    @property
+    def ball_forms(self) -> BallForms:
+        """Forms with error bounds."""
+        return self._forms.balls
+
     def line(self, line: int, words: WordArray) -> Line:
         """A border side or a neuron's form under a pattern."""
         if line < 0:
@@ -170,14 +175,14 @@ class Judge:
             made = layers == layer
             rows = history.words[layer][history.parents[vertices[made]]]
             words[made, : rows.shape[1]] = rows
-        first, second = (self._ball_lines(history.lines[vertices, side], words) for side in range(2))
+        first, second = (self.ball_lines(history.lines[vertices, side], words) for side in range(2))
         points = cross(first, second)
         for k in np.flatnonzero(layers < 0).tolist():
             corner = border_ball(self.corners[history.parents[vertices[k]]])
             points.value[k], points.error[k] = corner
         return points
 
-    def _ball_lines(self, lines: IntArray, words: WordArray) -> Balls:
+    def ball_lines(self, lines: IntArray, words: WordArray) -> Balls:
         """Lines (k,) under patterns (k, words), (k, 3)."""
         value, error = np.empty((len(lines), 3)), np.empty((len(lines), 3))
         layers = np.where(lines < 0, -1, np.searchsorted(self.firsts, lines, side="right") - 1)
@@ -200,7 +205,7 @@ class Judge:
         ]
         found: list[tuple[Balls, Balls] | None] = [None] * len(edges)
         if self.use_balls and len(edges):
-            own = self._ball_lines(lines, beside)
+            own = self.ball_lines(lines, beside)
             neurons = np.concatenate([cuts.neuron[cuts.offsets[e] : cuts.offsets[e + 1]] for e in edges.tolist()])
             forms = self._forms.balls.rows(layer, neurons, np.repeat(beside, sizes, axis=0))
             ends = np.cumsum(sizes).tolist()
