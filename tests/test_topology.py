@@ -218,6 +218,17 @@ def test_a_class_that_wins_inside_one_region_only() -> None:
     assert found[3].parents.tolist() == [1, -1]
 
 
+def test_a_class_that_wins_everywhere() -> None:
+    network = random_network((6,), 0, n_outputs=3)
+    last = network.output
+    p = gr.partition(
+        gr.Network([network.hidden[0].weight, last.weight], [network.hidden[0].bias, last.bias + [0, 99, 0]]), SQUARE
+    )
+    found = p.class_betti()
+    assert [numbers(b) for b in found] == [(0, 0, 1, 0), (1, 0, 0, 0), (0, 0, 1, 0)]
+    assert found[1].partition is p
+
+
 def test_classes_that_tie_all_over() -> None:
     p = gr.partition(gr.Network([[[1, 0], [1, 0], [-1, 0]]]), SQUARE)
     assert [numbers(b) for b in p.class_betti()] == [(0, 0, 1, 0), (0, 0, 1, 0), (1, 0, 1, 0)]
