@@ -16,7 +16,7 @@ import numpy.typing as npt
 from geomrelu.analysis.outputs import Functionals
 from geomrelu.analysis.polylines import joined
 from geomrelu.analysis.ties import Contest, Ties, find_ties
-from geomrelu.arrays import FloatArray, IntArray, ReadOnly, frozen, real_array, row_ids
+from geomrelu.arrays import FloatArray, IntArray, ReadOnly, frozen, real_array
 from geomrelu.errors import InputError
 
 if TYPE_CHECKING:
@@ -204,38 +204,27 @@ def class_regions(p: PlanarComplex) -> ClassRegions:
     whole = ties.winner >= 0
     owner, size = np.append(ties.winner[whole], ties.cell_class), np.append(p.areas[whole], shapely.area(cells))
     areas = np.bincount(owner, size, minlength=n_classes).astype(np.float64)
-    sides, side_class = _outlines(p, ties)
-    lines = shapely.linestrings(ties.points[sides])
     polygons = np.empty(n_classes, dtype=object)
     for k in range(n_classes):
-        found = shapely.build_area(shapely.multilinestrings(lines[side_class == k]))
-        parts = shapely.get_parts(found)
-        polygons[k] = shapely.multipolygons(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
+        polygons[k] = _united(np.concatenate([p.polygons[ties.winner == k], cells[ties.cell_class == k]]))
     tied = np.unique(ties.tied[:, 0])
     return ClassRegions(
         polygons, frozen(areas), frozen(ties.winner), float(p.areas[tied[ties.winner[tied] >= 0]].sum())
     )
 
 
-def _outlines(p: PlanarComplex, ties: Ties) -> tuple[IntArray, IntArray]:
-    """Sides (S, 2) of the classes' regions, by points, and the class that each is of, (S,)."""
-    whole = np.append(ties.winner, -1)[p.edge_faces]
-    # Of regions with one class what separates them from others; of cells everything, and what two share goes.
-    kept = whole[:, 0] != whole[:, 1]
-    left, right = kept & (whole[:, 0] >= 0), kept & (whole[:, 1] >= 0)
-    following = np.arange(1, len(ties.cell_points) + 1)
-    following[ties.cell_offsets[1:] - 1] = ties.cell_offsets[:-1]
-    sides = np.concatenate([
-        p.edges[left], p.edges[right][:, ::-1], np.stack([ties.cell_points, ties.cell_points[following]], axis=1)
-    ])  # fmt: skip
-    owner = np.concatenate([whole[left, 0], whole[right, 1], ties.cell_class[row_ids(ties.cell_offsets)]])
-    n = len(ties.points)
-    low, high = sides.min(axis=1), sides.max(axis=1)
-    _, place, count = np.unique((owner * n + low) * n + high, return_inverse=True, return_counts=True)
-    single = count[place.ravel()] == 1
-    # Points apart may have one float.
-    single &= (ties.points[sides[:, 0]] != ties.points[sides[:, 1]]).any(axis=1)
-    return sides[single], owner[single]
+def _united(own: npt.NDArray[np.object_]) -> Any:
+    """Polygons that share their edges' ends exactly, as one MultiPolygon."""
+    import shapely
+
+    try:
+        # Drops shared edges, with no geometry at all.
+        found = shapely.coverage_union_all(own)
+    except shapely.errors.GEOSException:
+        # Slivers thinner than the rounding of their corners may overlap their neighbours.
+        found = shapely.union_all(shapely.buffer(own, 0))
+    parts = shapely.get_parts(found)
+    return shapely.multipolygons(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
 
 
 def _cell_polygons(ties: Ties) -> npt.NDArray[np.object_]:

@@ -230,7 +230,8 @@ def _corners(p: PlanarComplex, faces: IntArray) -> IntArray:
 def _possible(p: PlanarComplex, signs: IntArray, faces: IntArray) -> IntArray:
     """Those of the faces on which no constraint is broken at all corners."""
     broken: BoolArray = np.logical_and.reduceat(signs[p.face_vertices] > 0, p.face_offsets[:-1], axis=0)
-    possible: IntArray = faces[~broken[faces].any(axis=1)]
+    kept: BoolArray = broken[faces].any(axis=1)
+    possible: IntArray = faces[~kept]
     return possible
 
 

@@ -134,7 +134,7 @@ class Questions:
         >>> p.maximum()
         Extremum(1.0 at [1.0, -1.0])
         >>> p.maximum("-3*y0 + 1").value
-        4.0
+        10.0
         """
         from geomrelu.analysis.extrema import maximum
 
