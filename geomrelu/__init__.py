@@ -184,15 +184,32 @@ def aggregate(
     Parameters
     ----------
     names : list of str
-        - ``"regions"``: their number, exact;
+        Counts, exact:
+
+        - ``"regions"``, or ``"proper_activation"``: the number of activation regions;
+        - ``"activation"``, ``"open_connected"``, ``"affine"``: linear regions by these definitions, as
+          `PlanarComplex.count`.  ``"activation"`` keeps patterns attained only at points or along
+          segments, of which generic networks have none; ``"affine"`` one pattern for each distinct
+          map, so its memory grows with their number.  ``"convex"`` and ``"closed_connected"`` need the
+          whole partition, and are refused;
+        - ``"active_neurons"``: numbers of regions by their number of active neurons.
+
+        Measures, float64 with the rounding of vertices and maps:
+
         - ``"area"``: ``total``, ``smallest``, ``largest``;
         - ``"area_decades"``: numbers of regions by floor(log10(area));
-        - ``"active_neurons"``: numbers of regions by their number of active neurons, exact;
-        - ``"extrema"``: for each output ``minimum``, ``minimum_at``, ``maximum``, ``maximum_at``;
-        - ``"lipschitz"``: ``constant`` in the 2-norm, and ``at``, a point of the steepest region;
+        - ``"gradient_decades"``: for each output ``decades``, numbers of regions by floor(log10(length of
+          the gradient)), and ``zero``, the number of those with gradient 0;
         - ``"integral"``: of each output over the domain.
 
-        But for the exact ones, float64 with the rounding of vertices and maps.
+        Measures with a rigorous bound on their error:
+
+        - ``"extrema"``: for each output ``minimum`` and ``maximum``, each within ``_error`` of the true
+          one.  ``_at`` is a vertex, within ``_at_error`` of its true place, where the output is within twice
+          that error of the extremum;
+        - ``"lipschitz"``, ``"lipschitz_1"``, ``"lipschitz_inf"``: the Lipschitz ``constant`` in the 2-, 1- and
+          infinity-norm (of inputs and of outputs), within ``error`` of the true one, and ``at``, a point of a
+          region whose map's norm is within twice the error of it.
     model, domain, n_jobs, progress, resume
         As in `partition`.
 
@@ -205,7 +222,7 @@ def aggregate(
     Raises
     ------
     InputError
-        If a name is unknown; and as in `partition`.
+        If a name is unknown, or that of a definition which cannot be counted so; and as in `partition`.
 
     Examples
     --------

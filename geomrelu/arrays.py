@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -61,11 +60,16 @@ def lean(function: _F) -> _F:
 
 def inner(function: _F) -> _F:
     """Compile a function that only lean kernels call, into its callers: no entry of its own."""
+    import numba
+
     options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True, "_nrt": False}
     return cast(_F, numba.njit(nogil=True, **options)(function))
 
 
 def _kernel(function: _F, **options: Any) -> _F:
+    # Here: whoever needs no compiled loop does not wait for numba.
+    import numba
+
     compiled = numba.njit(cache=True, nogil=True, **options)(function)
     _watch_neighbours(compiled, Path(function.__code__.co_filename).parent)
     return cast(_F, compiled)

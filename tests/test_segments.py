@@ -73,6 +73,20 @@ def test_degenerate_networks(case: Case) -> None:
         assert_equals_oracle(case.network, segment, gr.partition(case.network, segment))
 
 
+@pytest.mark.parametrize("case", degenerate_cases()[1::3], ids=str)
+def test_many_degenerate_segments_at_once(case: Case) -> None:
+    """Exact decisions know which segment they are about."""
+    a, b = (np.array(ends) for ends in zip(*ENDS, strict=True))
+    p = gr.partition(case.network, gr.Segments(a, b))
+    # In one block that is split on the way.
+    widest = Prepared(case.network).widest
+    split = build_linear(case.network, Segments(a, b), block_numbers=2 * widest * len(ENDS))
+    assert np.array_equal(split.offsets, p.offsets)
+    assert split.patterns == p.patterns
+    for s in range(len(ENDS)):
+        assert_equals_oracle(case.network, gr.Segment(a[s], b[s]), p[s])
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("widths", [(1,), (9,), (70,), (7, 6), (5, 4, 5), (3, 3, 3, 3)], ids=str)
 def test_random_networks(widths: tuple[int, ...], seed: int) -> None:

@@ -115,7 +115,8 @@ def count(
         ),
     ] = None,
     stream: Annotated[
-        bool, typer.Option("--stream", help="Regions, vertices and edges only, in memory that does not grow with them.")
+        bool,
+        typer.Option("--stream", help="Keep no partition: memory does not grow with the number of regions."),
     ] = False,
     jobs: JobsOption = None,
     resume: ResumeOption = None,
@@ -125,7 +126,8 @@ def count(
     """Count regions, linear regions, affine pieces, vertices and edges.
 
     With --definition, linear regions in one or all of the six senses of the literature.
-    With --stream, partitions too large for memory; with --resume, runs that may be interrupted.
+    With --stream, partitions too large for memory, also by the definitions activation, proper_activation,
+    open_connected and affine; with --resume, runs that may be interrupted.
 
     Examples:
 
@@ -138,14 +140,14 @@ def count(
     geomrelu count model.npz --stream --jobs 2 --resume count.journal
     """
     definitions = _definitions(definition)
-    if definitions and stream:
-        raise InputError("--stream: counts by --definition need the whole partition; leave one of the two out")
+    if definition == "all" and stream:
+        raise InputError("--stream: convex and closed_connected need the whole partition; name another --definition")
     run = Run(_jobs(jobs), resume)
     domain = _domain(box, low, high, polygon, slice_file)
     network, facts = _model(model, domain, allow_joblib)
     counts: dict[str, Any]
     if stream:
-        counts = _streamed(model, network, domain, run)
+        counts = _streamed(model, network, domain, run, definitions)
     elif definitions:
         p = _built(model, network, domain, run)
         counts = {name: p.count(name) for name in definitions}
@@ -423,16 +425,21 @@ def _built(model: Path, network: Network, domain: Domain, run: Run) -> PlanarCom
         return gr.partition(network, domain, progress=progress, n_jobs=run.n_jobs, resume=run.resume)
 
 
-def _streamed(model: Path, network: Network, domain: Domain, run: Run) -> dict[str, int]:
-    """Numbers of regions, vertices and edges."""
+def _streamed(
+    model: Path, network: Network, domain: Domain, run: Run, definitions: tuple[str, ...]
+) -> dict[str, int]:  # fmt: skip
+    """Counts by the definitions, or without any the numbers of regions, vertices and edges."""
     import geomrelu as gr
 
+    names = definitions or ("regions",)
     with shown_progress() as progress, _named(model):
-        found = gr.aggregate(network, domain, ["regions"], progress=progress, n_jobs=run.n_jobs, resume=run.resume)
+        found = gr.aggregate(network, domain, names, progress=progress, n_jobs=run.n_jobs, resume=run.resume)
+    if definitions:
+        return dict(found)
     # A network without neurons has no layers to report of.
-    last = found.report["layers"][-1] if found.report["layers"] else {"vertices": len(domain.vertices)}
-    last = {"edges": last["vertices"], **last}
-    return {"regions": found["regions"], "vertices": last["vertices"], "edges": last["edges"]}
+    n = len(domain.vertices)
+    last = found.report["layers"][-1] if found.report["layers"] else {"vertices": n, "edges": n}
+    return {"regions": found["regions"], **{name: last[name] for name in ("vertices", "edges") if name in last}}
 
 
 @contextmanager

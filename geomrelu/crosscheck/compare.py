@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.analysis.touching import touching_faces
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen, real_array
 from geomrelu.crosscheck.report import CrossCheck, Failure, Refinement, RefinementRow
 from geomrelu.domain import Slice
@@ -351,6 +350,9 @@ def _check_interiors(
 def _check_samples(
     p: PlanarComplex, x: FloatArray, shown: Trace, position: float, model: Any, found: _Findings
 ) -> _Outcome:
+    # Here: compiled loops import numba.
+    from geomrelu.analysis.touching import touching_faces
+
     samples, regions = touching_faces(p, x, position)
     touched = np.bincount(samples, minlength=len(x))
     lost = np.flatnonzero(touched == 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from geomrelu.errors import InputError
@@ -15,7 +16,7 @@ _ACCEPTED = (
 )
 
 
-def as_network(model: Any, input_shape: tuple[int, ...] | None = None) -> Network:
+def as_network(model: Any, input_shape: Sequence[int] | None = None) -> Network:
     """`model` as a `Network` with exactly its weights.
 
     Parameters
@@ -24,8 +25,6 @@ def as_network(model: Any, input_shape: tuple[int, ...] | None = None) -> Networ
         A network is returned as it is.  A torch module is read by tracing its ``forward``, and
         left unchanged.  Of a scikit-learn classifier the outputs are the logits: the last
         activation (logistic, softmax) is left off.
-    input_shape : tuple of int, optional
-        Shape of an input without the batch axis, where the model does not tell.
 
     Returns
     -------
@@ -58,7 +57,7 @@ def as_network(model: Any, input_shape: tuple[int, ...] | None = None) -> Networ
     if bases & {"torch.nn.modules.module.Module", "torch.export.exported_program.ExportedProgram"}:
         from geomrelu.importers.torch import network_from_torch
 
-        return network_from_torch(model)
+        return network_from_torch(model, input_shape)
     if "sklearn.base.BaseEstimator" in bases:
         from geomrelu.importers.sklearn import network_from_sklearn
 

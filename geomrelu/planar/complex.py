@@ -75,14 +75,14 @@ class PlanarComplex(Measures, Questions, ReadOnly):
     domain : Box, Polygon or Slice
     report : dict
         How the partition was made.  ``layers``: regions, vertices and edges after each layer;
-        ``seconds`` by stage.  ``signs``: number of decisions neuron at vertex, of which
-        ``signs_filter`` by the error bound, ``signs_ball`` in ball arithmetic and
-        ``signs_exact`` in integers (the three add up to ``signs``); ``signs_zero``: of these,
-        exactly zero.  ``edges_exact``, ``faces_exact``: edges and faces whose order of
-        crossings took integers; ``ties``: crossings that coincide with others;
-        ``vertices_again``: vertices computed again with tighter bounds, of which
-        ``vertices_exact`` in integers, rounded once.  ``generic``:
-        whether there is no zero sign and no tie.
+        ``seconds`` by stage.  What the network is, whatever the run: ``signs_zero``, pairs of a
+        vertex and a later layer's neuron that is exactly zero there; ``ties``, crossings that coincide
+        with others; ``generic``, whether there is neither.  What was done; blocks of a large
+        partition decide what they share each for itself: ``signs``, decisions neuron at vertex, of
+        which ``signs_filter`` by the error bound, ``signs_ball`` in ball arithmetic and ``signs_exact``
+        in integers (the three add up to ``signs``); ``edges_exact``, ``faces_exact``, edges and
+        faces whose order of crossings took integers; ``vertices_again``, vertices computed again with
+        tighter bounds, of which ``vertices_exact`` in integers, rounded once.
     """
 
     vertices: FloatArray
