@@ -29,6 +29,7 @@ from rich.table import Table
 
 import geomrelu as gr
 from geomrelu.affine import affine_maps
+from geomrelu.analysis.boundary import class_ties
 from geomrelu.analysis.creases import creases
 from geomrelu.analysis.outputs import VertexOutputs
 from geomrelu.analysis.table import region_columns
@@ -43,6 +44,11 @@ SHARED: list[Question] = [
     ("outputs at the vertices", VertexOutputs),
 ]
 QUESTIONS: list[Question] = [
+    ("decision boundary", class_ties),
+    ("level set", lambda p: p.level_set(float(p.network(np.zeros((1, 2)))[0, 0]))),
+    ("class regions", lambda p: p.class_regions()),
+    ("maximum", lambda p: p.maximum()),
+    ("verify", lambda p: p.verify("-1000 < y0 and y0 <= 1000")),
     ("lipschitz", lambda p: p.lipschitz()),
     ("integral", lambda p: p.integral()),
     ("covariance", lambda p: p.covariance()),

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from geomrelu.analysis.outputs import Functionals
 from geomrelu.analysis.polylines import joined
 from geomrelu.analysis.ties import Contest, Ties, find_ties
-from geomrelu.arrays import FloatArray, IntArray, ReadOnly, frozen, real_array
+from geomrelu.arrays import FloatArray, IntArray, ReadOnly, frozen, real_array, row_ids
 from geomrelu.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ __all__ = [
     "decision_boundary",
     "level_set",
 ]
+
+
+# Areas, over the domain's, that count as equal when polygons are put together.
+_SAME_AREA = 1e-10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,7 +63,8 @@ class Boundary(ReadOnly):
         segments meet; closed ones end with their first node.
     tied : (T, 3) int64
         Region and two classes that tie all over it, or (only where three or more classes meet in
-        it) all over a part of it.  Of such areas the segments are the rims; the lowest class counts
+        it) all over a part of it.  Of such areas the segments are the rims (where the
+        two lowest of the classes that tie stop doing so); the lowest class counts
         as the winner.
     isolated : (Q, 2) float64
         Points at which classes tie, and nowhere near.
@@ -205,12 +210,39 @@ def class_regions(p: PlanarComplex) -> ClassRegions:
     owner, size = np.append(ties.winner[whole], ties.cell_class), np.append(p.areas[whole], shapely.area(cells))
     areas = np.bincount(owner, size, minlength=n_classes).astype(np.float64)
     polygons = np.empty(n_classes, dtype=object)
+    sides, side_class = _outlines(p, ties)
+    lines = shapely.linestrings(ties.points[sides])
     for k in range(n_classes):
-        polygons[k] = _united(np.concatenate([p.polygons[ties.winner == k], cells[ties.cell_class == k]]))
+        found = _multipolygon(shapely.build_area(shapely.multilinestrings(lines[side_class == k])))
+        # Outlines may touch themselves in points, or be thinner than rounding: their area would tell.
+        if not abs(found.area - areas[k]) <= _SAME_AREA * p.domain.area:
+            found = _united(np.concatenate([p.polygons[ties.winner == k], cells[ties.cell_class == k]]))
+        polygons[k] = found
     tied = np.unique(ties.tied[:, 0])
     return ClassRegions(
         polygons, frozen(areas), frozen(ties.winner), float(p.areas[tied[ties.winner[tied] >= 0]].sum())
     )
+
+
+def _outlines(p: PlanarComplex, ties: Ties) -> tuple[IntArray, IntArray]:
+    """Sides (S, 2) of the classes' regions, by points, and the class that each is of, (S,)."""
+    whole = np.append(ties.winner, -1)[p.edge_faces]
+    # Of regions with one class what separates them from others; of cells everything, and what two share goes.
+    kept = whole[:, 0] != whole[:, 1]
+    left, right = kept & (whole[:, 0] >= 0), kept & (whole[:, 1] >= 0)
+    following = np.arange(1, len(ties.cell_points) + 1)
+    following[ties.cell_offsets[1:] - 1] = ties.cell_offsets[:-1]
+    sides = np.concatenate([
+        p.edges[left], p.edges[right][:, ::-1], np.stack([ties.cell_points, ties.cell_points[following]], axis=1)
+    ])  # fmt: skip
+    owner = np.concatenate([whole[left, 0], whole[right, 1], ties.cell_class[row_ids(ties.cell_offsets)]])
+    n = len(ties.points)
+    low, high = sides.min(axis=1), sides.max(axis=1)
+    _, place, count = np.unique((owner * n + low) * n + high, return_inverse=True, return_counts=True)
+    single = count[place.ravel()] == 1
+    # Points apart may have one float.
+    single &= (ties.points[sides[:, 0]] != ties.points[sides[:, 1]]).any(axis=1)
+    return sides[single], owner[single]
 
 
 def _united(own: npt.NDArray[np.object_]) -> Any:
@@ -223,6 +255,13 @@ def _united(own: npt.NDArray[np.object_]) -> Any:
     except shapely.errors.GEOSException:
         # Slivers thinner than the rounding of their corners may overlap their neighbours.
         found = shapely.union_all(shapely.buffer(own, 0))
+    return _multipolygon(found)
+
+
+def _multipolygon(found: Any) -> Any:
+    """The polygons of a geometry."""
+    import shapely
+
     parts = shapely.get_parts(found)
     return shapely.multipolygons(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
 

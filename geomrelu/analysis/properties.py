@@ -224,15 +224,13 @@ def _corners(p: PlanarComplex, faces: IntArray) -> IntArray:
     """Corners of some regions, with repetitions."""
     chosen = np.zeros(p.n_regions, dtype=bool)
     chosen[faces] = True
-    return p.face_vertices[np.repeat(chosen, np.diff(p.face_offsets))]
+    return np.asarray(p.face_vertices[np.repeat(chosen, np.diff(p.face_offsets))])
 
 
 def _possible(p: PlanarComplex, signs: IntArray, faces: IntArray) -> IntArray:
     """Those of the faces on which no constraint is broken at all corners."""
     broken: BoolArray = np.logical_and.reduceat(signs[p.face_vertices] > 0, p.face_offsets[:-1], axis=0)
-    kept: BoolArray = broken[faces].any(axis=1)
-    possible: IntArray = faces[~kept]
-    return possible
+    return np.asarray(faces[np.logical_not(broken[faces].any(axis=1))])
 
 
 def _clipped_region(p: PlanarComplex, asked: Functionals, face: int, exact: bool) -> list[Row]:

@@ -81,14 +81,15 @@ def inner_segments(found: Enumeration, **asked: Any) -> dict[Segment, tuple[int,
 
 
 def edge_segments(found: Enumeration, **asked: Any) -> set[Segment]:
-    """Ends of the parts of edges along which two classes tie for the largest, and not all over both sides."""
+    """Parts of edges along which classes tie for the largest, the two lowest not all over both sides."""
     result = set()
     for edge in found.edges:
         sides = [as_classes(found.cells[k].map, **asked) for k in edge.cells]
         a, b = ((Fraction(x, w), Fraction(y, w)) for x, y, w in edge.ends)
         at_a, at_b = ([value(row, end) for row in sides[0]] for end in (a, b))
+        tied: dict[Segment, set[int]] = {}
         for i, j in combinations(range(len(at_a)), 2):
-            if at_a[i] != at_a[j] or at_b[i] != at_b[j] or all(side[i] == side[j] for side in sides):
+            if at_a[i] != at_a[j] or at_b[i] != at_b[j]:
                 continue
             low, high = Fraction(0), Fraction(1)
             for k in range(len(at_a)):
@@ -99,5 +100,10 @@ def edge_segments(found: Enumeration, **asked: Any) -> set[Segment]:
                     t = u / (u - v)
                     low, high = (max(low, t), high) if u < 0 else (low, min(high, t))
             if low < high:
-                result.add(frozenset((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])) for t in (low, high)))
+                ends = frozenset((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])) for t in (low, high))
+                tied.setdefault(ends, set()).update((i, j))
+        for ends, classes in tied.items():
+            i, j = sorted(classes)[:2]
+            if not all(side[i] == side[j] for side in sides):
+                result.add(ends)
     return result
