@@ -217,6 +217,18 @@ def test_inscribed_circles_of_regions() -> None:
         assert found[f] * (1 - 2e-3) <= shapely.length(line) <= found[f] * (1 + 1e-9)
 
 
+def test_vertices_that_rounding_puts_on_a_side() -> None:
+    """Exterior angles of 0 in float64: sides that wait, with no rate, until a neighbour vanishes."""
+    from geomrelu.analysis.shapes import _shrink
+
+    ring = np.array([[0, 0], [1, 0], [2, 0], [3, 0], [3, 0.5], [3, 1], [2, 1], [1, 1], [0, 1], [0, 0.5]], dtype=float)
+    for shift in range(10):
+        found = np.zeros(1)
+        order = np.roll(np.arange(10), shift)
+        _shrink(ring, np.array([0, 10]), order, np.empty((5, 10)), np.empty((2, 10), np.int64), found)
+        assert found[0] == pytest.approx(0.5, rel=1e-12)
+
+
 def test_rectangles_and_slivers() -> None:
     """Two parallel sides vanish together; a sliver's circle is as wide as its vertices' rounding lets it be."""
     wide = gr.partition(gr.Network([[[1.0, 0.0]]]), gr.Box([0, 0], [3, 1]))

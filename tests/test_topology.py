@@ -202,8 +202,10 @@ def test_classes_beside_their_polygons(n_outputs: int) -> None:
         assert len(found) == len(polygons)
         for k, (own, parts) in enumerate(zip(found, polygons, strict=True)):
             assert_consistent(own)
-            assert own.components == len(parts.geoms), f"class {k}"
-            assert own.holes == sum(len(part.interiors) for part in parts.geoms)
+            # Where regions' rounded corners do not quite meet, polygons have parts of rounding's own size.
+            large = [part for part in parts.geoms if part.area > 1e-12]
+            holes = [ring for part in large for ring in part.interiors if shapely.Polygon(ring).area > 1e-12]
+            assert (own.components, own.holes) == (len(large), len(holes)), f"seed {seed}, class {k}"
             seen.add(numbers(own)[:2])
     assert len(seen) > 1
 
@@ -216,6 +218,17 @@ def test_a_class_that_wins_inside_one_region_only() -> None:
     assert [numbers(b)[:2] for b in found] == [(1, 0), (1, 0), (1, 0), (1, 0)]
     assert numbers(found[3]) == (1, 0, 1, 1)
     assert found[3].parents.tolist() == [1, -1]
+
+
+def test_a_class_that_wins_everywhere() -> None:
+    network = random_network((6,), 0, n_outputs=3)
+    last = network.output
+    p = gr.partition(
+        gr.Network([network.hidden[0].weight, last.weight], [network.hidden[0].bias, last.bias + [0, 99, 0]]), SQUARE
+    )
+    found = p.class_betti()
+    assert [numbers(b) for b in found] == [(0, 0, 1, 0), (1, 0, 0, 0), (0, 0, 1, 0)]
+    assert found[1].partition is p
 
 
 def test_classes_that_tie_all_over() -> None:

@@ -79,7 +79,7 @@ def inradii(p: PlanarComplex) -> FloatArray:
         least = np.nan_to_num(areas / np.ldexp(perimeters(p), -exponent))
     radii = 2 * least
     longest = int(n_sides(p).max())
-    _shrink(points, p.face_offsets, p.face_vertices, np.empty((4, longest)), np.empty((2, longest), np.int64), radii)
+    _shrink(points, p.face_offsets, p.face_vertices, np.empty((5, longest)), np.empty((2, longest), np.int64), radii)
     return np.asarray(np.ldexp(np.clip(radii, least, 2 * least), exponent))
 
 
@@ -93,14 +93,15 @@ def _shrink(
     radii: FloatArray,
 ) -> None:
     """Inscribed radii of the rings with more than three corners, into `radii`."""
-    tangent, length, rate, end = scratch[0], scratch[1], scratch[2], scratch[3]
+    # Half angles' tangents; lengths at the times since which the rates hold; when sides vanish.
+    tangent, length, since, rate, end = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     before, after = links[0], links[1]
     for f in range(len(offsets) - 1):
         first, n = offsets[f], offsets[f + 1] - offsets[f]
         if n <= 3:
             continue
         for i in range(n):
-            before[i], after[i] = (i - 1) % n, (i + 1) % n
+            before[i], after[i], since[i] = (i - 1) % n, (i + 1) % n, 0.0
             p, q = vertices[first + i], vertices[first + (i + 1) % n]
             length[i] = np.hypot(points[q, 0] - points[p, 0], points[q, 1] - points[p, 1])
         for i in range(n):
@@ -135,6 +136,6 @@ def _shrink(
             after[i], before[j] = j, i
             left, start = left - 1, i
             for k, new in ((i, tangent[i] + tangent[j]), (j, tangent[j] + tangent[after[j]])):
-                rest = max(end[k] - now, 0.0) * rate[k]
-                rate[k] = new
-                end[k] = now + rest / new if new > 0 else np.inf
+                length[k] = max(length[k] - (now - since[k]) * rate[k], 0.0)
+                since[k], rate[k] = now, new
+                end[k] = now + length[k] / new if new > 0 else np.inf

@@ -18,8 +18,9 @@ vertices where f = c are not selected, so parts that meet in a point only are ap
 they are, and such parts are one.  The complement is closed, or open, the other way round, as it should be.
 
 A class k's set, {y_k > all other outputs}, may meet a face and none of its vertices, if there are three
-outputs or more.  There the complex is refined by one more layer of neurons y_i - y_j: on its cells the same
-outputs are the largest throughout, and these are the ones that are the largest at all the cell's vertices.
+outputs or more.  There the complex is refined by one more layer of neurons y_i - y_j, for all pairs of outputs that
+may be the largest in one region: on its cells the same outputs are the largest throughout, and these are the ones
+that are the largest at all the cell's vertices.
 
 *Inside.*  Parts of U and of the complement are nodes, joined if they touch.  The domain has no holes, so
 this graph is a tree, in which those parts that reach the domain's border are connected with one another.
@@ -32,6 +33,7 @@ level sets M. Bianchini, F. Scarselli, "On the Complexity of Neural Network Clas
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -151,9 +153,11 @@ def _by_top(p: PlanarComplex, top: BoolArray, k: int) -> _Selected:
 
 
 def _refined_by_ties(p: PlanarComplex) -> PlanarComplex:
-    """The partition of the same outputs, cut where two of them tie, as well."""
+    """The partition of the same outputs, cut where two of them tie that may be the largest, as well."""
+    i, j = np.nonzero(np.triu(_may_tie(p), k=1))
+    if not len(i):
+        return p
     network, n = p.input_network, p.network.n_outputs
-    i, j = np.triu_indices(n, k=1)
     ties = np.zeros((len(i) + n, n))
     ties[np.arange(len(i)), i], ties[np.arange(len(i)), j] = 1.0, -1.0
     ties[len(i) :] = np.eye(n)
@@ -161,6 +165,25 @@ def _refined_by_ties(p: PlanarComplex) -> PlanarComplex:
     # The outputs pass the new neurons by; a product of weights would be rounded.
     layers = [*network.layers, Layer(ties, np.zeros(len(ties)), len(i)), Layer(picks, np.zeros(n), 0)]
     return build_complex(Network.from_layers(layers), p.domain)
+
+
+def _may_tie(p: PlanarComplex) -> BoolArray:
+    """Which outputs may both be the largest on some region, (out, out); more may be named, not fewer."""
+    outputs, starts = p._vertex_outputs, p.face_offsets[:-1]
+    top = outputs.top[p.face_vertices]
+    always, ever = (join.reduceat(top, starts, axis=0) for join in (np.logical_and, np.logical_or))
+    # Where the corners have one and the same largest output, the region has.
+    mixed = (always != ever).any(axis=1) | (ever.sum(axis=1) > 1)
+    corners = p.face_vertices[np.repeat(mixed, np.diff(p.face_offsets))]
+    starts = np.cumsum(np.diff(p.face_offsets)[mixed]) - np.diff(p.face_offsets)[mixed]
+    y = outputs.values[corners]
+    slack = 2.001 * outputs.errors[corners] + 2.0**-50 * np.abs(y).max(axis=1, initial=0.0)
+    contends = np.ones((len(starts), y.shape[1]), dtype=bool)
+    for k, other in permutations(range(y.shape[1]), 2):
+        # Behind another one at all corners of a region, an output is nowhere the largest.
+        contends[:, k] &= np.logical_or.reduceat(y[:, k] - y[:, other] >= -slack, starts)
+    together = contends.astype(np.float64)
+    return np.asarray(together.T @ together > 0)
 
 
 def _betti(p: PlanarComplex, selected: _Selected) -> Betti:

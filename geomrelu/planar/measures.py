@@ -282,8 +282,8 @@ class Measures:
         """Components and holes of each class's open set, {y_k > all other outputs}, and their nesting; exact.
 
         Points where classes tie belong to none.  A network with one output has the classes {y < 0}
-        and {y > 0}.  With three outputs or more the regions are cut where two outputs tie, by one
-        more partition, which costs as much as the first, or a few times that.
+        and {y > 0}.  With three outputs or more the regions are cut where two outputs tie that may
+        be the largest, by one more partition: so this costs more than the partition itself.
 
         Returns
         -------
