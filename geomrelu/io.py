@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from geomrelu import palette
 from geomrelu.arrays import FloatArray, IntArray, float_array
-from geomrelu.domain import Box, Domain, Polygon
-from geomrelu.errors import FileFormatError, InputError, OutputPathError
-from geomrelu.files import atomic_path, check_output_path
+from geomrelu.domain import Box, Domain, Polygon, Slice
+from geomrelu.errors import FileFormatError, InputError
+from geomrelu.files import atomic_path, check_suffix
 from geomrelu.matrices import is_sparse, parts, sparse_matrix
 from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns, word_starts
@@ -68,7 +68,7 @@ def save(p: PlanarComplex, path: PathLike) -> None:
     >>> load(path).n_regions
     3
     """
-    _check_suffix(path, "save", (".npz",))
+    check_suffix(path, "save", (".npz",))
     content: dict[str, Any] = {
         "format": np.array(_FORMAT),
         "version": np.array(_VERSION),
@@ -82,12 +82,22 @@ def save(p: PlanarComplex, path: PathLike) -> None:
     content |= {name: _narrow(getattr(p, name)) for name in _INDEX_ARRAYS}
     for k, layer in enumerate(p.network.layers):
         content |= _layer_content(k, layer)
-    if isinstance(p.domain, Box):
-        content["domain_box"] = np.stack([p.domain.low, p.domain.high])
-    else:
-        content["domain_polygon"] = p.domain.vertices
+    content |= _domain_content(p.domain)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **content)
+
+
+def _domain_content(domain: Domain) -> dict[str, npt.NDArray[Any]]:
+    if isinstance(domain, Slice):
+        return _domain_content(domain.domain) | {
+            "slice_origin": domain.origin,
+            "slice_basis": domain.basis,
+            "slice_marks": domain.marks,
+            "slice_names": np.array([*domain.axis_labels, *domain.labels], dtype=np.str_),
+        }
+    if isinstance(domain, Box):
+        return {"domain_box": np.stack([domain.low, domain.high])}
+    return {"domain_polygon": domain.vertices}
 
 
 def _layer_content(k: int, layer: Layer) -> dict[str, npt.NDArray[Any]]:
@@ -130,6 +140,8 @@ def load(path: PathLike) -> PlanarComplex:
     try:
         network = _network(content)
         domain = _domain(content)
+        if isinstance(domain, Slice):
+            _check_slice(domain, network)
         arrays = _complex_arrays(content, network, domain)
         report = _report(content)
     except (KeyError, ValueError, TypeError, IndexError) as error:
@@ -161,7 +173,7 @@ def to_geojson(p: PlanarComplex, path: PathLike, *, pattern: PatternText = "bits
     OutputPathError
         If the file cannot be written, or its suffix is another format's; no partial file is left.
     """
-    _check_suffix(path, "to_geojson", (".geojson", ".json"))
+    check_suffix(path, "to_geojson", (".geojson", ".json"))
     if pattern not in ("bits", "hex", "none"):
         raise InputError(f"to_geojson: got pattern={pattern!r}, expected 'bits', 'hex' or 'none'")
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -209,7 +221,7 @@ def to_svg(
     OutputPathError
         If the file cannot be written, or its suffix is another format's; no partial file is left.
     """
-    _check_suffix(path, "to_svg", (".svg",))
+    check_suffix(path, "to_svg", (".svg",))
     _check_picture(width, digits)
     fill = palette.hex_colors(_svg_colors(p, color)).tolist()
     grid, full_width, full_height = _svg_grid(p, 1000 * 10**digits)
@@ -239,16 +251,6 @@ def to_svg(
                 file.write(f"M{u[0]} {u[1]}l{step[0]} {step[1]}")
             file.write('"/>\n')
         file.write("</svg>\n")
-
-
-def _check_suffix(path: PathLike, function: str, suffixes: tuple[str, ...]) -> None:
-    """Refuse a suffix that promises another format; none at all promises nothing."""
-    target = check_output_path(path)
-    if target.suffix and target.suffix.lower() not in suffixes:
-        raise OutputPathError(
-            f"{function}: got the suffix {target.suffix!r} ({target}); expected {' or '.join(suffixes)}, the only "
-            "format that it writes; choose that suffix, or for pictures of other formats plot(...).figure.savefig(path)"
-        )
 
 
 def _svg_grid(p: PlanarComplex, full_width: int) -> tuple[IntArray, int, int]:
@@ -419,7 +421,25 @@ def _domain(content: Mapping[str, npt.NDArray[Any]]) -> Domain:
         raise KeyError("domain")
     if domain.dimension != 2:
         raise ValueError(f"its domain has dimension {domain.dimension}, expected 2")
-    return domain
+    if "slice_origin" not in content:
+        return domain
+    first, second, *labels = content["slice_names"].tolist()
+    return Slice(
+        content["slice_origin"], content["slice_basis"], domain,
+        marks=content["slice_marks"], labels=labels, axis_labels=(first, second),
+    )  # fmt: skip
+
+
+def _check_slice(domain: Slice, network: Network) -> None:
+    step = network.layers[0]
+    same = (
+        step.n_neurons == 0
+        and not is_sparse(step.weight)
+        and np.array_equal(step.weight, domain.basis.reshape(2, -1).T)
+        and np.array_equal(step.bias, domain.origin.ravel())
+    )
+    if not same:
+        raise ValueError("its network's first layer is not the embedding of its slice")
 
 
 def _report(content: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:

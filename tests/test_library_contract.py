@@ -209,8 +209,8 @@ ROWS: list[Misuse] = [
     ("1-d box", lambda: gr.partition(TENT, gr.Box([0], [1])), InputDimensionError, ("1", "gr.Box([-1, -1], [1, 1])")),
     ("3-d box", lambda: gr.partition(TENT, gr.Box([0] * 3, [1] * 3)), InputDimensionError, ("3", "gr.Box(")),
     ("sample 3-d box", lambda: gr.sample(TENT, gr.Box([0] * 3, [1] * 3)), InputDimensionError, ("3", "fix")),
-    ("sample 3 inputs", lambda: gr.sample(mlp(3), BOX), InputDimensionError, ("takes 3 inputs", "substitute")),
-    ("sample network", lambda: gr.sample(gr.Network([[[1, 1, 1]]]), BOX), InputDimensionError, ("(N, 3)", "fix")),
+    ("sample 3 inputs", lambda: gr.sample(mlp(3), BOX), InputDimensionError, ("takes 3 inputs", "gr.Slice")),
+    ("sample network", lambda: gr.sample(gr.Network([[[1, 1, 1]]]), BOX), InputDimensionError, ("(N, 3)", "gr.Slice")),
     ("sample nan", lambda: gr.sample(broken(mlp()), BOX), WeightError, ("0.weight", "(0, 0)", "nan")),
     ("sample nan, unread", lambda: gr.sample(broken(Branching()), BOX), WeightError, ("layer.weight",)),
     ("sample sigmoid", lambda: gr.sample(mlp(middle=nn.Sigmoid()), BOX), NotPiecewiseLinearError, ("1 (Sigmoid)",)),
@@ -379,3 +379,8 @@ for exists in (True, False):
     first, second, notice = done.stderr.splitlines()
     assert (first, second) == ("exists: True", "exists: False")
     assert "compiling" in notice
+
+
+def test_the_citation_names_the_version():
+    citation = (Path(__file__).parents[1] / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {gr.__version__}\n" in citation
