@@ -112,9 +112,10 @@ def root_block(task: Task) -> Block:
         face_vertices=ids.copy(),
         face_edges=ids.copy(),
     )
-    faces = Faces(mesh, -1 - ids, np.zeros((1, 0), dtype=np.uint64), np.zeros(n), np.zeros(n))
+    drawn = np.full(n, -1, dtype=np.int64) if task.network.has_pools else None
+    faces = Faces(mesh, -1 - ids, np.zeros((1, 0), dtype=np.uint64), np.zeros(n), np.zeros(n), drawn)
     lines = np.stack([-1 - np.roll(ids, 1), -1 - ids], axis=1)
-    history = History(lines, ids, np.full_like(ids, -1), [])
+    history = History(lines, ids, np.full_like(ids, -1), [], drawn)
     return Block(0, faces, history, given_rows(corners, np.zeros(n)), np.ones(n, dtype=bool), 1.0, ids, ids)
 
 
@@ -287,7 +288,8 @@ class Cutter:
         for e in np.flatnonzero(doubtful).tolist():
             left, right = mesh.edge_faces[e].tolist()
             words = self.faces.words[left if left >= 0 else right]
-            n_new[e] = self.judge.order_edge(e, int(self.faces.edge_line[e]), words, index, mesh, values, cuts)
+            drawn = None if self.faces.edge_drawn is None else self.faces.edge_drawn[[e]]
+            n_new[e] = self.judge.order_edge(e, int(self.faces.edge_line[e]), drawn, words, index, mesh, values, cuts)
         self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
         self.report["edges_exact"] += int(doubtful.sum())
         np.cumsum(n_new, out=cuts.vertex_offsets[1:])
@@ -372,6 +374,7 @@ class Cutter:
             [np.repeat(self.faces.edge_line, pieces), out.edge_neuron[n_pieces:n_edges] + first]
         )  # fmt: skip
         parents = out.face_parent[:n_faces]
+        edge_drawn = self._draw(index, cuts, out)
         self.faces = Faces(
             Mesh(
                 xy=np.concatenate([mesh.xy, out.xy[:n_vertices]]),
@@ -387,7 +390,22 @@ class Cutter:
             words=np.concatenate([self.faces.words[parents], out.face_words[:n_faces]], axis=1),
             radius=np.concatenate([self.faces.radius, out.radius[:n_vertices]]),
             place_error=np.concatenate([self.faces.place_error, out.radius[:n_vertices] * self.rounding_share]),
+            edge_drawn=edge_drawn,
         )
+
+    def _draw(self, index: int, cuts: Cuts, out: Children) -> IntArray | None:
+        """Note where the lines at the new vertices were drawn; returns the same of all edges, if there are pools."""
+        history, before = self.history, self.faces.edge_drawn
+        if history.drawn is None or before is None:
+            return None
+        n_new = np.diff(cuts.vertex_offsets)
+        n_on_edges = int(cuts.vertex_offsets[-1])
+        n_vertices, n_edges, _ = out.used.tolist()
+        first = sum(len(words) for words in history.words[:index])
+        inside = first + out.parents[n_on_edges:n_vertices]
+        history.drawn = np.concatenate([history.drawn, np.repeat(before, n_new), inside])
+        beside = out.edge_faces[len(before) + n_on_edges : n_edges, 0]
+        return np.concatenate([np.repeat(before, n_new + 1), first + out.face_parent[beside]])
 
     def _next_rows(
         self, index: int, layer: Layer, values: Values, row_errors: FloatArray, extra: FloatArray, cuts: Cuts,

@@ -44,12 +44,30 @@ class History:
         That layer; -1 for the domain's corners.
     words : list of (F_l, words) uint64
         The faces' patterns before each layer cut them.
+    drawn : (V,) int64, or None
+        The face in which the second line, if a neuron's, was drawn, as a row of `words`, counted
+        through all layers; -1 of a side.  With a max pooling that face alone is sure to know the
+        line's form (`merging`); without, its pattern is that of `parents`, and this is None.
     """
 
     lines: IntArray
     parents: IntArray
     layers: IntArray
     words: list[WordArray] = field(default_factory=list)
+    drawn: IntArray | None = None
+
+    def where_drawn(self, drawn: IntArray | None, words: WordArray) -> WordArray:
+        """Patterns (k, words) under which lines drawn in given faces have their forms; `words` are those beside."""
+        if drawn is None:
+            return words
+        result, start = words.copy(), 0
+        for rows in self.words:
+            chosen = np.flatnonzero((drawn >= start) & (drawn < start + len(rows)))
+            # Later layers' patterns are longer, but no line was drawn there.
+            if len(chosen):
+                result[chosen, : rows.shape[1]] = rows[drawn[chosen] - start]
+            start += len(rows)
+        return result
 
 
 class Forms:
@@ -106,9 +124,11 @@ class Judge:
             if layer < 0:
                 found = self.corners[self.history.parents[vertex]]
             else:
-                words = self.history.words[layer][self.history.parents[vertex]]
-                p, q = self.history.lines[vertex].tolist()
-                found = crossing(self.line(p, words), self.line(q, words))
+                history = self.history
+                words = history.words[layer][history.parents[vertex]]
+                drawn = None if history.drawn is None else history.drawn[[vertex]]
+                p, q = history.lines[vertex].tolist()
+                found = crossing(self.line(p, words), self.line(q, history.where_drawn(drawn, words[None])[0]))
             self.points[vertex] = found
         return found
 
@@ -167,7 +187,9 @@ class Judge:
             made = layers == layer
             rows = history.words[layer][history.parents[vertices[made]]]
             words[made, : rows.shape[1]] = rows
-        first, second = (self._ball_lines(history.lines[vertices, side], words) for side in range(2))
+        drawn = None if history.drawn is None else history.drawn[vertices]
+        first = self._ball_lines(history.lines[vertices, 0], words)
+        second = self._ball_lines(history.lines[vertices, 1], history.where_drawn(drawn, words))
         points = cross(first, second)
         for k in np.flatnonzero(layers < 0).tolist():
             corner = border_ball(self.corners[history.parents[vertices[k]]])
@@ -194,12 +216,17 @@ class Judge:
         return Balls(value, error)
 
     def order_edge(
-        self, edge: int, edge_line: int, words: WordArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts
-    ) -> int:
-        """Put an edge's crossings into exact order, ties in one group; returns the number of groups."""
+        self, edge: int, edge_line: int, drawn: IntArray | None, words: WordArray, layer: int, mesh: Mesh,
+        values: Values, cuts: Cuts,
+    ) -> int:  # fmt: skip
+        """Put an edge's crossings into exact order, ties in one group; returns the number of groups.
+
+        `words` is the pattern of a face beside the edge, `drawn` (1,) tells where its line was drawn.
+        """
         start, stop = int(cuts.offsets[edge]), int(cuts.offsets[edge + 1])
         u, v = mesh.edges[edge].tolist()
-        own = self.line(edge_line, words)
+        own_words = self.history.where_drawn(drawn, words[None])
+        own = self.line(edge_line, own_words[0])
         forward = travel(own, self.point(v)) > travel(own, self.point(u))
 
         def place(item: int) -> Fraction:
@@ -208,7 +235,7 @@ class Judge:
             return along if forward else -along
 
         def finer(items: IntArray) -> Balls:
-            line = self._ball_lines(np.array([edge_line]), words[None])
+            line = self._ball_lines(np.array([edge_line]), own_words)
             others = self._ball_forms(layer, cuts.neuron[start + items], words)
             return travel_ball(line, others, forward)
 
