@@ -267,9 +267,10 @@ def merge(n_vertices: int, n_edges: int, blocks: Sequence[tuple[IntArray, IntArr
 def _empty_part(sizes: dict[str, int], n_words: int, first_piece: IntArray) -> Part:
     v, e, f, c = (sizes[name] for name in ("vertices", "edges", "faces", "corners"))
     return Part(
-        xy=np.empty((v, 2)),
-        errors=np.empty(v),
-        lines=np.empty((v, 2), dtype=np.int64),
+        # A vertex that was left without edges before the split (`merging`) is in no block.
+        xy=np.zeros((v, 2)),
+        errors=np.zeros(v),
+        lines=np.zeros((v, 2), dtype=np.int64),
         edges=np.empty((e, 2), dtype=np.int64),
         edge_faces=np.full((e, 2), -1, dtype=np.int64),
         edge_line=np.empty(e, dtype=np.int64),
