@@ -95,16 +95,20 @@ def merged_areas(stack: Stack) -> list[float]:
 def compare(stack: Stack) -> None:
     """Against the oracle, with decisions by bounds, by balls and by integers."""
     expected = merged_areas(stack)
-    for caution, balls in ((1.0, True), (1e14, True), (np.inf, False)):
-        p = build_complex(stack.network, SQUARE, caution=caution, balls=balls)
-        assert p.n_regions == len(expected)
+    found = [
+        build_complex(stack.network, SQUARE, caution=caution, balls=balls)
+        for caution, balls in ((1.0, True), (1e14, True), (np.inf, False))
+    ]
+    for p in found:
+        assert p.n_regions == len(expected) == len(np.unique(p.patterns.keys()))
         assert np.allclose(sorted(p.areas), expected, atol=1e-12)
+        assert (p.n_vertices, p.n_edges) == (found[0].n_vertices, found[0].n_edges)
         p.check()
-        p.check(level="exact")
-        degree = np.bincount(p.edges.ravel())
-        assert ((degree > 2) | (p.vertex_lines < 0).all(axis=1)).all(), "a vertex without need"
-        assert np.allclose(p(p.centroids), stack.network(p.centroids), rtol=1e-12, atol=1e-12)
-        assert len(np.unique(p.patterns.keys())) == p.n_regions
+    p = found[0]
+    p.check(level="exact")
+    degree = np.bincount(p.edges.ravel())
+    assert ((degree > 2) | (p.vertex_lines < 0).all(axis=1)).all(), "a vertex without need"
+    assert np.allclose(p(p.centroids), stack.network(p.centroids), rtol=1e-12, atol=1e-12)
 
 
 # ---------------------------------------------------------------------- named cases
