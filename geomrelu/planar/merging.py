@@ -96,7 +96,7 @@ def merge_faces(faces: Faces, words: WordArray) -> Faces:
         face_words=words[first_face],
         edge_line=mesh.edge_line[keep],
     )
-    # Rectified, the maps of the faces in one are the same.
+    # Those of the faces in one may differ, but what later layers make of them is the same (2 above).
     faces.stretch = faces.stretch[first_face]
     if faces.edge_drawn is not None:
         faces.edge_drawn = faces.edge_drawn[keep]

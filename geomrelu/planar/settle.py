@@ -252,17 +252,20 @@ class Judge:
 
         `words` is the pattern under which the line has its form.
         """
-        line, (left, right) = int(mesh.edge_line[edge]), mesh.edge_faces[edge].tolist()
+        line = int(mesh.edge_line[edge])
+        beside = dict(zip(("left", "right"), mesh.edge_faces[edge].tolist(), strict=True))
         if line < 0:
             # The domain lies on the positive side of its border.
-            return bool(right >= 0)
+            return bool(beside["right"] >= 0)
         layer = int(np.searchsorted(self.firsts, line, side="right")) - 1
         neuron = int(line - self.firsts[layer])
         column, bit = self._forms.balls.starts[layer] + neuron // 64, np.uint64(neuron % 64)
-        sides = [bool((mesh.face_words[f, column] >> bit) & np.uint64(1)) for f in (left, right)]
-        if sides[0] != sides[1]:
-            return sides[1]
-        # A neuron that does not matter on one of the sides has no bit there.
+        # Beside a block's border there is one face only.
+        bits = {side: bool((mesh.face_words[f, column] >> bit) & np.uint64(1)) for side, f in beside.items() if f >= 0}
+        for side, active in bits.items():
+            if active or not self.network.has_pools:
+                return active == (side == "right")
+        # A neuron that does not matter in a face has no bit there, whatever its sign.
         own = self.line(line, words)
         u, v = mesh.edges[edge].tolist()
         return travel(own, self.point(v)) > travel(own, self.point(u))
