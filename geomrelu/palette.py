@@ -36,9 +36,10 @@ _LIGHTNESS = np.array([0.91, 0.76, 0.845, 0.69])
 _CHROMA = 0.09
 _CHUNK = 1 << 16
 
-# Okabe and Ito's colour-blind-safe palette, lightened so that lines and text stay legible on it.
+# Okabe and Ito's colour-blind-safe palette, lightened so that lines and text stay legible on it, and two darker ones:
+# ten classes are common.
 CLASS_COLORS: tuple[str, ...] = (
-    "#8fc3e8", "#f3c06b", "#7fcdb5", "#e5a3c6", "#f2a07b", "#cfe0f2", "#f6ef9c", "#bdbdbd",
+    "#8fc3e8", "#f3c06b", "#7fcdb5", "#e5a3c6", "#f2a07b", "#cfe0f2", "#f6ef9c", "#bdbdbd", "#a9a3df", "#c2a67c",
 )  # fmt: skip
 
 
