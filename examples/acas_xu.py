@@ -107,7 +107,7 @@ def main(
     draw(left, p, found, lambda u: feet_and_degrees(nnet, u), 1)
     left.set(xlim=(0, reach), ylim=(-180, 180), yticks=range(-180, 181, 60), xlabel="distance of the intruder, ft",
              ylabel="bearing of the intruder, degrees (left positive)",
-             title=f"advisories on {p.n_regions:,} exact regions")  # fmt: skip
+             title=f"heading {heading:g}°, speeds {own:g} and {intruder:g} ft/s: {p.n_regions:,} regions")  # fmt: skip
     right = figure.add_axes((0.565, 0.17, 0.42, 0.75))
     draw(right, p, found, lambda u: seen_from_above(nnet, u), 8)
     (aircraft,) = right.plot(0, 0, "^", markersize=11, color="white", markeredgecolor=INK, zorder=5)

@@ -93,8 +93,8 @@ def main(path: Path, small: bool = False) -> dict[str, PlanarComplex]:
     flat = gr.Slice.through(*images, margin=0.32, labels=("", "", ""))
     square = gr.Slice.through(*images.reshape(3, 1, 8, 8), margin=0.32, labels=("", "", ""))
     partitions = {
-        f"perceptron 64-{width}-{width}-10": gr.partition(perceptron, flat),
-        f"convolution, {channels} channels": gr.partition(convolution, square),
+        f"scikit-learn perceptron 64-{width}-{width}-10": gr.partition(perceptron, flat),
+        f"torch convolution, {channels} channels": gr.partition(convolution, square),
     }
 
     figure = Figure(figsize=(11, 6.3), dpi=110)
@@ -104,7 +104,7 @@ def main(path: Path, small: bool = False) -> dict[str, PlanarComplex]:
         found = p.class_regions()
         draw(ax, p, found, images)
         shown.update(np.flatnonzero(found.areas > 0).tolist())
-        ax.set(xlabel="along the plane, in lengths of pixel space", ylabel="")
+        ax.set(xlabel="on the plane through the images (lengths of pixel space)", ylabel="")
         ax.set_title(f"{name}: {p.n_regions:,} regions", fontsize="medium")
         print(f"{name}: {p.n_regions} regions, {p.decision_boundary()}")
         print("  share of the plane:", {c: round(float(a / p.domain.area), 4) for c, a in enumerate(found.areas) if a})
