@@ -20,13 +20,13 @@ float fraction s between u and v represents (1 - s) t'_u + s t'_v, in real arith
 error* bounds |z(v) - F(t'(v))| for the affine forms F of both pieces beside v, extended beyond them.
 Interpolation adds only its own rounding, 4 u (|z_u| + |z_v|), to the larger of the ends' errors; a
 layer multiplies it by an operator norm and adds the rounding of one product
-(`planar.rows.value_errors`).  Where the pieces beside v differ in neuron j's bit, its
+(`planar.bounds.bounded_errors`).  Where the pieces beside v differ in neuron j's bit, its
 rectified value is 0 at v, and one of the forms has there what z_j has, so |z_j| and its error are added.
 The *position error* |t' - t*| of a new vertex is at most its `radius`: with residual
 r = |(1 - s) z_u + s z_v| + error, the form's slope is at least (|z_u - z_v| - 2 error) / (t'_v - t'_u),
 and t* lies r over that slope from t' or nearer; nor is it farther than the piece is long.
 A sign at the true vertex is certain where |z| exceeds error + g radius |b - a|, g a bound on the
-neuron's gradient (`Prepared.steepness`); an order where places differ by more than both radii.
+neuron's gradient (`LayerBounds.steepness`); an order where places differ by more than both radii.
 
 Neurons of a max pooling that do not matter (`Layer.relevant`) lose their bits after the next
 round, and pieces that then agree are put together (`planar.merging`).
@@ -34,7 +34,6 @@ round, and pieces that then agree are put together (`planar.merging`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,11 +43,10 @@ from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.linear.settle import Judge
 from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns, word_starts
-from geomrelu.planar.bounds import bounded_errors, layer_bounds
+from geomrelu.planar.bounds import bounded_errors, last_rounding, layer_bounds
 from geomrelu.planar.crossings import SLACK
 from geomrelu.planar.merging import inside_pool, relevant_words
 from geomrelu.planar.records import LayerBounds
-from geomrelu.planar.rows import TINY
 
 __all__ = ["Chains", "Prepared", "advance", "finish", "place_rounding", "start"]
 
@@ -64,18 +62,7 @@ class Prepared:
         # The output layer's bounds, too: as a hidden layer of a network with one more.
         n = network.n_outputs
         self.bounds = layer_bounds(Network.from_layers([*network.layers, Layer(np.eye(n), np.zeros(n), 0)]))
-        self.steepness = _steepness(self.bounds)
         self.widest = max(max(layer.n_units, layer.n_inputs) for layer in network.layers)
-
-
-def _steepness(bounds: Sequence[LayerBounds]) -> list[float]:
-    """Bounds on the gradient of every unit of each layer."""
-    result, stretch = [], 1.0
-    for own in bounds:
-        result.append(max(own.row_norm * stretch * SLACK, TINY))
-        # A product of small norms may underflow, and be multiplied by large ones later.
-        stretch = max(stretch * own.operator_norm * SLACK, TINY)
-    return result
 
 
 @dataclass
@@ -162,10 +149,10 @@ def start(prepared: Prepared, a: FloatArray, b: FloatArray, first: int) -> Chain
 
 def advance(prepared: Prepared, chains: Chains, index: int, judge: Judge, report: dict[str, Any]) -> Chains:
     """The chains, cut by hidden layer `index`."""
-    layer = prepared.network.hidden[index]
+    layer, bounds = prepared.network.hidden[index], prepared.bounds[index]
     chains = _product(prepared, chains, index)
     if layer.n_neurons:
-        positive, negative = _signs(chains, prepared.steepness[index], layer.n_neurons, index, judge, report)
+        positive, negative = _signs(chains, bounds, layer.n_neurons, index, judge, report)
         cuts = _crossings(chains, positive, negative, index, judge, report)
         chains = _cut(prepared, chains, positive, negative, cuts, index)
     if inside_pool(prepared.network, index):
@@ -182,7 +169,7 @@ def finish(prepared: Prepared, chains: Chains) -> tuple[FloatArray, FloatArray]:
     vertices, outputs = np.divmod(np.arange(chains.rows.size), n)
     own = _own_limits(chains, vertices, outputs, last).reshape(-1, n).max(axis=1)
     with np.errstate(all="ignore"):
-        slack = prepared.steepness[last] * chains.length[chains.segment] * chains.radius
+        slack = prepared.bounds[last].steepness * chains.length[chains.segment] * chains.radius
         errors = np.fmin((chains.entry_error + slack) * SLACK, own)
     return chains.rows, np.where(np.isfinite(chains.rows).all(axis=1), np.nan_to_num(errors, nan=np.inf), np.inf)
 
@@ -213,9 +200,9 @@ def _product(prepared: Prepared, chains: Chains, index: int) -> Chains:
         z = rows @ layer.weight.T
         z += layer.bias
         errors, row_errors = bounded_errors(bounds, h_norm, h_error)
-        rounding = 2.0**-50 * (bounds.row_norm * h_norm + bounds.bias_max)
         return replace(
-            chains, rows=z, row_error=row_errors, entry_error=errors, share=np.fmin(rounding / errors, 1.0)
+            chains, rows=z, row_error=row_errors, entry_error=errors,
+            share=np.fmin(last_rounding(bounds, h_norm) / errors, 1.0),
         )  # fmt: skip
 
 
@@ -243,13 +230,13 @@ def _rectified(prepared: Prepared, chains: Chains, index: int) -> tuple[FloatArr
 
 
 def _signs(
-    chains: Chains, steepness: float, n: int, index: int, judge: Judge, report: dict[str, Any]
+    chains: Chains, bounds: LayerBounds, n: int, index: int, judge: Judge, report: dict[str, Any]
 ) -> tuple[BoolArray, BoolArray]:
     """Where neurons are positive and where negative at the vertices, (V, n) each; exact."""
     z = chains.rows[:, :n]
     segment = chains.segment
     with np.errstate(over="ignore", invalid="ignore"):
-        limit = (chains.entry_error + steepness * chains.length[segment] * chains.radius)[:, None] * SLACK
+        limit = (chains.entry_error + bounds.steepness * chains.length[segment] * chains.radius)[:, None] * SLACK
         positive, negative = z > limit, z < -limit
     vertices, neurons = np.nonzero(~(positive | negative))
     if len(vertices):

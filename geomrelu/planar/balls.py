@@ -22,7 +22,7 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.exact import Line
-from geomrelu.matrices import Matrix, dense_rows
+from geomrelu.matrices import Matrix, dense_rows, is_sparse
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns, word_starts
 
@@ -108,11 +108,18 @@ class BallForms:
 
 def _row_products(weight: Matrix, units: IntArray, forms: FloatArray, group: IntArray) -> FloatArray:
     """Rows `units` (k,) of a matrix times forms (inputs, 3, faces), row k those of face ``group[k]``, (k, 3)."""
-    result = np.empty((len(units), 3))
+    result = np.zeros((len(units), 3))
+    if is_sparse(weight):
+        rows = weight[units]
+        sizes = np.diff(rows.indptr)
+        products = rows.data[:, None] * forms[rows.indices, :, np.repeat(group, sizes)]
+        filled = np.flatnonzero(sizes)
+        result[filled] = np.add.reduceat(products, rows.indptr[filled], axis=0) if len(filled) else 0.0
+        return result
     step = max(1, _GROUP // len(forms))
     for first in range(0, len(units), step):
         some = slice(first, first + step)
-        result[some] = np.einsum("kn,nck->kc", dense_rows(weight, units[some]), forms[:, :, group[some]])
+        result[some] = np.einsum("kn,nck->kc", weight[units[some]], forms[:, :, group[some]])
     return result
 
 

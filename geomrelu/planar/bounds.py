@@ -75,6 +75,7 @@ __all__ = [
     "PLACE_ERROR",
     "blur",
     "bounded_errors",
+    "last_rounding",
     "layer_bounds",
     "place_bound",
 ]
@@ -93,6 +94,7 @@ PLACE_BOUND = 2.0**-16
 def layer_bounds(network: Network) -> list[LayerBounds]:
     """Bounds for each hidden layer."""
     result = []
+    steepness = 1.0
     for layer in network.hidden:
         weight, largest = _scaled_down(layer.weight)
         rows, operator, magnitude = (
@@ -108,8 +110,11 @@ def layer_bounds(network: Network) -> list[LayerBounds]:
                 magnitude,
                 float(np.abs(layer.bias).max()),
                 float(np.linalg.norm(bias)) * largest_bias * SLACK + _LEAST,
+                max(rows * steepness * SLACK, TINY),
             )
         )
+        # A product of small norms may underflow, and be multiplied by large ones later.
+        steepness = max(steepness * operator, TINY)
     return result
 
 
@@ -185,6 +190,11 @@ def bounded_errors(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray)
     entry, row = np.empty(len(h_norm)), np.empty(len(h_norm))
     value_errors(bounds, 1.0, h_norm, h_error, entry, row)
     return entry, row
+
+
+def last_rounding(bounds: LayerBounds, h_norm: FloatArray) -> FloatArray:
+    """Estimate (no bound) of an entry's error from the rounding of the last product alone, (V,)."""
+    return 2.0**-50 * (bounds.row_norm * h_norm + bounds.bias_max)
 
 
 def blur(corners: FloatArray, layer: int) -> float:

@@ -42,7 +42,7 @@ _BLOCK_ROWS = 1024
 _BLOCK_NUMBERS = 1 << 20
 _FEWEST_ROWS = 32
 # Measuring faces' steepness costs as much as signs do; norms overestimate it, by two or three a layer mostly.
-_STALE = 8.0
+_STALE = 16.0
 # Faces per call of the kernel, between which interrupts are seen.
 _BLOCK_FACES = 16384
 

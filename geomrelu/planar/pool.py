@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 __all__ = ["Pool", "thread_pool"]
 
-# Bytes of arrays that are numpy's own: its allocator is as good for small ones.
-_SMALL = 1 << 14
+# Bytes of arrays that are numpy's own: the system's allocator, too, uses memory of smaller ones again.
+_SMALL = 1 << 17
 # Bytes that one thread's pool keeps waiting; what is freed beyond them goes back to the system.
 _KEPT = 1 << 26
 _local = threading.local()

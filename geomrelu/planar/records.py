@@ -58,6 +58,7 @@ class LayerBounds(NamedTuple):
     magnitude_norm: float  # of the weights' magnitudes
     bias_max: float
     bias_norm: float
+    steepness: float  # bound, by norms alone, on the gradient of every unit of the layer
 
 
 class Rows(NamedTuple):

@@ -31,7 +31,6 @@ __all__ = ["BLOCK_VALUES", "Ids", "Plan", "Progress", "Reducer", "Result", "run"
 BLOCK_VALUES = 1 << 21
 # How many times the faces of a good block a layer may leave before the block is split again.
 _MANY = 4
-
 # How many times more faces a block is to become at most.
 _MOST_GROWTH = 25.0
 
