@@ -25,7 +25,7 @@ from geomrelu.polyhedral.skeleton import BLUR, ENTRY, RADIUS, RENEWED, ROW, SIZE
 Progress: TypeAlias = Callable[[str, float], None]
 
 # Radii above this share of the domain's extent are made afresh before they decide anything.
-_COARSE = 2.0**-30
+_COARSE = 2.0**-16
 _SEEDS = 64
 
 
@@ -89,19 +89,20 @@ class Cutter:
         return h
 
     def _start_rows(self, h: FloatArray, h_error: FloatArray, weight: Any, bias: FloatArray, bounds: LayerBounds) -> None:
-        size = np.sqrt(np.einsum("vn,vn->v", h, h)) * 1.001
+        n = self.skeleton.n_vertices
+        norms, largest = np.empty((2, n))
+        cutting.row_sizes(h, norms, largest)
+        entry, row = entry_error(bounds, norms, h_error), row_error(bounds, norms, h_error)
         with np.errstate(over="ignore", invalid="ignore"):
-            z = np.asarray(h @ weight.T + bias)
-        entry, row = entry_error(bounds, size, h_error), row_error(bounds, size, h_error)
-        if not (np.isfinite(z).all() and np.isfinite(entry).all() and np.isfinite(row).all()):
+            z = self.skeleton.start_layer(h, weight, bias)
+        cutting.row_sizes(z, norms, largest)
+        if not (np.isfinite(largest).all() and np.isfinite(entry).all() and np.isfinite(row).all()):
             raise RangeError(
-                "partition: preactivations come near 1.8e308, the most that float64 holds; expected smaller ones; "
+                "partition: squares of preactivations exceed 1.8e308, the most that float64 holds; expected smaller ones; "
                 "scale the weights or the domain down"
             )
-        self.skeleton.start_layer(z)
-        errors = self.skeleton.cells.errors[: self.skeleton.n_vertices]
-        errors[:, ENTRY], errors[:, ROW] = entry, row
-        errors[:, SIZE] = np.abs(z).max(axis=1, initial=0.0)
+        errors = self.skeleton.cells.errors[:n]
+        errors[:, ENTRY], errors[:, ROW], errors[:, SIZE] = entry, row, largest
         errors[:, WORST] = np.maximum(errors[:, WORST], entry)
 
     def _cut(self, group: int, n: int, steepness: float, last: bool) -> None:

@@ -19,7 +19,7 @@ from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, lean
 from geomrelu.planar.crossings import lowest_bit
 from geomrelu.polyhedral.skeleton import Cells
 
-__all__ = ["bucket", "decide", "fill_buckets", "join", "place", "row_signs", "zero_sets"]
+__all__ = ["bucket", "decide", "fill_buckets", "join", "place", "row_signs", "row_sizes", "zero_sets"]
 
 _ULP = 2.0**-52
 _SLACK = 1.001
@@ -59,6 +59,20 @@ def bucket(cells: Cells, m: int, out: IntArray) -> None:
         out[k] = edge
         edge = cells.following[edge]
     cells.heads[m] = -1
+
+
+@lean
+def row_sizes(rows: FloatArray, norms: FloatArray, largest: FloatArray) -> None:
+    """2-norms of rows (V, units), rounded up, and their largest magnitudes; not finite where a value is not."""
+    for v in range(len(rows)):
+        total, size = 0.0, 0.0
+        for j in range(rows.shape[1]):
+            value = rows[v, j]
+            total += value * value
+            size = max(size, abs(value))
+        norms[v] = np.sqrt(total) * _SLACK + _TINY
+        # A NaN passes by max, not by the sum.
+        largest[v] = size if total < np.inf else np.inf
 
 
 @lean
@@ -119,10 +133,12 @@ def place(
         length = np.sqrt(length) * _SLACK + ea[_BLUR] + eb[_BLUR] + _TINY
         error = max(ea[_ENTRY], eb[_ENTRY])
         size = max(ea[_SIZE], eb[_SIZE])
+        # Distances of the represented points of the new vertex and of both ends from the edge's true line.
         radius = max(ea[_RADIUS], eb[_RADIUS])
-        off = min(cells.distance[e], radius)
+        off = min(cells.distance[e], (1.0 - t) * ea[_RADIUS] + t * eb[_RADIUS]) * _SLACK
+        off_ends = min(2.0 * cells.distance[e], ea[_RADIUS] + eb[_RADIUS]) * _SLACK
         residual = abs(za + t * (zb - za)) + 4 * _ULP * max(abs(za), abs(zb)) + error
-        fall = abs(za - zb) * 0.999 - 2.0 * error - 2.0 * steepness * off
+        fall = abs(za - zb) * 0.999 - 2.0 * error - steepness * off_ends
         farthest = length + 3.0 * radius
         if fall > 0.0:
             bound = off + (residual + steepness * off) * length / fall

@@ -33,6 +33,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.errors import InputError
+from geomrelu.matrices import Matrix, is_sparse
 from geomrelu.patterns import word_starts
 
 __all__ = ["BLUR", "ENTRY", "N_ERRORS", "RADIUS", "RENEWED", "ROW", "SIZE", "WORST", "Cells", "Skeleton", "Words"]
@@ -73,6 +74,7 @@ class Words:
         self.n_box, self.n_rows = n_box, n_rows
         self.sizes = (n_box, n_rows, *widths)
         self.starts = word_starts(self.sizes)
+        self.domain = self.starts[2]  # words of the domain's facets
         # Form of each bit: neurons from 0 on, facet k as -1 - k; no form is below -1 - n_facets.
         self.forms = np.full(64 * self.starts[-1], -2 - self.n_facets, dtype=np.int64)
         first = -self.n_facets
@@ -80,6 +82,8 @@ class Words:
             ids = first + np.arange(size)
             self.forms[64 * start : 64 * start + size] = np.where(ids < 0, -1 - self.n_facets - ids, ids)
             first += size
+        bits = np.packbits(self.forms > -2 - self.n_facets, bitorder="little")
+        self._all: WordArray = bits.view("<u8").astype(np.uint64)
 
     @property
     def n_facets(self) -> int:
@@ -91,17 +95,13 @@ class Words:
         """Words in a sign vector."""
         return self.starts[-1]
 
-    @property
-    def domain(self) -> int:
-        """Words of the domain's facets."""
-        return self.starts[2]
-
     def valid(self, group: int, below: int | None = None) -> WordArray:
         """Bits of the groups before one, and of the forms below a number (all) in this one, (words,)."""
-        bits = self.forms > -2 - self.n_facets
-        end = self.sizes[group] if below is None else below
-        bits[64 * self.starts[group] + end :] = False
-        return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
+        end = 64 * self.starts[group] + (self.sizes[group] if below is None else below)
+        words = self._all.copy()
+        words[end // 64 :] &= np.uint64((1 << end % 64) - 1)
+        words[end // 64 + 1 :] = 0
+        return words
 
 
 class Skeleton:
@@ -136,25 +136,27 @@ class Skeleton:
             (len(cells.ends), self.n_edges, edges, ("ends", "distance", "following")),
         ):
             if used + wanted > size:
-                capacity = max(used + wanted, size + size // 2, 64)
-                cells = cells._replace(**{name: _grown(getattr(cells, name), used, capacity) for name in names})
-        self.cells = cells
+                capacity = max(used + wanted, size + size // 4, 64)
+                for name in names:
+                    array = getattr(cells, name)
+                    # In place: of large arrays the pages move, not what is in them.  No view outlives a step.
+                    array.resize((capacity, *array.shape[1:]), refcheck=False)
 
-    def start_layer(self, z: FloatArray) -> None:
-        """Take a layer's rows (V, units), and empty buckets."""
-        rows = np.empty((len(self.cells.xy), z.shape[1]))
-        rows[: self.n_vertices] = z
+    def start_layer(self, h: FloatArray, weight: Matrix, bias: FloatArray) -> FloatArray:
+        """Take a layer's rows ``h @ weight.T + bias`` (V, units), which are returned, and empty buckets."""
+        units, n = len(bias), self.n_vertices
+        rows = np.empty((len(self.cells.xy), units))
+        if is_sparse(weight):
+            rows[:n] = h @ weight.T
+        else:
+            np.matmul(h, weight.T, out=rows[:n])
+        rows[:n] += bias
         self.cells = self.cells._replace(
-            z=rows, heads=np.full(z.shape[1], -1, dtype=np.int32), counts=np.zeros(z.shape[1], dtype=np.int64)
+            z=rows, heads=np.full(units, -1, dtype=np.int32), counts=np.zeros(units, dtype=np.int64)
         )
+        return rows[:n]
 
     @property
     def bytes(self) -> int:
         """Memory held."""
         return sum(array.nbytes for array in self.cells)
-
-
-def _grown(array: npt.NDArray[Any], used: int, capacity: int) -> npt.NDArray[Any]:
-    result = np.empty((capacity, *array.shape[1:]), dtype=array.dtype)
-    result[:used] = array[:used]
-    return result
