@@ -21,6 +21,7 @@ ORDER = [
     "patterns",
     "network",
     "domain",
+    "polytope",
     "importers",
     "affine",
     "exact",
@@ -39,7 +40,10 @@ ORDER = [
     "__main__",
 ]
 # Conveniences: methods of a result that hand over to the module that does the work, imported in the method.
-DELEGATES = {"planar.complex": {"analysis", "io", "plot"}}
+DELEGATES = {
+    "planar.complex": {"analysis", "io", "plot"},
+    "polyhedral.complex": {"analysis", "io", "plot"},
+}
 HEAVY = ("torch", "shapely", "matplotlib", "sklearn", "pandas", "networkx", "onnx", "skops", "safetensors")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

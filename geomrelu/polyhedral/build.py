@@ -1,8 +1,8 @@
 """Builds the polyhedral complex of a network: layer by layer, neuron by neuron, on the skeleton.
 
 A layer starts with one matrix product at all vertices and the signs that it gives; then each neuron cuts the
-skeleton (`cutting`).  Signs in doubt are first tried with a radius made afresh (`rows`), then decided in rational
-numbers (`judge`).
+skeleton (`cutter`).  A polytope is cut out of a box around it in the same way, by its rows.  At the end the regions are read
+off (`cells`), and the perturbation that kept the complex simple goes to zero (`limit`).
 """
 
 from __future__ import annotations
@@ -13,194 +13,154 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray, IntArray, WordArray
-from geomrelu.errors import InputDimensionError, InvariantError, RangeError
+from geomrelu.arrays import FloatArray, WordArray
+from geomrelu.domain import Box
+from geomrelu.errors import DomainError, InputDimensionError, UnsupportedLayerError
 from geomrelu.network import Network
-from geomrelu.planar.bounds import LayerBounds, entry_error, row_error
-from geomrelu.polyhedral import cutting
-from geomrelu.polyhedral.judge import Judge
-from geomrelu.polyhedral.rows import ExactRows, Facets, Rows
-from geomrelu.polyhedral.skeleton import BLUR, ENTRY, RADIUS, RENEWED, ROW, SIZE, WORST, Skeleton, Words
+from geomrelu.polyhedral.complex import PolyhedralComplex, Skeletal
+from geomrelu.polyhedral.cutter import Cutter
+from geomrelu.polyhedral.limit import limit_of
+from geomrelu.polyhedral.rows import Facets
+from geomrelu.polyhedral.simple import SimpleComplex, read_cells
+from geomrelu.polyhedral.skeleton import BLUR, RADIUS
+from geomrelu.polytope import Polytope
+
+__all__ = ["Progress", "build_polyhedral"]
 
 Progress: TypeAlias = Callable[[str, float], None]
 
-# Radii above this share of the domain's extent are made afresh before they decide anything.
-_COARSE = 2.0**-16
-_SEEDS = 64
+# A box has 2^d corners, and cells keep a bit for each of d forms in 16.
+_MOST_DIMENSIONS = 12
+# Entries of a direction along which no two vertices are expected to be equally high.
+_DIRECTION = np.random.default_rng(1).uniform(0.5, 1.0, _MOST_DIMENSIONS)
 
 
-class Cutter:
-    """Cuts one domain by one network."""
+def build_polyhedral(
+    network: Network, domain: Box | Polytope, progress: Progress | None = None, *, caution: float = 1.0
+) -> PolyhedralComplex:
+    """The exact partition of a domain of any dimension into the network's activation regions.
 
-    def __init__(self, network: Network, facets: Facets, caution: float = 1.0) -> None:
-        d = facets.normals.shape[1]
-        self.network, self.facets, self.caution = network, facets, caution
-        self.words = Words(facets.n_box, len(facets.normals) - facets.n_box, network.widths)
-        self.skeleton = Skeleton(d, self.words)
-        self.rows = Rows(network, facets, self.words)
-        self.judge = Judge(self.skeleton, ExactRows(network, facets))
-        self.report: dict[str, Any] = {"signs": 0, "signs_renewed": 0, "signs_exact": 0, "signs_zero": 0, "layers": []}
-        self.reach = 0.0
+    Parameters
+    ----------
+    network : Network
+    domain : Box or Polytope
+        With as many dimensions as the network has inputs.
+    progress : callable, optional
+        Called with a message and a fraction between 0 and 1 now and then.
+    caution : float
+        Factor on the error bounds; more than 1 sends more decisions to the exact stages, the complex is the same.
 
-    def start(self, low: FloatArray, high: FloatArray) -> None:
-        """The box's corners and edges."""
-        d = len(low)
-        upper = (np.arange(1 << d)[:, None] >> np.arange(d)) & 1
-        self.skeleton.reserve(1 << d, d << (d - 1))
-        cells = self.skeleton.cells
-        cells.xy[: 1 << d] = np.where(upper == 1, high, low)
-        bits = np.zeros((1 << d, 64 * self.words.starts[1]), dtype=bool)
-        bits[:, 0 : 2 * d : 2], bits[:, 1 : 2 * d : 2] = upper == 1, upper == 0
-        packed = np.packbits(bits, axis=1, bitorder="little").view("<u8")
-        for array in (cells.positive, cells.negative, cells.null):
-            array[: 1 << d] = 0
-        cells.positive[: 1 << d, : packed.shape[1]] = packed
-        cells.errors[: 1 << d] = 0.0
-        # A corner is where it is: nothing can be made afresh.
-        cells.errors[: 1 << d, RENEWED] = 1.0
-        corner, axis = np.nonzero(upper == 0)
-        cells.ends[: len(corner)] = np.stack([corner, corner | (1 << axis)], axis=1)
-        cells.distance[: len(corner)] = 0.0
-        self.skeleton.n_vertices, self.skeleton.n_edges = 1 << d, len(corner)
-        self.reach = float(max(np.abs(low).max(), np.abs(high).max()))
-        self.extent = float((high - low).max())
+    Raises
+    ------
+    InputDimensionError
+        If the dimensions differ, or are too many.
+    UnsupportedLayerError
+        If the network has max pooling.
+    DomainError
+        If the polytope has no inside, or is unbounded.
+    """
+    _check(network, domain)
+    begin = time.perf_counter()
+    cutter = _domain_cutter(network, domain, caution)
+    n_layers = len(network.hidden)
+    for layer in range(n_layers):
+        if progress is not None:
+            progress(f"layer {layer + 1} of {n_layers}: {cutter.skeleton.n_vertices} vertices", layer / (n_layers + 1))
+        cutter.cut_layer(layer)
+    if progress is not None:
+        progress("regions", n_layers / (n_layers + 1))
+    result = _finished(cutter, network, domain, begin)
+    if progress is not None:
+        progress("done", 1.0)
+    return result
 
-    def cut_layer(self, layer: int) -> None:
-        """One matrix product, and the cuts of all its neurons."""
-        own = self.network.layers[layer]
-        group = layer + 2
-        if layer == 0:
-            h, h_error = self.skeleton.cells.xy[: self.skeleton.n_vertices], self._column(BLUR)
-        else:
-            h, h_error = self._rectified(layer - 1), self._column(ROW).copy()
-        weight = own.weight
-        self._start_rows(h, h_error, weight, own.bias, self.rows.bounds[layer])
-        self._cut(group, own.n_neurons, self.rows.bounds[layer].steepness, last=layer == len(self.network.hidden) - 1)
-        self.report["layers"].append({"vertices": self.skeleton.n_vertices, "edges": self.skeleton.n_edges})
 
-    def _column(self, column: int) -> FloatArray:
-        return self.skeleton.cells.errors[: self.skeleton.n_vertices, column]
+def _check(network: Network, domain: Box | Polytope) -> None:
+    if network.n_inputs != domain.dimension:
+        raise InputDimensionError(
+            f"partition: the network takes {network.n_inputs} inputs and the domain has dimension {domain.dimension}; "
+            f"expected the same, such as gr.Box([-1] * {network.n_inputs}, [1] * {network.n_inputs})"
+        )
+    if network.n_inputs > _MOST_DIMENSIONS:
+        raise InputDimensionError(
+            f"partition: the network takes {network.n_inputs} inputs, expected at most {_MOST_DIMENSIONS}; "
+            "fix some inputs first (substitute their values into the first layer's bias)"
+        )
+    if network.has_pools:
+        raise UnsupportedLayerError(
+            f"partition: max pooling in {network.n_inputs} dimensions; expected Linear and ReLU (pooling works in the plane)"
+        )
 
-    def _rectified(self, layer: int) -> FloatArray:
-        """A layer's rows after rectification, by the signs."""
-        n, h = self.network.layers[layer].n_neurons, self.skeleton.cells.z[: self.skeleton.n_vertices]
-        # Stored values agree with signs, or are zero.
-        np.maximum(h[:, :n], 0.0, out=h[:, :n])
-        return h
 
-    def _start_rows(self, h: FloatArray, h_error: FloatArray, weight: Any, bias: FloatArray, bounds: LayerBounds) -> None:
-        n = self.skeleton.n_vertices
-        norms, largest = np.empty((2, n))
-        cutting.row_sizes(h, norms, largest)
-        entry, row = entry_error(bounds, norms, h_error), row_error(bounds, norms, h_error)
-        with np.errstate(over="ignore", invalid="ignore"):
-            z = self.skeleton.start_layer(h, weight, bias)
-        cutting.row_sizes(z, norms, largest)
-        if not (np.isfinite(largest).all() and np.isfinite(entry).all() and np.isfinite(row).all()):
-            raise RangeError(
-                "partition: squares of preactivations exceed 1.8e308, the most that float64 holds; expected smaller ones; "
-                "scale the weights or the domain down"
-            )
-        errors = self.skeleton.cells.errors[:n]
-        errors[:, ENTRY], errors[:, ROW], errors[:, SIZE] = entry, row, largest
-        errors[:, WORST] = np.maximum(errors[:, WORST], entry)
+def box_facets(low: FloatArray, high: FloatArray) -> Facets:
+    """Forms x_i - low_i and high_i - x_i, in this order."""
+    d = len(low)
+    normals, offsets = np.zeros((2 * d, d)), np.empty(2 * d)
+    normals[0::2], normals[1::2] = np.eye(d), -np.eye(d)
+    offsets[0::2], offsets[1::2] = -low, high
+    return Facets(normals, offsets, 2 * d)
 
-    def _cut(self, group: int, n: int, steepness: float, last: bool) -> None:
-        skeleton, words = self.skeleton, self.words
-        steepness, first, stop = steepness * self.caution, words.starts[group], words.starts[group + 1]
-        skeleton.cells.errors[: skeleton.n_vertices, ENTRY] *= self.caution
-        skeleton.cells.null[: skeleton.n_vertices, first:stop] = 0
-        self._old_signs(group, n, steepness)
-        cutting.fill_buckets(skeleton.cells, skeleton.n_edges, first, stop)
-        for m in range(n):
-            count = int(skeleton.cells.counts[m])
-            if count:
-                self._cut_by(m, count, group, steepness, last)
 
-    def _old_signs(self, group: int, n: int, steepness: float) -> None:
-        skeleton, first = self.skeleton, self.words.starts[group]
-        doubts = np.empty((1024, 2), dtype=np.int64)
-        while True:
-            found = cutting.row_signs(skeleton.cells, 0, skeleton.n_vertices, n, first, steepness, doubts)
-            if found <= len(doubts):
-                break
-            doubts = np.empty((found, 2), dtype=np.int64)
-        self.report["signs"] += skeleton.n_vertices * n
-        self._settle(doubts[:found], group, self.words.valid(group, 0), steepness)
+def _domain_cutter(network: Network, domain: Box | Polytope, caution: float) -> Cutter:
+    """A cutter whose skeleton is the domain."""
+    facets = box_facets(domain.low, domain.high)
+    if isinstance(domain, Box):
+        cutter = Cutter(network, facets, caution)
+        cutter.start(domain.low, domain.high)
+        return cutter
+    normals, offsets = np.concatenate([facets.normals, -domain.A]), np.concatenate([facets.offsets, domain.b])
+    cutter = Cutter(network, Facets(normals, offsets, facets.n_box), caution)
+    cutter.start(domain.low, domain.high)
+    cutter.cut_rows()
+    skeleton, words = cutter.skeleton, cutter.words
+    cells, n = skeleton.cells, skeleton.n_vertices
+    box, rows = slice(0, words.starts[1]), slice(words.starts[1], words.starts[2])
+    if n == 0 or not _has_inside(cells.positive[:n, rows] & ~cells.null[:n, rows], words.valid(1)[rows]):
+        raise DomainError("Polytope: A x <= b has no inside (it is empty or flat); expected a set of positive volume")
+    if not (cells.positive[:n, box] == words.valid(1)[box]).all():
+        raise DomainError("Polytope: it reaches beyond the box found by linear programs; expected a bounded set of moderate scale")
+    return cutter
 
-    def _cut_by(self, m: int, count: int, group: int, steepness: float, last: bool) -> None:
-        skeleton, words = self.skeleton, self.words
-        first, stop = words.starts[group], words.starts[group + 1]
-        domain = words.starts[1] if group == 1 else words.domain
-        skeleton.reserve(count, count * skeleton.dimension)
-        cells, start = skeleton.cells, skeleton.n_vertices
-        crossed = np.empty(count, dtype=np.int64)
-        cutting.bucket(cells, m, crossed)
-        cutting.place(cells, crossed, start, m, m if last else 0, first, stop, steepness, self.reach)
-        skeleton.n_vertices += count
-        valid = words.valid(group, m + 1)
-        coarse = start + np.flatnonzero(cells.errors[start : start + count, RADIUS] > _COARSE * self.extent)
-        if len(coarse):
-            self.rows.renew(skeleton, coarse, valid)
-            self.report["renewed"] = self.report.get("renewed", 0) + len(coarse)
-        doubts = np.empty((64, 2), dtype=np.int64)
-        asked, found = cutting.decide(cells, crossed, start, m, first, stop, steepness, doubts)
-        if found > len(doubts):
-            doubts = np.empty((found, 2), dtype=np.int64)
-            cutting.decide(cells, crossed, start, m, first, stop, steepness, doubts)
-        self.report["signs"] += asked
-        self._settle(doubts[:found], group, valid, steepness)
-        self._join(crossed, start, words.valid(group, m), domain, first, stop)
 
-    def _join(self, crossed: IntArray, start: int, valid: WordArray, domain: int, first: int, stop: int) -> None:
-        skeleton = self.skeleton
-        size = 1 << max(4, int(2 * len(crossed) * (skeleton.dimension - 1)).bit_length())
-        keys, owners = np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.int64)
-        for seed in range(_SEEDS):
-            owners[:] = -1
-            edges = cutting.join(
-                skeleton.cells, crossed, start, skeleton.n_edges, valid, domain, first, stop, np.uint64(seed), keys, owners
-            )  # fmt: skip
-            if edges >= 0:
-                skeleton.n_edges = edges
-                return
-        raise InvariantError("two ends", "a 2-cell", "another number of zeros on its border", 2)
+def _has_inside(positive: WordArray, valid: WordArray) -> bool:
+    """Whether no row is zero on the whole domain."""
+    return bool((np.bitwise_or.reduce(positive, axis=0) == valid).all())
 
-    def _settle(self, doubts: IntArray, group: int, valid: WordArray, steepness: float) -> None:
-        """Decide pairs of a vertex and a neuron of the group that the bounds left open."""
-        if len(doubts) == 0:
-            return
-        cells = self.skeleton.cells
-        stale = np.unique(doubts[:, 0])
-        stale = stale[cells.errors[stale, RENEWED] == 0.0]
-        self.rows.renew(self.skeleton, stale, valid)
-        v, m = doubts.T
-        values = cells.z[v, m]
-        limit = (cells.errors[v, ENTRY] + steepness * cells.errors[v, RADIUS]) * 1.001
-        signs = np.where(values > limit, 1, np.where(values < -limit, -1, 0))
-        open_ = np.flatnonzero(signs == 0)
-        self.report["signs_renewed"] += len(doubts) - len(open_)
-        null = np.zeros(len(doubts), dtype=np.int64)
-        if len(open_):
-            forms = self.words.forms[64 * self.words.starts[group] + m[open_]]
-            signs[open_], null[open_] = self.judge.signs(doubts[open_], forms, valid)
-            self.report["signs_exact"] += len(open_)
-            self.report["signs_zero"] += int(null.sum())
-        self._store(v, m, signs, null, group)
 
-    def _store(self, v: IntArray, m: IntArray, signs: IntArray, null: IntArray, group: int) -> None:
-        cells = self.skeleton.cells
-        word, bit = self.words.starts[group] + m // 64, np.uint64(1) << (m % 64).astype(np.uint64)
-        for array, chosen in ((cells.positive, signs > 0), (cells.negative, signs < 0), (cells.null, null > 0)):
-            np.bitwise_or.at(array, (v[chosen], word[chosen]), bit[chosen])
-        # A value that contradicts its sign is stored as zero, which its error pays for.
-        wrong = (signs * cells.z[v, m] < 0) | (null > 0)
-        v, m = v[wrong], m[wrong]
-        off = np.abs(cells.z[v, m])
-        cells.z[v, m] = 0.0
-        np.maximum.at(cells.errors[:, ENTRY], v, cells.errors[v, ENTRY] + off)
-        np.maximum.at(cells.errors[:, WORST], v, cells.errors[v, ENTRY])
-        squares = np.zeros(self.skeleton.n_vertices)
-        np.add.at(squares, v, off**2)
-        touched = np.unique(v)
-        cells.errors[touched, ROW] = np.sqrt(cells.errors[touched, ROW] ** 2 + squares[touched]) * 1.001
+def _finished(cutter: Cutter, network: Network, domain: Box | Polytope, begin: float) -> PolyhedralComplex:
+    report = cutter.report
+    report["bytes"] = cutter.skeleton.bytes
+    simple, null = _read(cutter)
+    report["generic"] = report["signs_zero"] == 0
+    errors = cutter.skeleton.cells.errors
+    limit = None
+    if not report["generic"]:
+        rows = cutter.judge.rows
+
+        def gradient(bit: int, pattern: WordArray) -> list[Any]:
+            return rows.row(int(cutter.words.forms[bit]), pattern).gradient
+
+        limit = limit_of(simple, null, gradient)
+    skeletal = Skeletal(
+        simple, null, limit, cutter.skeleton.cells.xy, errors[:, RADIUS] + errors[:, BLUR], cutter.facets, cutter.words
+    )
+    report["seconds"] = time.perf_counter() - begin
+    return PolyhedralComplex(skeletal, network, domain, report)
+
+
+def _read(cutter: Cutter) -> tuple[SimpleComplex, WordArray]:
+    """The simple complex, and which of its signs are zero without the perturbation."""
+    cells, words = cutter.skeleton.trim(), cutter.words
+    direction = _DIRECTION[: cutter.skeleton.dimension] / np.maximum(cutter.sizes, 1e-300)
+    valid = words.valid(len(words.sizes) - 1)
+    steep = float(np.linalg.norm(direction))
+    rounding = 2.0**-51 * len(direction) * (np.abs(cells.xy) @ direction)
+    reach = (cells.errors[:, RADIUS] + cells.errors[:, BLUR]) * steep * cutter.caution + rounding
+
+    def higher(a: int, b: int) -> bool:
+        return cutter.judge.higher(a, b, direction, valid)
+
+    simple = read_cells(
+        cells.positive, cells.negative, cells.ends, cells.xy @ direction, reach, valid, words.domain, higher
+    )
+    return simple, cells.null

@@ -35,6 +35,10 @@ class Judge:
         self.skeleton, self.rows = skeleton, rows
         self._solved: dict[int, tuple[list[ExactRow], Any]] = {}
 
+    def forget(self) -> None:
+        """Forget vertices, whose numbers have changed."""
+        self._solved.clear()
+
     def _pattern(self, vertex: int) -> WordArray:
         return self.skeleton.cells.positive[vertex, self.skeleton.words.domain :]
 
@@ -42,7 +46,8 @@ class Judge:
         """The rows that vanish at a vertex, and its true position, (d, 1) rational."""
         found = self._solved.get(vertex)
         if found is None:
-            bits = vanishing(self.skeleton, np.array([vertex]), valid)[0]
+            cells = self.skeleton.cells
+            bits = vanishing(cells.positive, cells.negative, np.array([vertex]), valid, self.skeleton.dimension)[0]
             pattern = self._pattern(vertex)
             rows = [self.rows.row(form, pattern) for form in self.skeleton.words.forms[bits].tolist()]
             d = len(rows)

@@ -20,6 +20,7 @@ besides gradient and constant its derivatives by all biases, which the perturbat
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import flint
@@ -33,9 +34,10 @@ from geomrelu.network import Network
 from geomrelu.patterns import layer_bits, word_starts
 from geomrelu.planar.bounds import LayerBounds, layer_bounds
 from geomrelu.polyhedral.cutting import zero_sets
+from geomrelu.polyhedral.simple import SimpleComplex
 from geomrelu.polyhedral.skeleton import RADIUS, RENEWED, WORST, Skeleton, Words
 
-__all__ = ["ExactRow", "ExactRows", "Facets", "Rows", "fresh_radii", "layer_gates", "vanishing"]
+__all__ = ["ExactRow", "ExactRows", "Facets", "Rows", "fresh_radii", "layer_gates", "vanishing", "vertex_determinants"]
 
 _ULP = 2.0**-52
 _TINY = 1e-290
@@ -64,46 +66,77 @@ class Rows:
         self.bounds = layer_bounds(network)
         self._errors = _gradient_errors(self.bounds)
 
-    def gradients(self, forms: IntArray, patterns: WordArray, owner: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Gradients (k, d) of forms (k,) under patterns ``patterns[owner]``, and bounds on their errors' norms (k,)."""
-        d = self.facets.normals.shape[1]
-        value, error = np.empty((len(forms), d)), np.zeros(len(forms))
-        layers = np.where(forms < 0, -1, np.searchsorted(self.firsts, forms, side="right") - 1)
-        for layer in np.unique(layers).tolist():
-            some = np.flatnonzero(layers == layer)
+    def forms(self, forms: IntArray, patterns: WordArray, owner: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Gradients (k, d) and constants (k,) of forms (k,) under the patterns ``patterns[owner]``."""
+        value, constant = np.empty((len(forms), self.facets.normals.shape[1])), np.empty(len(forms))
+        for layer, some in self._by_layer(forms):
             if layer < 0:
-                value[some] = self.facets.normals[-1 - forms[some]]
+                value[some], constant[some] = self.facets.normals[-1 - forms[some]], self.facets.offsets[-1 - forms[some]]
                 continue
-            rows = dense_rows(self.network.layers[layer].weight, forms[some] - self.firsts[layer])
+            own = self.network.layers[layer]
+            units = forms[some] - self.firsts[layer]
+            rows, sums = dense_rows(own.weight, units), own.bias[units]
             for below in range(layer - 1, -1, -1):
                 before = self.network.layers[below]
-                gate = layer_gates(self.network, patterns, below)[owner[some]]
-                rows = (rows * gate) @ before.weight
-            value[some], error[some] = rows, self._errors[layer]
-        return value, error
+                rows = rows * layer_gates(self.network, patterns, below)[owner[some]]
+                sums = sums + rows @ before.bias
+                rows = rows @ before.weight
+            value[some], constant[some] = rows, sums
+        return value, constant
+
+    def gradient_errors(self, forms: IntArray) -> FloatArray:
+        """Bounds on the norms of the errors of gradients that `forms` computes, (k,)."""
+        errors = np.zeros(len(forms))
+        for layer, some in self._by_layer(forms):
+            errors[some] = self._errors[layer] if layer >= 0 else 0.0
+        return errors
+
+    def _by_layer(self, forms: IntArray) -> Iterator[tuple[int, IntArray]]:
+        layers = np.where(forms < 0, -1, np.searchsorted(self.firsts, forms, side="right") - 1)
+        for layer in np.unique(layers).tolist():
+            yield layer, np.flatnonzero(layers == layer)
 
     def renew(self, skeleton: Skeleton, vertices: IntArray, valid: WordArray) -> None:
         """Bound vertices' radii afresh, where that is better; `valid` has the bits of the forms that have cut."""
         cells, d = skeleton.cells, skeleton.dimension
         for first in range(0, len(vertices), _GROUP):
             chosen = vertices[first : first + _GROUP]
-            forms = self.words.forms[vanishing(skeleton, chosen, valid)]
+            forms = self.words.forms[vanishing(cells.positive, cells.negative, chosen, valid, d)].reshape(-1)
             patterns = cells.positive[chosen, self.words.domain :]
-            owner = np.repeat(np.arange(len(chosen)), d)
             with np.errstate(all="ignore"):
-                value, error = self.gradients(forms.reshape(-1), patterns, owner)
-                radii = fresh_radii(value.reshape(-1, d, d), error.reshape(-1, d), cells.errors[chosen, WORST])
+                value, _ = self.forms(forms, patterns, np.repeat(np.arange(len(chosen)), d))
+                errors = self.gradient_errors(forms).reshape(-1, d)
+                radii = fresh_radii(value.reshape(-1, d, d), errors, cells.errors[chosen, WORST])
             cells.errors[chosen, RADIUS] = np.fmin(cells.errors[chosen, RADIUS], radii)
             cells.errors[chosen, RENEWED] = 1.0
 
 
-def vanishing(skeleton: Skeleton, vertices: IntArray, valid: WordArray) -> IntArray:
-    """Bits of the d forms that vanish at each vertex, (k, d) ascending."""
-    bits = np.empty((len(vertices), skeleton.dimension), dtype=np.int64)
-    failed = zero_sets(skeleton.cells.positive, skeleton.cells.negative, vertices, valid, bits)
+def vanishing(positive: WordArray, negative: WordArray, vertices: IntArray, valid: WordArray, d: int) -> IntArray:
+    """Bits of the d forms that vanish at each vertex, (k, d) ascending.
+
+    Raises
+    ------
+    InvariantError
+        If there are more or fewer.
+    """
+    bits = np.empty((len(vertices), d), dtype=np.int64)
+    failed = zero_sets(positive, negative, vertices, valid, bits)
     if failed >= 0:
-        raise InvariantError("simple", f"vertex {vertices[failed]}", "another number of zeros", skeleton.dimension)
+        raise InvariantError("simple", f"vertex {vertices[failed]}", "another number of zeros", d)
     return bits
+
+
+def vertex_determinants(rows: Rows, simple: SimpleComplex) -> FloatArray:
+    """|det G| of the gradients G of each vertex's d forms, (V,)."""
+    d, n = simple.dimension, len(simple.positive)
+    found = np.empty(n)
+    for first in range(0, n, _GROUP):
+        chosen = np.arange(first, min(first + _GROUP, n))
+        bits = vanishing(simple.positive, simple.negative, chosen, simple.valid, d)
+        patterns = simple.positive[chosen, simple.n_domain :]
+        value, _ = rows.forms(rows.words.forms[bits].reshape(-1), patterns, np.repeat(np.arange(len(chosen)), d))
+        found[chosen] = np.abs(np.linalg.det(value.reshape(-1, d, d)))
+    return found
 
 
 def layer_gates(network: Network, patterns: WordArray, layer: int) -> FloatArray:

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import FloatArray, IntArray, WordArray
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.errors import InputError
 from geomrelu.matrices import Matrix, is_sparse
 from geomrelu.patterns import word_starts
@@ -155,6 +155,34 @@ class Skeleton:
             z=rows, heads=np.full(units, -1, dtype=np.int32), counts=np.zeros(units, dtype=np.int64)
         )
         return rows[:n]
+
+    def keep(self, chosen: BoolArray) -> None:
+        """Keep the chosen vertices (V,), and the edges between them."""
+        cells, vertices = self.cells, np.flatnonzero(chosen)
+        ends = cells.ends[: self.n_edges]
+        edges = np.flatnonzero(chosen[ends].all(axis=1))
+        number = np.cumsum(chosen) - 1
+        self.cells = cells._replace(
+            **{k: getattr(cells, k)[vertices] for k in ("xy", "positive", "negative", "null", "errors")},
+            ends=number[ends[edges]].astype(np.int32),
+            distance=cells.distance[edges],
+            following=np.empty(len(edges), dtype=np.int32),
+            z=np.empty((len(vertices), 0)),
+        )
+        self.n_vertices, self.n_edges = len(vertices), len(edges)
+
+    def trim(self) -> Cells:
+        """Give back what is not in use, the rows included."""
+        cells = self.cells._replace(z=np.empty((self.n_vertices, 0)))
+        for used, names in (
+            (self.n_vertices, ("xy", "positive", "negative", "null", "errors")),
+            (self.n_edges, ("ends", "distance", "following")),
+        ):
+            for name in names:
+                array = getattr(cells, name)
+                array.resize((used, *array.shape[1:]), refcheck=False)
+        self.cells = cells
+        return cells
 
     @property
     def bytes(self) -> int:
