@@ -153,7 +153,9 @@ def _true_facets(
     for members_of in np.split(order, starts[1:]) if len(order) else []:
         regions = np.unique(beside[some[members_of]])
         regions = regions[regions >= 0].tolist()
-        own = int(bits[some[members_of]].min())
+        # The first of the forms that are zero there, the domain's facets before neurons, but for inactive ones.
+        pattern, candidates = patterns[regions[0]], np.flatnonzero(zero[members_of[0]]).tolist()
+        own = next(bit for bit in candidates if any(gradient(bit, pattern)))
         outer = own < 64 * simple.n_domain
         if len(regions) != 2 - outer:
             raise InvariantError("facets", f"a facet of region {regions[0]}", f"{len(regions)} regions beside it", 2 - outer)
