@@ -155,7 +155,9 @@ def _read(cutter: Cutter) -> tuple[SimpleComplex, WordArray]:
     valid = words.valid(len(words.sizes) - 1)
     steep = float(np.linalg.norm(direction))
     rounding = 2.0**-51 * len(direction) * (np.abs(cells.xy) @ direction)
-    reach = (cells.errors[:, RADIUS] + cells.errors[:, BLUR]) * steep * cutter.caution + rounding
+    # With infinite caution 0 times infinity is NaN, which decides nothing either.
+    with np.errstate(invalid="ignore"):
+        reach = ((cells.errors[:, RADIUS] + cells.errors[:, BLUR]) * steep + rounding) * cutter.caution
 
     def higher(a: int, b: int) -> bool:
         return cutter.judge.higher(a, b, direction, valid)

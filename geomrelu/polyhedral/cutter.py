@@ -5,6 +5,7 @@ Signs in doubt are first tried with a radius made afresh (`rows`), then decided 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,19 +24,34 @@ __all__ = ["Cutter"]
 # Radii above this share of the domain's extent are made afresh before they decide anything.
 _COARSE = 2.0**-16
 _SEEDS = 64
+# Covers the rounding of bounds themselves.
+_SLACK = 1.001
 
 
 class Cutter:
-    """Cuts one domain by one network."""
+    """Cuts one domain by one network.
 
-    def __init__(self, network: Network, facets: Facets, caution: float = 1.0) -> None:
+    Parameters
+    ----------
+    network : Network
+    facets : Facets
+        The domain's.
+    caution : float
+        Factor on the bounds that decide signs.
+    watch : callable
+        Called with the number of neurons that have cut after each that did; may raise.
+    """
+
+    def __init__(
+        self, network: Network, facets: Facets, caution: float = 1.0, watch: Callable[[int], None] = lambda _: None
+    ) -> None:
         d = facets.normals.shape[1]
-        self.network, self.facets, self.caution = network, facets, caution
+        self.network, self.facets, self.caution, self.watch = network, facets, caution * _SLACK, watch
         self.words = Words(facets.n_box, len(facets.normals) - facets.n_box, network.widths)
         self.skeleton = Skeleton(d, self.words)
         self.rows = Rows(network, facets, self.words)
         self.judge = Judge(self.skeleton, ExactRows(network, facets))
-        self.report: dict[str, Any] = {"signs": 0, "signs_renewed": 0, "signs_exact": 0, "signs_zero": 0, "layers": []}
+        self.report: dict[str, Any] = {"signs": 0, "signs_renewed": 0, "signs_exact": 0, "signs_zero": 0, "renewed": 0, "layers": []}
 
     def start(self, low: FloatArray, high: FloatArray) -> None:
         """The box's corners and edges."""
@@ -113,8 +129,7 @@ class Cutter:
 
     def _cut(self, group: int, n: int, steepness: float, last: bool) -> None:
         skeleton, words = self.skeleton, self.words
-        steepness, first, stop = steepness * self.caution, words.starts[group], words.starts[group + 1]
-        skeleton.cells.errors[: skeleton.n_vertices, ENTRY] *= self.caution
+        first, stop = words.starts[group], words.starts[group + 1]
         skeleton.cells.null[: skeleton.n_vertices, first:stop] = 0
         self._old_signs(group, n, steepness)
         cutting.fill_buckets(skeleton.cells, skeleton.n_edges, first, stop)
@@ -122,12 +137,15 @@ class Cutter:
             count = int(skeleton.cells.counts[m])
             if count:
                 self._cut_by(m, count, group, steepness, last)
+                self.watch(sum(words.sizes[2:group]) + m + 1)
 
     def _old_signs(self, group: int, n: int, steepness: float) -> None:
         skeleton, first = self.skeleton, self.words.starts[group]
         doubts = np.empty((1024, 2), dtype=np.int64)
         while True:
-            found = cutting.row_signs(skeleton.cells, 0, skeleton.n_vertices, n, first, steepness, doubts)
+            found = cutting.row_signs(
+                skeleton.cells, skeleton.n_vertices, n, first, steepness, self.caution, doubts
+            )
             if found <= len(doubts):
                 break
             doubts = np.empty((found, 2), dtype=np.int64)
@@ -148,12 +166,12 @@ class Cutter:
         coarse = start + np.flatnonzero(cells.errors[start : start + count, RADIUS] > _COARSE * float(self.sizes.max()))
         if len(coarse):
             self.rows.renew(skeleton, coarse, valid)
-            self.report["renewed"] = self.report.get("renewed", 0) + len(coarse)
+            self.report["renewed"] += len(coarse)
         doubts = np.empty((64, 2), dtype=np.int64)
-        asked, found = cutting.decide(cells, crossed, start, m, first, stop, steepness, doubts)
+        asked, found = cutting.decide(cells, crossed, start, m, first, stop, steepness, self.caution, doubts)
         if found > len(doubts):
             doubts = np.empty((found, 2), dtype=np.int64)
-            cutting.decide(cells, crossed, start, m, first, stop, steepness, doubts)
+            cutting.decide(cells, crossed, start, m, first, stop, steepness, self.caution, doubts)
         self.report["signs"] += asked
         self._settle(doubts[:found], group, valid, steepness)
         self._join(crossed, start, words.valid(group, m), domain, first, stop)
@@ -182,7 +200,7 @@ class Cutter:
         self.rows.renew(self.skeleton, stale, valid)
         v, m = doubts.T
         values = cells.z[v, m]
-        limit = (cells.errors[v, ENTRY] + steepness * cells.errors[v, RADIUS]) * 1.001
+        limit = (cells.errors[v, ENTRY] + steepness * cells.errors[v, RADIUS]) * self.caution
         signs = np.where(values > limit, 1, np.where(values < -limit, -1, 0))
         open_ = np.flatnonzero(signs == 0)
         self.report["signs_renewed"] += len(doubts) - len(open_)

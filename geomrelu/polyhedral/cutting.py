@@ -76,14 +76,16 @@ def row_sizes(rows: FloatArray, norms: FloatArray, largest: FloatArray) -> None:
 
 
 @lean
-def row_signs(cells: Cells, start: int, stop: int, n: int, first: int, steepness: float, doubts: IntArray) -> int:
-    """Signs of a layer's n neurons at vertices start .. stop, from word `first` on; returns the number of doubts.
+def row_signs(
+    cells: Cells, stop: int, n: int, first: int, steepness: float, caution: float, doubts: IntArray
+) -> int:
+    """Signs of a layer's n neurons at vertices 0 .. stop, from word `first` on; returns the number of doubts.
 
     Doubts (., 2) are pairs of a vertex and a neuron, as many as there is room for.
     """
     found = 0
-    for v in range(start, stop):
-        limit = (cells.errors[v, _ENTRY] + steepness * cells.errors[v, _RADIUS]) * _SLACK
+    for v in range(stop):
+        limit = (cells.errors[v, _ENTRY] + steepness * cells.errors[v, _RADIUS]) * caution
         for j0 in range(0, n, 64):
             positive, negative = _ZERO, _ZERO
             width = min(64, n - j0)
@@ -173,7 +175,7 @@ def place(
 @lean
 def decide(
     cells: Cells, crossed: IntArray, first_vertex: int, m: int, first: int, stop: int, steepness: float,
-    doubts: IntArray,
+    caution: float, doubts: IntArray,
 ) -> tuple[int, int]:  # fmt: skip
     """Signs of later neurons that cross the same edges, at the new vertices; the numbers of these and of doubts."""
     found, asked = 0, 0
@@ -181,7 +183,7 @@ def decide(
     for k in range(len(crossed)):
         e, v = crossed[k], first_vertex + k
         a, b = cells.ends[e, 0], cells.ends[e, 1]
-        limit = (cells.errors[v, _ENTRY] + steepness * cells.errors[v, _RADIUS]) * _SLACK
+        limit = (cells.errors[v, _ENTRY] + steepness * cells.errors[v, _RADIUS]) * caution
         for w in range(first, stop):
             rest = (cells.positive[a, w] & cells.negative[b, w]) | (cells.negative[a, w] & cells.positive[b, w])
             if w == word:
