@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from geomrelu._version import __version__
 
@@ -20,6 +20,7 @@ from geomrelu.domain import Box, Polygon, as_domain
 from geomrelu.errors import GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
+from geomrelu.polytope import Polytope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from geomrelu.analysis.aggregates import Aggregates
     from geomrelu.planar.complex import PlanarComplex
+    from geomrelu.polyhedral.complex import PolyhedralComplex
     from geomrelu.sampling import Samples
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Network",
     "Patterns",
     "Polygon",
+    "Polytope",
     "__version__",
     "aggregate",
     "count_regions",
@@ -49,6 +52,21 @@ __all__ = [
 ]
 
 
+@overload
+def partition(
+    model: Any,
+    domain: Polytope,
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+    resume: str | PathLike[str] | None = None,
+    max_regions: int | None = None,
+    max_memory: float | None = None,
+) -> PolyhedralComplex: ...
+
+
+# A box's type does not tell its dimension: type checkers take it for one of the plane.
+@overload
 def partition(
     model: Any,
     domain: Any,
@@ -56,36 +74,52 @@ def partition(
     n_jobs: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
-) -> PlanarComplex:
+    max_regions: int | None = None,
+    max_memory: float | None = None,
+) -> PlanarComplex: ...
+
+
+def partition(
+    model: Any,
+    domain: Any,
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+    resume: str | PathLike[str] | None = None,
+    max_regions: int | None = None,
+    max_memory: float | None = None,
+) -> PlanarComplex | PolyhedralComplex:
     """The exact partition of a domain into a model's activation regions.
 
     Parameters
     ----------
     model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
-        With two inputs.
-    domain : Box, Polygon, shapely polygon or (N, 2) array_like
-        Bounded and convex.
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Polytope
+        Bounded and convex, with as many dimensions as the model has inputs.
     n_jobs : int, optional
-        Workers, as joblib has it: threads here, -1 for all cores; inside a
+        In the plane: workers, as joblib has it: threads here, -1 for all cores; inside a
         ``joblib.parallel_config("dask")`` (or ``"ray"``, ``"loky"``) its workers.  The result
         does not depend on it.
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
     resume : path-like, optional
-        A journal: finished blocks of regions are written to it, and taken from it if an earlier
-        run of the same question was interrupted.
+        In the plane, a journal: finished blocks of regions are written to it, and taken from it if an
+        earlier run of the same question was interrupted.
+    max_regions, max_memory : int, float, optional
+        In other dimensions: stop before the neuron with which there would be more regions, or bytes.  The result is
+        then the partition by the first neurons, ``report["neurons"]`` of them, and ``report["partial"]`` is true.
 
     Returns
     -------
-    PlanarComplex
-        Counts, polygons, patterns and maps of the regions.  Its combinatorial structure is
-        that of the real-arithmetic network with exactly the given weights.
+    PlanarComplex, or PolyhedralComplex
+        Counts, cells, patterns and maps of the regions, in the plane and in other dimensions.  Its combinatorial
+        structure is that of the real-arithmetic network with exactly the given weights.
 
     Raises
     ------
     InputError
         Of a kind that names what is wrong: `UnsupportedLayerError`, `NotPiecewiseLinearError`,
-        `WeightError`, `ShapeError`, `InputDimensionError`, `DomainError`.
+        `WeightError`, `ShapeError`, `InputDimensionError`, `DomainError`, `TooLargeError`.
     FileFormatError, OutputPathError
         If the journal is another run's, or cannot be written.
 
@@ -94,12 +128,28 @@ def partition(
     >>> f = Network([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
     >>> partition(f, Box(-1, 1)).areas
     array([1., 1., 1., 1.])
+    >>> g = Network([[[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]], [[1.0, 1.0]]])
+    >>> partition(g, Box([-1] * 3, [1] * 3)).volumes
+    array([2., 2., 2., 2.])
     """
     from geomrelu.importers import as_network
-    from geomrelu.planar.build import build_complex
 
     n_jobs, progress = _checked_run("partition", n_jobs, progress)
-    return build_complex(as_network(model), as_domain(domain), progress, n_jobs=n_jobs, resume=resume)
+    network = as_network(model)
+    if isinstance(domain, Polytope) or (isinstance(domain, Box) and domain.dimension != 2 and network.n_inputs != 2):
+        from geomrelu.polyhedral.build import build_polyhedral
+
+        if n_jobs not in (None, 1) or resume is not None:
+            raise InputError("partition: n_jobs and resume work in the plane only; leave them out in other dimensions")
+        return build_polyhedral(network, domain, progress, max_regions=max_regions, max_memory=max_memory)
+    from geomrelu.planar.build import build_complex
+
+    if max_regions is not None or max_memory is not None:
+        raise InputError(
+            "partition: max_regions and max_memory do not work in the plane; gr.count_regions and gr.aggregate need "
+            "little memory there"
+        )
+    return build_complex(network, as_domain(domain), progress, n_jobs=n_jobs, resume=resume)
 
 
 def count_regions(

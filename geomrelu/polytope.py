@@ -23,8 +23,8 @@ _LARGEST = 2.0**500
 class Polytope(ReadOnly):
     """The points x with ``A x <= b``.
 
-    Rows may be redundant, and more than d may meet in a vertex.  Linear programs (scipy's HiGHS) find a box around it here;
-    that it is bounded and has an inside is decided exactly when it is partitioned.
+    Rows may be redundant, and more than d may meet in a vertex.  Linear programs (scipy's HiGHS) find a box around it
+    here; that it is bounded and has an inside is decided exactly when it is partitioned.
 
     Parameters
     ----------
@@ -52,12 +52,15 @@ class Polytope(ReadOnly):
         rows, limits = _array(A, "Polytope A"), _array(b, "Polytope b")
         if rows.ndim != 2 or limits.shape != rows.shape[:1] or 0 in rows.shape:
             raise DomainError(
-                f"Polytope: got A of shape {rows.shape} and b of shape {limits.shape}; expected (m, d) and (m,), a row for "
+                f"Polytope: got A of shape {rows.shape} and b of shape {limits.shape}; expected (m, d) and (m,), a "
+                f"row for "
                 "each inequality A x <= b"
             )
         empty = (rows == 0).all(axis=1)
         if (limits[empty] < 0).any():
-            raise DomainError("Polytope: a row reads 0 x <= b with b < 0, so no point fulfils it; expected a set with an inside")
+            raise DomainError(
+                "Polytope: a row reads 0 x <= b with b < 0, so no point fulfils it; expected a set with an inside"
+            )
         rows, limits = rows[~empty], limits[~empty]
         low, high = _bounding_box(rows, limits)
         vars(self).update(A=frozen(rows), b=frozen(limits), low=frozen(low), high=frozen(high))
@@ -73,7 +76,7 @@ class Polytope(ReadOnly):
         with np.errstate(over="ignore", invalid="ignore"):
             value = x @ self.A.T - self.b
             bound = (np.abs(x) @ np.abs(self.A).T + np.abs(self.b)) * ((self.dimension + 3) * 2.0**-52) + 1e-290
-        inside = (value < -bound).all(axis=1)
+        inside = np.asarray((value < -bound).all(axis=1))
         for k in np.flatnonzero(~inside & ~(value > bound).any(axis=1)).tolist():
             inside[k] = np.isfinite(x[k]).all() and self._holds(x[k])
         return np.asarray(inside)
@@ -101,7 +104,9 @@ def _array(values: Any, what: str) -> FloatArray:
     except GeomReluError as error:
         raise DomainError(str(error)) from error
     if array.size and np.abs(array).max() > _LARGEST:
-        raise DomainError(f"{what}: got an entry of {np.abs(array).max():.3g}; expected at most 2^500, so scale the rows down")
+        raise DomainError(
+            f"{what}: got an entry of {np.abs(array).max():.3g}; expected at most 2^500, so scale the rows down"
+        )
     return array
 
 
@@ -115,22 +120,29 @@ def _bounding_box(rows: FloatArray, limits: FloatArray) -> tuple[FloatArray, Flo
     if len(rows):
         # The smallest t with A x <= b + t is positive if the set is empty.
         slack = linprog(
-            np.append(np.zeros(d), 1.0), np.hstack([a, -np.ones((len(a), 1))]), b, bounds=[(None, None)] * d + [(-1, None)]
+            np.append(np.zeros(d), 1.0),
+            np.hstack([a, -np.ones((len(a), 1))]),
+            b,
+            bounds=[(None, None)] * d + [(-1, None)],
         )
-        if slack.status == 0 and slack.x[-1] > _TOLERANCE * max(1.0, np.abs(b).max()):
+        if slack.status == 0 and slack.fun is not None and slack.fun > _TOLERANCE * max(1.0, np.abs(b).max()):
             raise DomainError("Polytope: no point fulfils all inequalities A x <= b; expected a set with an inside")
-    ends = np.empty((2, d))
-    for axis in range(d):
-        for side, sign in enumerate((1.0, -1.0)):
-            cost = np.zeros(d)
-            cost[axis] = sign
-            found = linprog(cost, a, b, bounds=[(None, None)] * d) if len(rows) else None
-            if found is None or found.status == 3:
-                raise DomainError(
-                    f"Polytope: unbounded along axis {axis}; expected a bounded set, so add rows such as x_{axis} <= 1"
-                )
-            if found.status != 0:
-                raise DomainError(f"Polytope: its extent along axis {axis} cannot be found ({found.message.strip()})")
-            ends[side, axis] = found.x[axis]
+    ends = np.array([[sign * _lowest(a, b, axis, sign) for axis in range(d)] for sign in (1.0, -1.0)])
     margin = _MARGIN * np.maximum((ends[1] - ends[0]).max(), 1e-3 * np.abs(ends).max()) + 1e-9
     return ends[0] - margin, ends[1] + margin
+
+
+def _lowest(a: FloatArray, b: FloatArray, axis: int, sign: float) -> float:
+    """The least value of ``sign * x[axis]``, approximately."""
+    from scipy.optimize import linprog
+
+    cost = np.zeros(a.shape[1])
+    cost[axis] = sign
+    found = linprog(cost, a, b, bounds=[(None, None)] * len(cost)) if len(a) else None
+    if found is None or found.status == 3:
+        raise DomainError(
+            f"Polytope: unbounded along axis {axis}; expected a bounded set, so add rows such as x_{axis} <= 1"
+        )
+    if found.status != 0 or found.fun is None:
+        raise DomainError(f"Polytope: its extent along axis {axis} cannot be found ({found.message.strip()})")
+    return float(found.fun)

@@ -41,7 +41,9 @@ def random_network(widths: Sequence[int], seed: int, dtype: npt.DTypeLike = np.f
     return Network(weights, biases)
 
 
-def integer_network(widths: Sequence[int], seed: int, largest: int = 1, bias: bool = True, n_inputs: int = 2) -> Network:
+def integer_network(
+    widths: Sequence[int], seed: int, largest: int = 1, bias: bool = True, n_inputs: int = 2
+) -> Network:
     """Weights and biases drawn from {-largest, ..., largest}."""
     rng = np.random.default_rng(seed)
     sizes = [n_inputs, *widths, 1]

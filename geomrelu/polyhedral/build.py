@@ -1,8 +1,8 @@
 """Builds the polyhedral complex of a network: layer by layer, neuron by neuron, on the skeleton.
 
 A layer starts with one matrix product at all vertices and the signs that it gives; then each neuron cuts the
-skeleton (`cutter`).  A polytope is cut out of a box around it in the same way, by its rows.  At the end the regions are read
-off (`cells`), and the perturbation that kept the complex simple goes to zero (`limit`).
+skeleton (`cutter`).  A polytope is cut out of a box around it in the same way, by its rows.  At the end the regions
+are read off (`cells`), and the perturbation that kept the complex simple goes to zero (`limit`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, WordArray
 from geomrelu.domain import Box
@@ -20,9 +21,10 @@ from geomrelu.network import Network
 from geomrelu.polyhedral.complex import PolyhedralComplex, Skeletal
 from geomrelu.polyhedral.cutter import Cutter
 from geomrelu.polyhedral.limit import limit_of
+from geomrelu.polyhedral.limits import LimitReached, Limits, first_neurons
 from geomrelu.polyhedral.rows import Facets
-from geomrelu.polyhedral.simple import SimpleComplex, read_cells
-from geomrelu.polyhedral.skeleton import BLUR, RADIUS
+from geomrelu.polyhedral.simple import SimpleComplex, count_cells, read_cells, rising_of
+from geomrelu.polyhedral.skeleton import BLUR, RADIUS, Cells
 from geomrelu.polytope import Polytope
 
 __all__ = ["Progress", "build_polyhedral"]
@@ -36,7 +38,13 @@ _DIRECTION = np.random.default_rng(1).uniform(0.5, 1.0, _MOST_DIMENSIONS)
 
 
 def build_polyhedral(
-    network: Network, domain: Box | Polytope, progress: Progress | None = None, *, caution: float = 1.0
+    network: Network,
+    domain: Box | Polytope,
+    progress: Progress | None = None,
+    *,
+    max_regions: int | None = None,
+    max_memory: float | None = None,
+    caution: float = 1.0,
 ) -> PolyhedralComplex:
     """The exact partition of a domain of any dimension into the network's activation regions.
 
@@ -47,6 +55,9 @@ def build_polyhedral(
         With as many dimensions as the network has inputs.
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
+    max_regions, max_memory : int, float, optional
+        Stop before the neuron with which there would be more regions, or bytes; the complex is then that of the
+        network's first neurons (`limits.first_neurons`), and its report says ``partial``.
     caution : float
         Factor on the error bounds; more than 1 sends more decisions to the exact stages, the complex is the same.
 
@@ -58,17 +69,34 @@ def build_polyhedral(
         If the network has max pooling.
     DomainError
         If the polytope has no inside, or is unbounded.
+    TooLargeError
+        If the complex is not expected to fit in memory and no limit was given, or does not.
     """
     _check(network, domain)
     begin = time.perf_counter()
+    limits = Limits(network, max_regions, max_memory)
     cutter = _domain_cutter(network, domain, caution)
+    cutter.watch = lambda neurons: limits.check(cutter, neurons, _count)
     n_layers = len(network.hidden)
-    for layer in range(n_layers):
-        if progress is not None:
-            progress(f"layer {layer + 1} of {n_layers}: {cutter.skeleton.n_vertices} vertices", layer / (n_layers + 1))
-        cutter.cut_layer(layer)
+    reached = None
+    try:
+        for layer in range(n_layers):
+            if progress is not None:
+                progress(
+                    f"layer {layer + 1} of {n_layers}: {cutter.skeleton.n_vertices} vertices", layer / (n_layers + 1)
+                )
+            limits.expect(cutter, layer)
+            cutter.cut_layer(layer)
+    except LimitReached as stop:
+        # The cut that went too far cannot be undone: the ones before it are made again.
+        reached = stop.neurons
+        network = first_neurons(network, reached)
+        cutter = _domain_cutter(network, domain, caution)
+        for layer in range(len(network.hidden)):
+            cutter.cut_layer(layer)
     if progress is not None:
         progress("regions", n_layers / (n_layers + 1))
+    cutter.report |= {"partial": reached is not None, "neurons": network.n_neurons}
     result = _finished(cutter, network, domain, begin)
     if progress is not None:
         progress("done", 1.0)
@@ -88,7 +116,8 @@ def _check(network: Network, domain: Box | Polytope) -> None:
         )
     if network.has_pools:
         raise UnsupportedLayerError(
-            f"partition: max pooling in {network.n_inputs} dimensions; expected Linear and ReLU (pooling works in the plane)"
+            f"partition: max pooling in {network.n_inputs} dimensions; expected Linear and ReLU (pooling works in "
+            f"the plane)"
         )
 
 
@@ -118,7 +147,9 @@ def _domain_cutter(network: Network, domain: Box | Polytope, caution: float) -> 
     if n == 0 or not _has_inside(cells.positive[:n, rows] & ~cells.null[:n, rows], words.valid(1)[rows]):
         raise DomainError("Polytope: A x <= b has no inside (it is empty or flat); expected a set of positive volume")
     if not (cells.positive[:n, box] == words.valid(1)[box]).all():
-        raise DomainError("Polytope: it reaches beyond the box found by linear programs; expected a bounded set of moderate scale")
+        raise DomainError(
+            "Polytope: it reaches beyond the box found by linear programs; expected a bounded set of moderate scale"
+        )
     return cutter
 
 
@@ -151,18 +182,31 @@ def _finished(cutter: Cutter, network: Network, domain: Box | Polytope, begin: f
 def _read(cutter: Cutter) -> tuple[SimpleComplex, WordArray]:
     """The simple complex, and which of its signs are zero without the perturbation."""
     cells, words = cutter.skeleton.trim(), cutter.words
-    direction = _DIRECTION[: cutter.skeleton.dimension] / np.maximum(cutter.sizes, 1e-300)
     valid = words.valid(len(words.sizes) - 1)
-    steep = float(np.linalg.norm(direction))
+    rising = _rising(cutter, cells, valid)
+    return read_cells(cells.positive, cells.negative, cells.ends, rising, valid, words.domain), cells.null
+
+
+def _count(cutter: Cutter, valid: WordArray) -> int:
+    """Number of regions, before the perturbation goes to zero, of the forms that have cut so far."""
+    skeleton, cells = cutter.skeleton, cutter.skeleton.cells
+    n, e = skeleton.n_vertices, skeleton.n_edges
+    used = cells._replace(
+        **{k: getattr(cells, k)[:n] for k in ("xy", "positive", "negative", "null", "errors")}, ends=cells.ends[:e]
+    )
+    return int(count_cells(_rising(cutter, used, valid), skeleton.dimension)[0][-1])
+
+
+def _rising(cutter: Cutter, cells: Cells, valid: WordArray) -> npt.NDArray[np.uint16]:
+    """Which edges rise from each vertex, along a direction in general position."""
+    direction = _DIRECTION[: cutter.skeleton.dimension] / cutter.sizes
     rounding = 2.0**-51 * len(direction) * (np.abs(cells.xy) @ direction)
     # With infinite caution 0 times infinity is NaN, which decides nothing either.
     with np.errstate(invalid="ignore"):
-        reach = ((cells.errors[:, RADIUS] + cells.errors[:, BLUR]) * steep + rounding) * cutter.caution
+        reach = (cells.errors[:, RADIUS] + cells.errors[:, BLUR]) * float(np.linalg.norm(direction)) + rounding
+        reach *= cutter.caution
 
     def higher(a: int, b: int) -> bool:
         return cutter.judge.higher(a, b, direction, valid)
 
-    simple = read_cells(
-        cells.positive, cells.negative, cells.ends, cells.xy @ direction, reach, valid, words.domain, higher
-    )
-    return simple, cells.null
+    return rising_of(cells.positive, cells.negative, cells.ends, cells.xy @ direction, reach, valid, higher)

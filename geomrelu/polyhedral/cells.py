@@ -1,10 +1,10 @@
 """Compiled loops that read cells off the finished skeleton; arrays only, they know no network.
 
 A linear function in general position has one lowest vertex on every cell.  At a vertex v with zeros k_1 ... k_d
-there is one edge for each k_i and sign, along which k_i takes that sign and the other zeros stay.  A cell at v gives signs to some
-of the zeros, and v is its lowest vertex if the edges of those zeros and signs all rise.  So with u_i rising edges of k_i the cells
-of dimension j with lowest vertex v number e_j(u_1, ..., u_d), the elementary symmetric polynomial: each cell of the
-complex is met once, by its lowest vertex, and no set of sign vectors has to be made.
+there is one edge for each k_i and sign, along which k_i takes that sign and the other zeros stay.  A cell at v gives
+signs to some of the zeros, and v is its lowest vertex if the edges of those zeros and signs all rise.  So with u_i
+rising edges of k_i the cells of dimension j with lowest vertex v number e_j(u_1, ..., u_d), the elementary symmetric
+polynomial: each cell of the complex is met once, by its lowest vertex, and no set of sign vectors has to be made.
 
 ``rising`` (V, 2) has a bit for each zero of a vertex, in ascending order of forms: column 0 for edges on the positive
 side, column 1 for the negative side.
@@ -25,9 +25,7 @@ _ONE, _ZERO = np.uint64(1), np.uint64(0)
 
 
 @lean
-def directions(
-    heights: FloatArray, reach: FloatArray, ends: npt.NDArray[np.int32], found: npt.NDArray[np.int8]
-) -> int:
+def directions(heights: FloatArray, reach: FloatArray, ends: npt.NDArray[np.int32], found: npt.NDArray[np.int8]) -> int:
     """Which end of each edge is higher: 1 the second, -1 the first, 0 in doubt; returns the number of doubts.
 
     ``reach`` (V,) bounds the errors of ``heights``.

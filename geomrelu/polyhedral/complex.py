@@ -80,8 +80,8 @@ class PolyhedralComplex(ReadOnly):
         How the partition was made.  ``layers``: vertices and edges after each layer, before vertices that
         coincide are put together; ``signs``: decisions that took a value, of which ``signs_renewed``
         needed the vertex's radius afresh and ``signs_exact`` rational numbers; ``signs_zero``: of these, exactly zero;
-        ``generic``: whether there is no zero sign; ``seconds``; ``bytes`` held while cutting; ``partial``: whether a limit stopped it,
-        so that the network is cut by its first ``neurons`` neurons only.
+        ``generic``: whether there is no zero sign; ``seconds``; ``bytes`` held while cutting; ``partial``: whether a
+        limit stopped it, so that the network is cut by its first ``neurons`` neurons only.
     """
 
     vertices: FloatArray
@@ -162,9 +162,10 @@ class PolyhedralComplex(ReadOnly):
 
     @cached_property
     def region_vertices(self) -> IntArray:
-        """Vertices of the regions: region r has ``region_vertices[region_offsets[r] : region_offsets[r + 1]]``; exact."""
+        """Vertices of the regions, exact: r's are ``region_vertices[region_offsets[r] : region_offsets[r + 1]]``."""
         limit = self.skeletal.limit
-        return frozen(self.skeletal.simple.region_vertices[1] if limit is None else limit.region_vertices)
+        found = self.skeletal.simple.region_vertices[1].astype(np.int64) if limit is None else limit.region_vertices
+        return frozen(found)
 
     @cached_property
     def facet_regions(self) -> IntArray:
@@ -230,7 +231,9 @@ class PolyhedralComplex(ReadOnly):
     def _region(self, region: int, function: str) -> int:
         whole = isinstance(region, int | np.integer) and not isinstance(region, bool)
         if not whole or not 0 <= region < self.n_regions:
-            raise InputError(f"{function}: got region {region!r}; expected a whole number from 0 to {self.n_regions - 1}")
+            raise InputError(
+                f"{function}: got region {region!r}; expected a whole number from 0 to {self.n_regions - 1}"
+            )
         return int(region)
 
     # ------------------------------------------------------------------ what lies on a region
@@ -246,7 +249,9 @@ class PolyhedralComplex(ReadOnly):
         """
         maps = affine_maps(self.network, self.patterns)
         if not (np.isfinite(maps.A).all() and np.isfinite(maps.b).all()):
-            raise RangeError("affine_maps: a product of weights exceeds 1.8e308, what float64 holds; scale the weights down")
+            raise RangeError(
+                "affine_maps: a product of weights exceeds 1.8e308, what float64 holds; scale the weights down"
+            )
         return AffineMaps(frozen(maps.A), frozen(maps.b))
 
     @cached_property
@@ -334,7 +339,6 @@ class PolyhedralComplex(ReadOnly):
         from geomrelu.polyhedral.check import check_complex
 
         check_complex(self)
-
 
     def __repr__(self) -> str:
         return (

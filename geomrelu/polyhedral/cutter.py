@@ -51,7 +51,14 @@ class Cutter:
         self.skeleton = Skeleton(d, self.words)
         self.rows = Rows(network, facets, self.words)
         self.judge = Judge(self.skeleton, ExactRows(network, facets))
-        self.report: dict[str, Any] = {"signs": 0, "signs_renewed": 0, "signs_exact": 0, "signs_zero": 0, "renewed": 0, "layers": []}
+        self.report: dict[str, Any] = {
+            "signs": 0,
+            "signs_renewed": 0,
+            "signs_exact": 0,
+            "signs_zero": 0,
+            "renewed": 0,
+            "layers": [],
+        }
 
     def start(self, low: FloatArray, high: FloatArray) -> None:
         """The box's corners and edges."""
@@ -84,7 +91,8 @@ class Cutter:
         self._start_rows(x, self._column(BLUR), normals, offsets, bounds)
         self._cut(1, len(normals), bounds.steepness, last=True)
         rows = slice(self.words.starts[1], self.words.starts[2])
-        self.skeleton.keep(~self.skeleton.cells.negative[: self.skeleton.n_vertices, rows].any(axis=1))
+        outside = np.asarray(self.skeleton.cells.negative[: self.skeleton.n_vertices, rows].any(axis=1))
+        self.skeleton.keep(~outside)
         self.judge.forget()
 
     def cut_layer(self, layer: int) -> None:
@@ -110,7 +118,9 @@ class Cutter:
         np.maximum(h[:, :n], 0.0, out=h[:, :n])
         return h
 
-    def _start_rows(self, h: FloatArray, h_error: FloatArray, weight: Any, bias: FloatArray, bounds: LayerBounds) -> None:
+    def _start_rows(
+        self, h: FloatArray, h_error: FloatArray, weight: Any, bias: FloatArray, bounds: LayerBounds
+    ) -> None:
         n = self.skeleton.n_vertices
         norms, largest = np.empty((2, n))
         cutting.row_sizes(h, norms, largest)
@@ -120,7 +130,8 @@ class Cutter:
         cutting.row_sizes(z, norms, largest)
         if not (np.isfinite(largest).all() and np.isfinite(entry).all() and np.isfinite(row).all()):
             raise RangeError(
-                "partition: squares of preactivations exceed 1.8e308, the most that float64 holds; expected smaller ones; "
+                "partition: squares of preactivations exceed 1.8e308, the most that float64 holds; expected smaller "
+                "ones; "
                 "scale the weights or the domain down"
             )
         errors = self.skeleton.cells.errors[:n]
@@ -143,9 +154,7 @@ class Cutter:
         skeleton, first = self.skeleton, self.words.starts[group]
         doubts = np.empty((1024, 2), dtype=np.int64)
         while True:
-            found = cutting.row_signs(
-                skeleton.cells, skeleton.n_vertices, n, first, steepness, self.caution, doubts
-            )
+            found = cutting.row_signs(skeleton.cells, skeleton.n_vertices, n, first, steepness, self.caution, doubts)
             if found <= len(doubts):
                 break
             doubts = np.empty((found, 2), dtype=np.int64)
@@ -183,7 +192,8 @@ class Cutter:
         for seed in range(_SEEDS):
             owners[:] = -1
             edges = cutting.join(
-                skeleton.cells, crossed, start, skeleton.n_edges, valid, domain, first, stop, np.uint64(seed), keys, owners
+                skeleton.cells, crossed, start, skeleton.n_edges, valid, domain, first, stop, np.uint64(seed), keys,
+                owners
             )  # fmt: skip
             if edges >= 0:
                 skeleton.n_edges = edges

@@ -76,9 +76,7 @@ def row_sizes(rows: FloatArray, norms: FloatArray, largest: FloatArray) -> None:
 
 
 @lean
-def row_signs(
-    cells: Cells, stop: int, n: int, first: int, steepness: float, caution: float, doubts: IntArray
-) -> int:
+def row_signs(cells: Cells, stop: int, n: int, first: int, steepness: float, caution: float, doubts: IntArray) -> int:
     """Signs of a layer's n neurons at vertices 0 .. stop, from word `first` on; returns the number of doubts.
 
     Doubts (., 2) are pairs of a vertex and a neuron, as many as there is room for.
@@ -292,9 +290,7 @@ def join(
 
 
 @lean
-def zero_sets(
-    positive: WordArray, negative: WordArray, vertices: IntArray, valid: WordArray, bits: IntArray
-) -> int:
+def zero_sets(positive: WordArray, negative: WordArray, vertices: IntArray, valid: WordArray, bits: IntArray) -> int:
     """Bits of the forms that vanish at vertices, (k, d) ascending; returns the first row without exactly d, or -1."""
     for k in range(len(vertices)):
         v, found = vertices[k], 0

@@ -2,13 +2,13 @@
 
 *Perturbation.*  Neuron j's bias is lowered by e_j, and row i of a polytope is moved outwards by e_i, with
 1 >> e_0 >> e_1 >> ... > 0 in the order of the forms (rows first, then neurons): "simulation of simplicity"
-(H. Edelsbrunner, E. P. Muecke, ACM Transactions on Graphics 9, 1990).  Then no sign is ever zero but at the d forms that
-define a vertex: a form that vanishes truly has the sign of the first e_j on which it depends, at the latest its own,
-which makes a neuron that is zero inactive, as the convention has it.
+(H. Edelsbrunner, E. P. Muecke, ACM Transactions on Graphics 9, 1990).  Then no sign is ever zero but at the d forms
+that define a vertex: a form that vanishes truly has the sign of the first e_j on which it depends, at the latest its
+own, which makes a neuron that is zero inactive, as the convention has it.
 
-*A sign.*  Under a pattern that agrees with the vertex, its d forms are G x + c + E e = 0 and the asked one is g x + k + f e,
-all integers (`rows.ExactRows`).  The value at the true vertex x = -G^-1 c is g x + k; if that is zero, with m G = g,
-the first entry of f - m E that is not zero has the sign.
+*A sign.*  Under a pattern that agrees with the vertex, its d forms are G x + c + E e = 0 and the asked one is
+g x + k + f e, all integers (`rows.ExactRows`).  The value at the true vertex x = -G^-1 c is g x + k; if that is zero,
+with m G = g, the first entry of f - m E that is not zero has the sign.
 
 *Order of heights.*  Two vertices are compared by a linear function in the same way: value, then derivatives by the e_j.
 """
@@ -105,6 +105,6 @@ class Judge:
         raise AssertionError("two vertices at one place")
 
     def signs(self, doubts: IntArray, forms: IntArray, valid: WordArray) -> tuple[IntArray, IntArray]:
-        """Signs (k,) of forms (k,) at the vertices ``doubts[:, 0]``, and 1 where they are zero but for the perturbation."""
+        """Signs (k,) of forms at the vertices ``doubts[:, 0]``, and 1 where they are zero but for the perturbation."""
         found = [self.sign(v, form, valid) for v, form in zip(doubts[:, 0].tolist(), forms.tolist(), strict=True)]
         return np.array([s for s, _ in found], dtype=np.int64), np.array([n for _, n in found], dtype=np.int64)

@@ -8,8 +8,8 @@ change; only cells may collapse.  A cell's true sign vector is the union of thos
 - a region keeps its dimension if every form that is zero on all of it has gradient zero under its pattern (an
   inactive neuron: its bit is cleared); the others vanish;
 - a cell of dimension d - 1 keeps its dimension if every form that is zero on it has a gradient that is a
-  multiple of its own form's; such cells with the same true sign vector are one facet, between those of the regions beside
-  them that keep theirs.
+  multiple of its own form's; such cells with the same true sign vector are one facet, between those of the regions
+  beside them that keep theirs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, IntArray, WordArray
 from geomrelu.errors import InvariantError
@@ -113,14 +112,16 @@ def _zeros(simple: SimpleComplex, joined: WordArray) -> BoolArray:
     """Which forms are zero in true sign vectors (k, 2 words), (k, bits)."""
     words = len(simple.valid)
     zero = ~(joined[:, :words] | joined[:, words:]) & simple.valid
-    return np.unpackbits(np.ascontiguousarray(zero.astype("<u8")).view(np.uint8), axis=1, bitorder="little").astype(bool)
+    return np.unpackbits(np.ascontiguousarray(zero.astype("<u8")).view(np.uint8), axis=1, bitorder="little").astype(
+        bool
+    )
 
 
 def _full_regions(simple: SimpleComplex, joined: WordArray, gradient: Gradient) -> BoolArray:
     """Which regions keep their dimension, (R,)."""
     zero = _zeros(simple, joined)
     # A facet of the domain that is zero on a region leaves it no dimension.
-    full = ~zero[:, : 64 * simple.n_domain].any(axis=1)
+    full = np.asarray(~zero[:, : 64 * simple.n_domain].any(axis=1))
     for region in np.flatnonzero(full & zero.any(axis=1)).tolist():
         pattern = simple.patterns[region]
         full[region] = not any(any(gradient(bit, pattern)) for bit in np.flatnonzero(zero[region]).tolist())
@@ -158,7 +159,9 @@ def _true_facets(
         own = next(bit for bit in candidates if any(gradient(bit, pattern)))
         outer = own < 64 * simple.n_domain
         if len(regions) != 2 - outer:
-            raise InvariantError("facets", f"a facet of region {regions[0]}", f"{len(regions)} regions beside it", 2 - outer)
+            raise InvariantError(
+                "facets", f"a facet of region {regions[0]}", f"{len(regions)} regions beside it", 2 - outer
+            )
         if not outer:
             word, bit = own // 64 - simple.n_domain, np.uint64(own % 64)
             regions.sort(key=lambda r: int(patterns[r, word] >> bit & np.uint64(1)))

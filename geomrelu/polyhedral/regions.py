@@ -1,7 +1,7 @@
 """Compiled loops that find regions by their patterns; arrays only, they know no network.
 
-A vertex touches 2^q regions, q of its d forms being neurons'.  Their patterns are looked up in a hash table, and compared
-word by word, so a find is certain.
+A vertex touches 2^q regions, q of its d forms being neurons'.  Their patterns are looked up in a hash table, and
+compared word by word, so a find is certain.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _find(words: WordArray, patterns: WordArray, table: npt.NDArray[np.int32]) -
 
 @lean
 def fill_table(patterns: WordArray, table: npt.NDArray[np.int32]) -> int:
-    """Put all regions into the table, which holds -1 only; its size is a power of two.  Returns a repeated one, or -1."""
+    """Put all regions into the table, of -1 only, its size a power of two; returns a repeated one, or -1."""
     mask = np.uint64(len(table) - 1)
     for region in range(len(patterns)):
         if _find(patterns[region], patterns, table) >= 0:
@@ -98,7 +98,7 @@ def touching_regions(
 def group_by_region(
     offsets: IntArray, touched: npt.NDArray[np.int32], starts: IntArray, vertices: npt.NDArray[np.int32]
 ) -> None:
-    """Vertices of each region in ascending order, region r's from ``starts[r]`` on; `starts` ends one region further."""
+    """Vertices of each region, ascending, region r's from ``starts[r]`` on, which then is the next one's start."""
     for v in range(len(offsets) - 1):
         for k in range(offsets[v], offsets[v + 1]):
             region = touched[k]
@@ -113,8 +113,8 @@ def facet_cells(
 ) -> int:  # fmt: skip
     """All cells of dimension d - 1: the regions on their negative and positive side (M, 2), and their form's bit (M,).
 
-    The positive side of a facet of the domain is the inner one, the other -1.  Returns their number, or -1 if a pattern is
-    missing.
+    The positive side of a facet of the domain is the inner one, the other -1.  Returns their number, or -1 if a
+    pattern is missing.
     """
     full = (1 << d) - 1
     found = 0

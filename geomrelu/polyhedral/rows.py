@@ -71,7 +71,10 @@ class Rows:
         value, constant = np.empty((len(forms), self.facets.normals.shape[1])), np.empty(len(forms))
         for layer, some in self._by_layer(forms):
             if layer < 0:
-                value[some], constant[some] = self.facets.normals[-1 - forms[some]], self.facets.offsets[-1 - forms[some]]
+                value[some], constant[some] = (
+                    self.facets.normals[-1 - forms[some]],
+                    self.facets.offsets[-1 - forms[some]],
+                )
                 continue
             own = self.network.layers[layer]
             units = forms[some] - self.firsts[layer]
@@ -182,15 +185,15 @@ def fresh_radii(gradients: FloatArray, errors: FloatArray, residuals: FloatArray
     relative = np.sqrt(((errors / size) ** 2).sum(axis=1)) + 4 * _ULP * d
     q = (defect + norms * (relative + (d + 2) * _ULP * np.sqrt(d))) * 1.01
     reach = (np.linalg.norm(inverse, axis=1) / size).sum(axis=1) * residuals
-    return np.where(q < 0.5, reach / (1 - q) * 1.01 + _TINY, np.inf)
+    return np.asarray(np.where(q < 0.5, reach / (1 - q) * 1.01 + _TINY, np.inf), dtype=np.float64)
 
 
 def _inverses(matrices: FloatArray) -> FloatArray:
     """Float inverses (k, d, d); infinite where there is none."""
     try:
-        return np.linalg.inv(matrices)
+        return np.asarray(np.linalg.inv(matrices), dtype=np.float64)
     except np.linalg.LinAlgError:
-        found = np.full(matrices.shape, np.inf)
+        found: FloatArray = np.full(matrices.shape, np.inf)
         sound = np.linalg.matrix_rank(matrices) == matrices.shape[1]
         found[sound] = np.linalg.inv(matrices[sound])
         return found
@@ -213,7 +216,7 @@ class ExactRows:
         self.firsts = np.concatenate([[0], np.cumsum(network.widths)]).astype(np.int64)
         self.n_rows = len(facets.normals) - facets.n_box
         self._weights: list[Any] = []
-        self._biases: list[list[int]] = []
+        self._biases: list[list[Any]] = []
         self._scales: list[int] = []
         scale = 0
         for layer in network.hidden:
@@ -221,7 +224,7 @@ class ExactRows:
             step = max(exponent(weight), exponent(layer.bias) - scale)
             scale += step
             whole = scaled(weight.reshape(-1), step).tolist()
-            self._weights.append(flint.fmpz_mat(*weight.shape, whole))
+            self._weights.append(flint.fmpz_mat(len(weight), layer.n_inputs, whole))
             self._biases.append(scaled(layer.bias, scale).tolist())
             self._scales.append(scale)
         self._cache: OrderedDict[tuple[int, bytes], ExactRow] = OrderedDict()
@@ -252,7 +255,7 @@ class ExactRows:
         weights = self._weights[layer]
         row = flint.fmpz_mat(1, weights.ncols(), [weights[unit, j] for j in range(weights.ncols())])
         constant = self._biases[layer][unit]
-        parts = [[0] * unit + [-(1 << self._scales[layer])]]
+        parts: list[list[Any]] = [[0] * unit + [-(1 << self._scales[layer])]]
         for below in range(layer - 1, -1, -1):
             before = self.network.layers[below]
             bits = layer_bits(pattern, self.starts[below], before.n_neurons).tolist()

@@ -13,7 +13,7 @@ from geomrelu.arrays import FloatArray, IntArray, ReadOnly, WordArray, frozen
 from geomrelu.errors import InvariantError
 from geomrelu.polyhedral import cells, regions
 
-__all__ = ["SimpleComplex", "read_cells"]
+__all__ = ["SimpleComplex", "count_cells", "read_cells", "rising_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class SimpleComplex(ReadOnly):
 
     @cached_property
     def facets(self) -> tuple[npt.NDArray[np.int32], IntArray]:
-        """Cells of dimension d - 1: regions on the negative and positive side (M, 2), -1 outside; bits of their forms (M,)."""
+        """Cells of dimension d - 1: regions on negative and positive sides (M, 2), -1 outside; bits of forms (M,)."""
         total = int(self.cell_counts[-2])
         sides, bits = np.empty((total, 2), dtype=np.int32), np.empty(total, dtype=np.int64)
         row = np.empty(self.patterns.shape[1], dtype=np.uint64)
@@ -97,22 +97,21 @@ class SimpleComplex(ReadOnly):
         return frozen(sides), frozen(bits)
 
 
-def read_cells(
+def rising_of(
     positive: WordArray, negative: WordArray, ends: npt.NDArray[np.int32], heights: FloatArray, reach: FloatArray,
-    valid: WordArray, n_domain: int, higher: Callable[[int, int], bool],
-) -> SimpleComplex:  # fmt: skip
-    """Find the regions of a finished skeleton.
+    valid: WordArray, higher: Callable[[int, int], bool],
+) -> npt.NDArray[np.uint16]:  # fmt: skip
+    """Which edges rise from each vertex, (V, 2); see `cells`.
 
     Parameters
     ----------
-    positive, negative, ends, valid, n_domain
+    positive, negative, ends, valid
         As in `SimpleComplex`.
     heights, reach : (V,)
         A linear function at the vertices, and bounds on its errors.
     higher : callable
         Exact answer to whether the first of two vertices is the higher one.
     """
-    d = int(np.bitwise_count(~(positive[0] | negative[0]) & valid).sum())
     direction = np.empty(len(ends), dtype=np.int8)
     if cells.directions(heights, reach, ends, direction):
         for e in np.flatnonzero(direction == 0).tolist():
@@ -120,14 +119,32 @@ def read_cells(
             direction[e] = 1 if higher(b, a) else -1
     rising = np.zeros((len(positive), 2), dtype=np.uint16)
     cells.rising_edges(positive, negative, valid, ends, direction, rising)
-    totals, own = np.zeros(2 * (d + 1), dtype=np.int64), np.empty(len(positive), dtype=np.int64)
+    return rising
+
+
+def count_cells(rising: npt.NDArray[np.uint16], d: int) -> tuple[IntArray, IntArray]:
+    """Number of cells of each dimension, (d + 1,), and of regions with each lowest vertex, (V,)."""
+    totals, own = np.zeros(2 * (d + 1), dtype=np.int64), np.empty(len(rising), dtype=np.int64)
     cells.cell_counts(rising, d, totals, own)
-    starts = np.cumsum(own) - own
-    n_regions = int(totals[d])
-    patterns = np.empty((n_regions, len(valid) - n_domain), dtype=np.uint64)
-    lowest = np.empty(n_regions, dtype=np.int64)
-    cells.lowest_cells(positive, negative, valid, n_domain, rising, d, starts, patterns, lowest)
-    counts = totals[: d + 1].copy()
+    return totals[: d + 1].copy(), own
+
+
+def read_cells(
+    positive: WordArray, negative: WordArray, ends: npt.NDArray[np.int32], rising: npt.NDArray[np.uint16],
+    valid: WordArray, n_domain: int,
+) -> SimpleComplex:  # fmt: skip
+    """Find the regions of a finished skeleton; the arrays are those of `SimpleComplex`.
+
+    Raises
+    ------
+    InvariantError
+        If the alternating sum of the numbers of cells (Euler's) is not 1.
+    """
+    d = int(np.bitwise_count(~(positive[0] | negative[0]) & valid).sum())
+    counts, own = count_cells(rising, d)
     if int((counts * (-1) ** np.arange(d + 1)).sum()) != 1:
         raise InvariantError("euler", "the complex", counts.tolist(), "an alternating sum of 1")
+    patterns = np.empty((int(counts[d]), len(valid) - n_domain), dtype=np.uint64)
+    lowest = np.empty(len(patterns), dtype=np.int64)
+    cells.lowest_cells(positive, negative, valid, n_domain, rising, d, np.cumsum(own) - own, patterns, lowest)
     return SimpleComplex(positive, negative, ends, rising, lowest, patterns, valid, n_domain, counts)

@@ -26,13 +26,13 @@ derives them, with d lines through a vertex instead of two:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
-from geomrelu.errors import InputError
+from geomrelu.errors import TooLargeError
 from geomrelu.matrices import Matrix, is_sparse
 from geomrelu.patterns import word_starts
 
@@ -60,7 +60,8 @@ class Cells(NamedTuple):
 
 
 class Words:
-    """Where forms stand in sign vectors: those of a box, of a polytope's rows, of each layer, each from a fresh word on.
+    """Where forms stand in sign vectors: those of a box, of a polytope's rows, of each layer, each from a fresh word
+    on.
 
     Parameters
     ----------
@@ -115,7 +116,9 @@ class Skeleton:
         self.cells = Cells(
             np.empty((0, dimension)),
             np.empty((0, 0)),
-            *(np.zeros((0, words.total), dtype=np.uint64) for _ in range(3)),
+            np.zeros((0, words.total), dtype=np.uint64),
+            np.zeros((0, words.total), dtype=np.uint64),
+            np.zeros((0, words.total), dtype=np.uint64),
             np.zeros((0, N_ERRORS)),
             np.empty((0, 2), dtype=np.int32),
             np.empty(0),
@@ -127,7 +130,7 @@ class Skeleton:
     def reserve(self, vertices: int, edges: int) -> None:
         """Make room for so many more."""
         if self.n_vertices + vertices > _MOST_IDS or self.n_edges + edges > _MOST_IDS:
-            raise InputError(
+            raise TooLargeError(
                 f"partition: more than {_MOST_IDS} vertices or edges, which ids do not hold; take a smaller domain"
             )
         cells = self.cells

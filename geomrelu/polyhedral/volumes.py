@@ -1,17 +1,17 @@
 """Volumes of regions, by recursion over the cells of all dimensions, each of which is met once.
 
-For a cell C of dimension k with zero set Z let nu(C) = vol(C) / W(Z), W(Z) the volume spanned by the gradients of its forms.
-With b the lowest vertex of C, Lasserre's formula (J. B. Lasserre, J. Optim. Theory Appl. 39, 1983) says
+For a cell C of dimension k with zero set Z let nu(C) = vol(C) / W(Z), W(Z) the volume spanned by the gradients of its
+forms.  With b the lowest vertex of C, Lasserre's formula (J. B. Lasserre, J. Optim. Theory Appl. 39, 1983) says
 
     nu(C) = 1/k  sum over facets F of C of |z_j(b)| nu(F),
 
-j the form that is zero on F and not on C, z_j its value at b: the norms of gradients cancel.  It starts with nu = 1 / |det G| at a vertex,
-G the gradients of its d forms (`rows`), and ends with nu = vol at a region.  Facets through b count
-for nothing.  W does not depend on the side of a zero set on which gradients are taken: beyond it they change by multiples of the
-gradients of forms that come before.
+j the form that is zero on F and not on C, z_j its value at b: the norms of gradients cancel.  It starts with
+nu = 1 / |det G| at a vertex, G the gradients of its d forms (`rows`), and ends with nu = vol at a region.  Facets
+through b count for nothing.  W does not depend on the side of a zero set on which gradients are taken: beyond it they
+change by multiples of the gradients of forms that come before.
 
-Float64; all terms are positive, so nothing cancels: a relative error of a region's volume is that of the determinants at its vertices
-and of the values z_j(b), whose absolute error is that of one forward pass.
+Float64; all terms are positive, so nothing cancels: a relative error of a region's volume is that of the determinants
+at its vertices and of the values z_j(b), whose absolute error is that of one forward pass.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def list_cells(
     rising: npt.NDArray[np.uint16], d: int, dimension: int, lowest: npt.NDArray[np.int32],
     released: npt.NDArray[np.uint16], signs: npt.NDArray[np.uint16],
 ) -> int:  # fmt: skip
-    """All cells of a dimension: lowest vertex, which of its zeros are not zero on the cell, and which of these positive.
+    """All cells of a dimension: lowest vertex, which of its zeros are not zero on the cell, and which of these
+    positive.
 
     Those of dimension d come in the order of the regions.
     """
@@ -180,8 +181,8 @@ def region_volumes(
         total = np.zeros(len(above[0]))
         for group, own in enumerate(values()):
             found = gather(
-                *signs, null, simple.valid, simple.n_domain, simple.rising, *cells, nu, starts[group], starts[group + 1],
-                own, row, keys, owners, above[0], total,
+                *signs, null, simple.valid, simple.n_domain, simple.rising, *cells, nu, starts[group], starts[group +
+                1], own, row, keys, owners, above[0], total,
             )  # fmt: skip
             if not found:
                 raise InvariantError("cells", f"dimension {k}", "a cell that is missing", "a cell on each side")

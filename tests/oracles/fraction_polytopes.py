@@ -1,10 +1,11 @@
 """A slow, independent enumerator of activation regions in d dimensions, in rational arithmetic.
 
 It works cell by cell: a cell is a convex polytope by its vertices, each with the set of constraints that are tight
-there, together with the affine map of its layer's inputs.  It is clipped by one neuron after the other (the double description
-method, with the combinatorial test of adjacency); the two halves know nothing of each other.
+there, together with the affine map of its layer's inputs.  It is clipped by one neuron after the other (the double
+description method, with the combinatorial test of adjacency); the two halves know nothing of each other.
 
-Nothing of geomrelu is imported: a network is anything with ``layers``, each with ``weight``, ``bias`` and ``n_neurons``.
+Nothing of geomrelu is imported: a network is anything with ``layers``, each with ``weight``, ``bias`` and
+``n_neurons``.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ class Enumeration:
         return found
 
 
-def enumerate_cells(network: Any, constraints: Sequence[Sequence[Any]], corners: Sequence[Sequence[Any]]) -> Enumeration:
+def enumerate_cells(
+    network: Any, constraints: Sequence[Sequence[Any]], corners: Sequence[Sequence[Any]]
+) -> Enumeration:
     """All activation regions in the polytope with these corners, in which ``row . (x, 1) >= 0`` for each constraint."""
     rows = [tuple(Fraction(v) for v in row) for row in constraints]
     points = [tuple(Fraction(v) for v in point) for point in corners]
@@ -155,7 +158,11 @@ def _simplices(vertices: Vertices) -> list[list[Point]]:
     faces = {frozenset(p for p in points if k in vertices[p]) for k in set().union(*vertices.values())}
     for face in faces:
         # A face in another one's border has no volume; a repeated one would count twice.
-        if face and apex not in face and not any(face < other for other in faces if apex not in other and len(other) < len(points)):
+        if (
+            face
+            and apex not in face
+            and not any(face < other for other in faces if apex not in other and len(other) < len(points))
+        ):
             found += [[apex, *rest] for rest in _simplices({p: vertices[p] for p in face})]
     return found
 
