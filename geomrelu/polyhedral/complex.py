@@ -150,7 +150,8 @@ class PolyhedralComplex(ReadOnly):
                 f"cell_counts: got a degenerate network in {self.dimension} dimensions, expected a generic one or 3 "
                 "dimensions; use n_vertices, n_edges, n_facets and n_regions"
             )
-        return (self.n_vertices, self.n_edges, self.n_facets, self.n_regions)[: self.dimension + 1]
+        between = (self.n_edges, self.n_facets)[: self.dimension - 1]
+        return (self.n_vertices, *between, self.n_regions)
 
     # ------------------------------------------------------------------ incidences
 
@@ -226,7 +227,7 @@ class PolyhedralComplex(ReadOnly):
         value, constant = self._rows.forms(neuron, self.patterns.words[[region]], np.zeros(len(own), dtype=np.int64))
         # The positive side of a facet lies where its form is positive: A x <= b has the negated form.
         sign = np.where(self.facet_regions[own, 1] == region, -1.0, 1.0)
-        return Halfspaces(sign[:, None] * value, -sign * constant, neuron)
+        return Halfspaces(sign[:, None] * value, 0.0 - sign * constant, neuron)
 
     def _region(self, region: int, function: str) -> int:
         whole = isinstance(region, int | np.integer) and not isinstance(region, bool)
