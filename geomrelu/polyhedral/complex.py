@@ -15,6 +15,7 @@ from geomrelu.errors import InputDimensionError, InputError, RangeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 from geomrelu.polyhedral.limit import Limit
+from geomrelu.polyhedral.regions import facet_corners
 from geomrelu.polyhedral.rows import Facets, Rows, vertex_determinants
 from geomrelu.polyhedral.simple import SimpleComplex
 from geomrelu.polyhedral.skeleton import Words
@@ -24,6 +25,7 @@ from geomrelu.polytope import Polytope
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from geomrelu.polyhedral.level_set import LevelSet
     from geomrelu.polyhedral.location import RegionLocator
 
 __all__ = ["Halfspaces", "PolyhedralComplex", "Skeletal"]
@@ -185,6 +187,33 @@ class PolyhedralComplex(ReadOnly):
         return frozen(self.skeletal.words.forms[bits])
 
     @cached_property
+    def _facet_corners(self) -> tuple[IntArray, IntArray]:
+        own = self.skeletal
+        signs, bits = (own.simple, own.simple.facets[1]) if own.limit is None else (own.limit, own.limit.facet_bits)
+        offsets = np.zeros(self.n_facets + 1, dtype=np.int64)
+        corners = np.empty(0, dtype=np.int64)
+        # Twice: for the numbers of vertices, and for the vertices.
+        for _ in range(2):
+            facet_corners(
+                signs.positive, signs.negative, np.ascontiguousarray(self.facet_regions[:, 1]), bits,
+                self.region_offsets, self.region_vertices, offsets, corners,
+            )  # fmt: skip
+            if not len(corners):
+                offsets = np.cumsum(offsets)
+                corners = np.empty(offsets[-1], dtype=np.int64)
+        return frozen(offsets), frozen(corners)
+
+    @property
+    def facet_offsets(self) -> IntArray:
+        """Where the facets' vertices start in `facet_vertices`, (M + 1,) int64."""
+        return self._facet_corners[0]
+
+    @property
+    def facet_vertices(self) -> IntArray:
+        """Vertices of the facets, in no order around them; exact."""
+        return self._facet_corners[1]
+
+    @cached_property
     def _region_facets(self) -> tuple[IntArray, IntArray]:
         """Facets of each region: offsets (R + 1,) and values."""
         regions = self.facet_regions
@@ -328,6 +357,40 @@ class PolyhedralComplex(ReadOnly):
             raise InputError(f"dual_graph: got format {format!r}; expected 'scipy' or 'networkx'")
         graph: csr_array = region_graph(pairs, self.n_regions)
         return graph
+
+    def level_set(self, value: float, output: int = 0, *, capped: bool = False) -> LevelSet:
+        """The surface on which an output has a value, for three inputs: an exact polygon mesh.
+
+        Parameters
+        ----------
+        value : float
+        output : int
+        capped : bool
+            Close the surface by the part of the domain's border where the output is larger.
+
+        Returns
+        -------
+        LevelSet
+            Polygons that share edges and vertices, each in one region; area, volume, genus, files.
+
+        Raises
+        ------
+        InputDimensionError
+            If the partition is not of three dimensions.
+        InputError
+            If the value is not finite, or there is no such output.
+
+        Examples
+        --------
+        >>> import geomrelu as gr
+        >>> f = gr.Network([np.vstack([np.eye(3), -np.eye(3)]), np.ones((1, 6))])  # |x| + |y| + |z|
+        >>> octahedron = gr.partition(f, gr.Box([-2] * 3, [2] * 3)).level_set(1.0)
+        >>> octahedron.n_polygons, len(octahedron.vertices), octahedron.is_closed, octahedron.genus
+        (8, 6, True, 0)
+        """
+        from geomrelu.polyhedral.level_set import level_set
+
+        return level_set(self, value, output, capped)
 
     def check(self) -> None:
         """Check the complex's invariants; see `polyhedral.check`.

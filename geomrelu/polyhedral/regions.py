@@ -13,7 +13,15 @@ from geomrelu.arrays import IntArray, WordArray, inner, lean
 from geomrelu.planar.crossings import lowest_bit, popcount
 from geomrelu.polyhedral.cutting import _mixed
 
-__all__ = ["count_touching", "facet_cells", "facet_signs", "fill_table", "group_by_region", "touching_regions"]
+__all__ = [
+    "count_touching",
+    "facet_cells",
+    "facet_corners",
+    "facet_signs",
+    "fill_table",
+    "group_by_region",
+    "touching_regions",
+]
 
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
 
@@ -170,3 +178,25 @@ def facet_signs(
             if (positive[v, w] | negative[v, w]) & bit == _ZERO:
                 for c in range(signs.shape[1]):
                     joined[f, c] |= signs[v, c]
+
+
+@lean
+def facet_corners(
+    positive: WordArray, negative: WordArray, regions: IntArray, bits: IntArray, region_offsets: IntArray,
+    region_vertices: IntArray, offsets: IntArray, corners: IntArray,
+) -> None:  # fmt: skip
+    """Vertices of each facet, those of its inner or positive region where its form is zero.
+
+    Fills ``offsets[1:]`` with their numbers if `corners` is empty, else `corners`, for which `offsets` are sums.
+    """
+    for f in range(len(bits)):
+        w, bit = bits[f] // 64, _ONE << np.uint64(bits[f] % 64)
+        found = 0
+        for k in range(region_offsets[regions[f]], region_offsets[regions[f] + 1]):
+            v = region_vertices[k]
+            if (positive[v, w] | negative[v, w]) & bit == _ZERO:
+                if len(corners):
+                    corners[offsets[f] + found] = v
+                found += 1
+        if not len(corners):
+            offsets[f + 1] = found
