@@ -3,6 +3,7 @@
 #   make demo    the XOR study at width 20: figures and report in demo/, its table on the screen
 #   make test    all tests, doctests and README examples
 #   make lint    ruff and mypy
+#   make test-wheel      build the wheel, install it into an empty environment, run it there
 #   make bench   the engine beside regioncam and one forward pass, and the cost of exactness (minutes)
 #   make bench-quick     small networks (seconds)
 #   make bench-scaling   growth with the domain, memory, workers, accelerator (many minutes)
@@ -18,7 +19,7 @@ STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-interpreted lint bench bench-quick bench-scaling figures clean
+.PHONY: help install demo test test-interpreted test-wheel lint bench bench-quick bench-scaling figures clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -44,6 +45,15 @@ test: $(STAMP)
 # The same kernels, interpreted: what only the compiler lets pass (overflow, an index out of range) shows here.
 test-interpreted: $(STAMP)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(INTERPRETED) $(ARGS)
+
+# From a folder where the sources cannot be found, so that only what is in the wheel counts.
+test-wheel: $(STAMP)
+	rm -rf build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(BIN)/python tests/wheel_contents.py build/wheel/geomrelu-*.whl
+	$(PYTHON) -m venv build/wheel/env
+	build/wheel/env/bin/python -m pip install --quiet -c constraints.txt build/wheel/geomrelu-*.whl
+	cd build/wheel && env/bin/geomrelu xor --width 2 --out study && test -s study/report.md && ls study
 
 lint: $(STAMP)
 	$(BIN)/ruff check

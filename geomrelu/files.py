@@ -12,7 +12,7 @@ from pathlib import Path
 
 from geomrelu.errors import OutputPathError
 
-__all__ = ["atomic_path", "check_output_directory", "check_output_path", "staged_directory"]
+__all__ = ["atomic_path", "check_output_directory", "check_output_path", "check_suffix", "staged_directory"]
 
 
 def check_output_path(path: str | os.PathLike[str]) -> Path:
@@ -38,6 +38,16 @@ def check_output_path(path: str | os.PathLike[str]) -> Path:
     except OSError as error:  # a name that is too long, a folder that may not be looked into
         raise _failure(f"cannot write {target}", error) from error
     return target
+
+
+def check_suffix(path: str | os.PathLike[str], function: str, suffixes: tuple[str, ...]) -> None:
+    """`check_output_path`, and refuse a suffix that promises another format; none at all promises nothing."""
+    target = check_output_path(path)
+    if target.suffix and target.suffix.lower() not in suffixes:
+        raise OutputPathError(
+            f"{function}: got the suffix {target.suffix!r} ({target}); expected {' or '.join(suffixes)}, the only "
+            "format that it writes; choose that suffix, or for pictures of other formats plot(...).figure.savefig(path)"
+        )
 
 
 def _check_output_file(target: Path) -> None:

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from geomrelu import palette
 from geomrelu.arrays import FloatArray, IntArray, float_array
 from geomrelu.domain import Box, Domain, Polygon
-from geomrelu.errors import FileFormatError, InputError, OutputPathError
-from geomrelu.files import atomic_path, check_output_path
+from geomrelu.errors import FileFormatError, InputError
+from geomrelu.files import atomic_path, check_suffix
 from geomrelu.matrices import is_sparse, parts, sparse_matrix
 from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns, word_starts
@@ -68,7 +68,7 @@ def save(p: PlanarComplex, path: PathLike) -> None:
     >>> load(path).n_regions
     3
     """
-    _check_suffix(path, "save", (".npz",))
+    check_suffix(path, "save", (".npz",))
     content: dict[str, Any] = {
         "format": np.array(_FORMAT),
         "version": np.array(_VERSION),
@@ -161,7 +161,7 @@ def to_geojson(p: PlanarComplex, path: PathLike, *, pattern: PatternText = "bits
     OutputPathError
         If the file cannot be written, or its suffix is another format's; no partial file is left.
     """
-    _check_suffix(path, "to_geojson", (".geojson", ".json"))
+    check_suffix(path, "to_geojson", (".geojson", ".json"))
     if pattern not in ("bits", "hex", "none"):
         raise InputError(f"to_geojson: got pattern={pattern!r}, expected 'bits', 'hex' or 'none'")
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -209,7 +209,7 @@ def to_svg(
     OutputPathError
         If the file cannot be written, or its suffix is another format's; no partial file is left.
     """
-    _check_suffix(path, "to_svg", (".svg",))
+    check_suffix(path, "to_svg", (".svg",))
     _check_picture(width, digits)
     fill = palette.hex_colors(_svg_colors(p, color)).tolist()
     grid, full_width, full_height = _svg_grid(p, 1000 * 10**digits)
@@ -239,16 +239,6 @@ def to_svg(
                 file.write(f"M{u[0]} {u[1]}l{step[0]} {step[1]}")
             file.write('"/>\n')
         file.write("</svg>\n")
-
-
-def _check_suffix(path: PathLike, function: str, suffixes: tuple[str, ...]) -> None:
-    """Refuse a suffix that promises another format; none at all promises nothing."""
-    target = check_output_path(path)
-    if target.suffix and target.suffix.lower() not in suffixes:
-        raise OutputPathError(
-            f"{function}: got the suffix {target.suffix!r} ({target}); expected {' or '.join(suffixes)}, the only "
-            "format that it writes; choose that suffix, or for pictures of other formats plot(...).figure.savefig(path)"
-        )
 
 
 def _svg_grid(p: PlanarComplex, full_width: int) -> tuple[IntArray, int, int]:

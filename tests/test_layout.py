@@ -35,15 +35,14 @@ ORDER = [
     "experiments",
     "io",
     "plot",
+    "page",
     "__init__",
     "cli",
     "__main__",
 ]
 # Conveniences: methods of a result that hand over to the module that does the work, imported in the method.
-DELEGATES = {
-    "planar.complex": {"analysis", "io", "plot"},
-    "polyhedral.complex": {"analysis", "io", "plot"},
-}
+DELEGATES = {"planar.complex": {"analysis", "io", "page", "plot"}}
+DELEGATES["polyhedral.complex"] = {"analysis", "io", "plot"}
 HEAVY = ("torch", "shapely", "matplotlib", "sklearn", "pandas", "networkx", "onnx", "skops", "safetensors")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -379,3 +379,8 @@ for exists in (True, False):
     first, second, notice = done.stderr.splitlines()
     assert (first, second) == ("exists: True", "exists: False")
     assert "compiling" in notice
+
+
+def test_the_citation_names_the_version():
+    citation = (Path(__file__).parents[1] / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {gr.__version__}\n" in citation

@@ -284,3 +284,22 @@ def test_surface_wants_three_dimensions(tent):
         plot_surface(tent, Figure().subplots())
     ax = Figure().add_subplot(projection="3d")
     assert plot_surface(tent, ax) is ax
+
+
+# in notebooks
+
+
+def test_a_notebook_shows_facts_and_a_picture(many, monkeypatch):
+    from base64 import b64decode
+
+    from PIL import Image
+
+    shown = many._repr_html_()
+    assert f"<td>{many.n_regions:,}</td>" in shown
+    data = shown.split("base64,")[1].split('"')[0]
+    picture = np.asarray(Image.open(io.BytesIO(b64decode(data))).convert("RGB"))
+    # Not blank: the regions' many colours are in it.
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 100
+    monkeypatch.setattr("geomrelu.plot.notebook._MOST_REGIONS", 10)
+    assert "<img" not in many._repr_html_()
+    assert "10 regions" in many._repr_html_()

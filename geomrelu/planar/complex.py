@@ -428,6 +428,12 @@ class PlanarComplex(ReadOnly):
 
         to_svg(self, path, **options)
 
+    def to_html(self, path: str | PathLike[str], **options: Any) -> None:
+        """Write an interactive page that needs no network; options as in `geomrelu.page.to_html`."""
+        from geomrelu.page import to_html
+
+        to_html(self, path, **options)
+
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the regions; options as in `geomrelu.plot.plot_partition`."""
         from geomrelu.plot import plot_partition
@@ -439,6 +445,11 @@ class PlanarComplex(ReadOnly):
         from geomrelu.plot import plot_surface
 
         return plot_surface(self, ax, **options)
+
+    def _repr_html_(self) -> str:
+        from geomrelu.plot import notebook_html
+
+        return notebook_html(self)
 
     def __repr__(self) -> str:
         return (

@@ -5,7 +5,8 @@ belongs to its caller alone and is freed with it.
 """
 
 from geomrelu.plot.boundary import tie_segments
+from geomrelu.plot.notebook import notebook_html
 from geomrelu.plot.partition import plot_partition
 from geomrelu.plot.surface import plot_surface
 
-__all__ = ["plot_partition", "plot_surface", "tie_segments"]
+__all__ = ["notebook_html", "plot_partition", "plot_surface", "tie_segments"]

@@ -1,0 +1,496 @@
+"use strict";
+// Parts, in order: the data; where a region is (index); the view; drawing; the panel; what the user does.
+(async () => {
+const $ = (id) => document.getElementById(id);
+const hint = (text) => { $("hint").textContent = text; };
+
+// ---- data: arrays as geomrelu/page/__init__.py packs them, gzip in base64
+
+const about = JSON.parse($("about").textContent);
+const packed = Uint8Array.from(atob($("arrays").textContent.trim()), (c) => c.charCodeAt(0));
+const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+const buffer = await new Response(stream).arrayBuffer();
+const KINDS = { float64: Float64Array, float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
+const data = {};
+for (const { name, dtype, size, at } of about.arrays) data[name] = new KINDS[dtype](buffer, at, size);
+const xy = data.vertices, offsets = data.face_offsets, corners = data.face_vertices;
+const nFaces = offsets.length - 1;
+
+/** Active neurons of a region, a byte each: its pattern differs from its parent's by a few flips. */
+function pattern(face) {
+  const bits = new Uint8Array(about.n_neurons);
+  for (const j of data.root_active) bits[j] = 1;
+  for (let f = face; data.parent[f] >= 0; f = data.parent[f])
+    for (let k = data.flip_offsets[f]; k < data.flip_offsets[f + 1]; k++) bits[data.flips[k]] ^= 1;
+  return bits;
+}
+
+// ---- index: a grid over the domain, each cell with the regions whose bounding boxes meet it
+
+const [x0, y0, x1, y1] = about.bounds;
+const cells = Math.max(1, Math.min(512, Math.round(Math.sqrt(nFaces))));
+const column = (x) => Math.max(0, Math.min(cells - 1, Math.floor((x - x0) / (x1 - x0) * cells)));
+const row = (y) => Math.max(0, Math.min(cells - 1, Math.floor((y - y0) / (y1 - y0) * cells)));
+const boxes = new Float64Array(4 * nFaces);
+for (let f = 0; f < nFaces; f++) {
+  let a = Infinity, b = Infinity, c = -Infinity, d = -Infinity;
+  for (let k = offsets[f]; k < offsets[f + 1]; k++) {
+    const x = xy[2 * corners[k]], y = xy[2 * corners[k] + 1];
+    if (x < a) a = x; if (x > c) c = x; if (y < b) b = y; if (y > d) d = y;
+  }
+  boxes.set([a, b, c, d], 4 * f);
+}
+const eachCell = (f, act) => {
+  const right = column(boxes[4 * f + 2]), top = row(boxes[4 * f + 3]);
+  for (let j = row(boxes[4 * f + 1]); j <= top; j++)
+    for (let i = column(boxes[4 * f]); i <= right; i++) act(j * cells + i);
+};
+const cellStart = new Int32Array(cells * cells + 1);
+for (let f = 0; f < nFaces; f++) eachCell(f, (c) => { cellStart[c + 1]++; });
+for (let c = 0; c < cells * cells; c++) cellStart[c + 1] += cellStart[c];
+const cellFaces = new Int32Array(cellStart[cells * cells]), filled = cellStart.slice();
+for (let f = 0; f < nFaces; f++) eachCell(f, (c) => { cellFaces[filled[c]++] = f; });
+
+function inside(f, x, y) {
+  for (let k = offsets[f], last = offsets[f + 1]; k < last; k++) {
+    const p = 2 * corners[k], q = 2 * corners[k + 1 < last ? k + 1 : offsets[f]];
+    if ((xy[q] - xy[p]) * (y - xy[p + 1]) - (xy[q + 1] - xy[p + 1]) * (x - xy[p]) < 0) return false;
+  }
+  return true;
+}
+/** The region at a point, -1 outside the domain. */
+function locate(x, y) {
+  if (!(x >= x0 && x <= x1 && y >= y0 && y <= y1)) return -1;
+  const c = row(y) * cells + column(x);
+  for (let k = cellStart[c]; k < cellStart[c + 1]; k++) if (inside(cellFaces[k], x, y)) return cellFaces[k];
+  return -1;
+}
+
+// ---- view: the point at the centre, and pixels per unit (CSS pixels; x and y have one scale unless the domain is thin)
+
+const plane = $("plane");
+const view = { x: (x0 + x1) / 2, y: (y0 + y1) / 2, zoom: 1, width: 1, height: 1 };
+const slim = Math.max((x1 - x0) / (y1 - y0), (y1 - y0) / (x1 - x0)) > 20;
+function scales() {
+  const room = [0.92 * view.width / (x1 - x0), 0.92 * view.height / (y1 - y0)];
+  const one = Math.min(...room);
+  return (slim ? room : [one, one]).map((s) => s * view.zoom);
+}
+function toScreen(x, y) {
+  const [sx, sy] = scales();
+  return [view.width / 2 + (x - view.x) * sx, view.height / 2 - (y - view.y) * sy];
+}
+function toDomain(px, py) {
+  const [sx, sy] = scales();
+  return [view.x + (px - view.width / 2) / sx, view.y - (py - view.height / 2) / sy];
+}
+function moveTo(x, y) {
+  view.x = Math.max(x0, Math.min(x1, x));
+  view.y = Math.max(y0, Math.min(y1, y));
+  redraw();
+}
+function zoomAt(factor, px = view.width / 2, py = view.height / 2) {
+  const [x, y] = toDomain(px, py);
+  view.zoom = Math.max(0.5, Math.min(1e13, view.zoom * factor));
+  const [sx, sy] = scales();
+  moveTo(x - (px - view.width / 2) / sx, y + (py - view.height / 2) / sy);
+}
+function showAll() { Object.assign(view, { x: (x0 + x1) / 2, y: (y0 + y1) / 2, zoom: 1 }); redraw(); }
+/** Show a region so that it takes about a third of the view. */
+function showFace(f) {
+  const [a, b, c, d] = boxes.subarray(4 * f, 4 * f + 4);
+  view.zoom = 1;
+  const [sx, sy] = scales();
+  view.zoom = Math.max(1, Math.min(1e13, 0.35 / Math.max((c - a) * sx / view.width, (d - b) * sy / view.height)));
+  moveTo((a + c) / 2, (b + d) / 2);
+}
+
+// ---- drawing with WebGL: coordinates as sums of two floats, so that the smallest regions can be looked at
+
+const POSITION = `uniform vec4 center; uniform vec2 scale; uniform vec2 size;
+vec2 place(vec4 p) { return ((p.xy - center.xy) + (p.zw - center.zw)) * scale; }`;
+const FACES = [`#version 300 es
+precision highp float; in vec4 at; in float face; uniform highp sampler2D colors; flat out vec4 ink; ${POSITION}
+void main() { int f = int(face); ink = texelFetch(colors, ivec2(f & 1023, f >> 10), 0);
+  gl_Position = vec4(place(at) * 2.0 / size, 0, 1); }`, `#version 300 es
+precision highp float; flat in vec4 ink; out vec4 color; void main() { color = ink; }`];
+const LINES = [`#version 300 es
+precision highp float; in float side; in vec4 a; in vec4 b; uniform float width; ${POSITION}
+void main() { vec2 p = place(a), q = place(b), d = q - p; float l = length(d); d = l > 0.0 ? d / l : vec2(1, 0);
+  int k = int(side); vec2 end = (k & 1) == 0 ? p - d * width * 0.5 : q + d * width * 0.5;
+  gl_Position = vec4((end + vec2(-d.y, d.x) * ((k & 2) == 0 ? -0.5 : 0.5) * width) * 2.0 / size, 0, 1); }`, `#version 300 es
+precision highp float; uniform vec4 ink; out vec4 color; void main() { color = vec4(ink.rgb * ink.a, ink.a); }`];
+
+function split(values, n, index) {
+  // (x, y) pairs as float32 high parts and rests: x y x' y'
+  const out = new Float32Array(4 * n);
+  for (let k = 0; k < n; k++) {
+    const v = 2 * index(k);
+    for (let a = 0; a < 2; a++) {
+      out[4 * k + a] = values[v + a];
+      out[4 * k + 2 + a] = values[v + a] - out[4 * k + a];
+    }
+  }
+  return out;
+}
+
+function glPainter(canvas) {
+  const gl = canvas.getContext("webgl2", { antialias: true, alpha: true, premultipliedAlpha: true });
+  if (!gl) return null;
+  const program = ([vertex, fragment]) => {
+    const made = gl.createProgram();
+    for (const [kind, text] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
+      const shader = gl.createShader(kind);
+      gl.shaderSource(shader, text); gl.compileShader(shader); gl.attachShader(made, shader);
+    }
+    gl.linkProgram(made);
+    if (!gl.getProgramParameter(made, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(made));
+    return { made, at: (name) => gl.getUniformLocation(made, name) };
+  };
+  const attribute = (p, name, values, size, divisor = 0, stride = 0, offset = 0, held = null) => {
+    const where = gl.getAttribLocation(p.made, name), stored = held ?? gl.createBuffer();
+    gl.bindBuffer(gl.ARRAY_BUFFER, stored);
+    if (!held) gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
+    gl.enableVertexAttribArray(where);
+    gl.vertexAttribPointer(where, size, gl.FLOAT, false, stride, offset);
+    gl.vertexAttribDivisor(where, divisor);
+    return stored;
+  };
+  const faces = program(FACES), lines = program(LINES);
+  const faceArray = gl.createVertexArray();
+  gl.bindVertexArray(faceArray);
+  attribute(faces, "at", split(xy, corners.length, (k) => corners[k]), 4);
+  const owner = new Float32Array(corners.length), fan = new Uint32Array(3 * (corners.length - 2 * nFaces));
+  for (let f = 0, n = 0; f < nFaces; f++) {
+    owner.fill(f, offsets[f], offsets[f + 1]);
+    for (let k = offsets[f] + 1; k + 1 < offsets[f + 1]; k++) { fan[n++] = offsets[f]; fan[n++] = k; fan[n++] = k + 1; }
+  }
+  attribute(faces, "face", owner, 1);
+  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+  gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, fan, gl.STATIC_DRAW);
+  const lineArray = (values, n, index) => {
+    const made = gl.createVertexArray();
+    gl.bindVertexArray(made);
+    attribute(lines, "side", new Float32Array([0, 1, 2, 3]), 1);
+    const held = attribute(lines, "a", split(values, 2 * n, index), 4, 1, 32, 0);
+    attribute(lines, "b", null, 4, 1, 32, 16, held);
+    return { made, n };
+  };
+  const edges = lineArray(xy, data.edges.length / 2, (k) => data.edges[k]);
+  const boundary = lineArray(data.boundary, data.boundary.length / 4, (k) => k);
+  gl.bindVertexArray(null);
+  const texture = gl.createTexture(), rows = Math.ceil(nFaces / 1024);
+  const setColors = (rgb) => {
+    const pixels = new Uint8Array(4 * 1024 * rows).fill(255);
+    for (let f = 0; f < nFaces; f++) pixels.set(rgb.subarray(3 * f, 3 * f + 3), 4 * f);
+    gl.bindTexture(gl.TEXTURE_2D, texture);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 1024, rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
+  };
+  const place = (p) => {
+    const [sx, sy] = scales(), cx = Math.fround(view.x), cy = Math.fround(view.y);
+    gl.useProgram(p.made);
+    gl.uniform4f(p.at("center"), cx, cy, view.x - cx, view.y - cy);
+    gl.uniform2f(p.at("scale"), sx, sy);
+    gl.uniform2f(p.at("size"), view.width, view.height);
+  };
+  const drawLines = ({ made, n }, width, ink) => {
+    place(lines);
+    gl.bindVertexArray(made);
+    gl.uniform1f(lines.at("width"), width);
+    gl.uniform4f(lines.at("ink"), ...ink);
+    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, n);
+  };
+  const draw = (shown) => {
+    const ratio = devicePixelRatio || 1;
+    canvas.width = Math.round(view.width * ratio); canvas.height = Math.round(view.height * ratio);
+    gl.viewport(0, 0, canvas.width, canvas.height);
+    gl.clearColor(0, 0, 0, 0); gl.clear(gl.COLOR_BUFFER_BIT);
+    gl.enable(gl.BLEND); gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    place(faces);
+    gl.bindVertexArray(faceArray);
+    gl.bindTexture(gl.TEXTURE_2D, texture);
+    gl.drawElements(gl.TRIANGLES, fan.length, gl.UNSIGNED_INT, 0);
+    if (shown.edges) {
+      // On dark colours dark lines want a light casing, where there is room for it.
+      if (shown.casing) drawLines(edges, shown.width + 1.6, [1, 1, 1, 0.35]);
+      drawLines(edges, shown.width, [0.106, 0.137, 0.188, shown.opacity]);
+    }
+    if (shown.boundary) { drawLines(boundary, 4, [1, 1, 1, 1]); drawLines(boundary, 2, [0, 0, 0, 1]); }
+  };
+  return { setColors, draw };
+}
+
+/** Where there is no WebGL: the same picture by a 2-D canvas, of the regions in view only. */
+function plainPainter(canvas) {
+  const pen = canvas.getContext("2d");
+  let rgb = null;
+  const strokeAll = (n, ends, width, ink) => {
+    pen.beginPath();
+    for (let k = 0; k < n; k++) { const [a, b] = ends(k); pen.moveTo(...toScreen(...a)); pen.lineTo(...toScreen(...b)); }
+    pen.lineWidth = width; pen.strokeStyle = ink; pen.stroke();
+  };
+  const point = (values, v) => [values[2 * v], values[2 * v + 1]];
+  const draw = (shown) => {
+    const ratio = devicePixelRatio || 1;
+    canvas.width = Math.round(view.width * ratio); canvas.height = Math.round(view.height * ratio);
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const [left, top] = toDomain(0, 0), [right, bottom] = toDomain(view.width, view.height);
+    for (let f = 0; f < nFaces; f++) {
+      if (boxes[4 * f] > right || boxes[4 * f + 2] < left || boxes[4 * f + 1] > top || boxes[4 * f + 3] < bottom) continue;
+      pen.beginPath();
+      for (let k = offsets[f]; k < offsets[f + 1]; k++) pen.lineTo(...toScreen(...point(xy, corners[k])));
+      pen.fillStyle = pen.strokeStyle = `rgb(${rgb[3 * f]} ${rgb[3 * f + 1]} ${rgb[3 * f + 2]})`;
+      pen.fill();
+    }
+    if (shown.edges)
+      strokeAll(data.edges.length / 2, (k) => [point(xy, data.edges[2 * k]), point(xy, data.edges[2 * k + 1])], shown.width, `rgb(27 35 48 / ${shown.opacity})`);
+    if (shown.boundary)
+      for (const [width, ink] of [[4, "white"], [2, "black"]])
+        strokeAll(data.boundary.length / 4, (k) => [point(data.boundary, 2 * k), point(data.boundary, 2 * k + 1)], width, ink);
+  };
+  return { setColors: (values) => { rgb = values; }, draw };
+}
+
+const painter = glPainter($("regions")) ?? plainPainter($("regions"));
+let pointed = -1, kept = -1, crosshair = false, waiting = false, coloring = {};
+const chosen = () => (kept >= 0 ? kept : pointed);
+
+function redraw() {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => { waiting = false; paint(); });
+}
+function paint() {
+  const { width, height } = plane.getBoundingClientRect();
+  view.width = Math.max(1, width); view.height = Math.max(1, height);
+  const [sx, sy] = scales();
+  // A typical edge's length in pixels tells how much ink the edges may take.
+  const length = Math.sqrt((x1 - x0) * sx * (y1 - y0) * sy / nFaces);
+  const opacity = Math.max(0.1, Math.min(0.9, length / 14));
+  const casing = length > 25 && coloring.bar !== undefined;
+  painter.draw({ edges: $("edges").checked, boundary: $("boundary").checked, width: length > 25 ? 1.3 : 0.9, opacity, casing });
+  marks();
+  if (crosshair && kept < 0) point(locate(view.x, view.y));
+}
+
+function marks() {
+  const canvas = $("marks"), ratio = devicePixelRatio || 1, pen = canvas.getContext("2d");
+  canvas.width = Math.round(view.width * ratio); canvas.height = Math.round(view.height * ratio);
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  const style = getComputedStyle(document.body), ink = style.color;
+  const f = chosen();
+  if (f >= 0) {
+    pen.beginPath();
+    for (let k = offsets[f]; k < offsets[f + 1]; k++) pen.lineTo(...toScreen(xy[2 * corners[k]], xy[2 * corners[k] + 1]));
+    pen.closePath(); pen.lineJoin = "round";
+    for (const [width, color] of [[6, "white"], [3, "#0b3d91"]]) { pen.lineWidth = width; pen.strokeStyle = color; pen.stroke(); }
+    // A region too small to see is ringed.
+    const [a, b, c, d] = boxes.subarray(4 * f, 4 * f + 4), [l, t] = toScreen(a, d), [r, u] = toScreen(c, b);
+    if (r - l < 8 && u - t < 8)
+      for (const [width, color] of [[5, "white"], [2, "#0b3d91"]]) {
+        pen.beginPath(); pen.arc((l + r) / 2, (t + u) / 2, 12, 0, 7); pen.lineWidth = width; pen.strokeStyle = color; pen.stroke();
+      }
+  }
+  if (crosshair)
+    for (const [width, color] of [[4, "white"], [1.5, "black"]]) {
+      pen.beginPath(); pen.lineWidth = width; pen.strokeStyle = color;
+      for (const [dx, dy] of [[9, 0], [0, 9]]) {
+        pen.moveTo(view.width / 2 - dx, view.height / 2 - dy); pen.lineTo(view.width / 2 + dx, view.height / 2 + dy);
+      }
+      pen.stroke();
+    }
+  axes(pen, ink, style.backgroundColor);
+}
+
+/** Ticks at round numbers along the lower and the left border. */
+function axes(pen, ink, paper) {
+  const [sx, sy] = scales(), [left, top] = toDomain(0, 0), [right, bottom] = toDomain(view.width, view.height);
+  pen.font = "12px system-ui, sans-serif"; pen.lineWidth = 1;
+  const label = (text, px, py) => {
+    pen.lineWidth = 4; pen.strokeStyle = paper; pen.strokeText(text, px, py);
+    pen.fillStyle = ink; pen.fillText(text, px, py); pen.lineWidth = 1;
+  };
+  const ticks = (low, high, scale, draw) => {
+    const rough = 110 / scale, power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
+    const digits = Math.max(0, Math.min(20, -Math.floor(Math.log10(step) + 1e-9)));
+    for (let k = Math.ceil(low / step); k * step <= high; k++)
+      draw(k * step, Math.abs(k * step) < 1e6 && digits <= 16 ? (k * step).toFixed(digits) : (k * step).toPrecision(12));
+  };
+  pen.strokeStyle = ink;
+  pen.textAlign = "center"; pen.textBaseline = "bottom";
+  ticks(Math.max(left, x0), Math.min(right, x1), sx, (x, text) => {
+    const px = toScreen(x, 0)[0];
+    if (px < 60) return;
+    pen.strokeStyle = ink; pen.beginPath(); pen.moveTo(px, view.height); pen.lineTo(px, view.height - 6); pen.stroke();
+    label(text, px, view.height - 7);
+  });
+  pen.textAlign = "left"; pen.textBaseline = "middle";
+  ticks(Math.max(bottom, y0), Math.min(top, y1), sy, (y, text) => {
+    const py = toScreen(0, y)[1];
+    if (py > view.height - 25 || py < 32) return;
+    pen.strokeStyle = ink; pen.beginPath(); pen.moveTo(0, py); pen.lineTo(6, py); pen.stroke();
+    label(text, 9, py);
+  });
+  pen.textBaseline = "bottom"; pen.textAlign = "right";
+  label(about.axes[0], view.width - 8, view.height - 7);
+  pen.textBaseline = "top"; pen.textAlign = "left";
+  label(about.axes[1], 9, 8);
+}
+
+// ---- panel
+
+const number = (v, digits = 9) => String(Number(v.toPrecision(digits)));
+const escape = (text) => text.replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
+
+function mapLines(face) {
+  const lines = [], n = about.maps.length;
+  about.maps.forEach((name, k) => {
+    const at = 3 * (face * n + k), [a, b, c] = data.maps.subarray(at, at + 3);
+    const term = (v, unit) => `${v < 0 ? "− " : "+ "}${number(Math.abs(v))}${unit}`;
+    lines.push(`<div class="map" data-output="${k}" data-map="${a} ${b} ${c}">${escape(name)} = ${number(a)} ${escape(about.axes[0])} ${term(b, " " + escape(about.axes[1]))} ${term(c, "")}</div>`);
+  });
+  if (about.maps_note) lines.push(`<p class="faint">${escape(about.maps_note)}</p>`);
+  return lines.join("");
+}
+function patternLines(face) {
+  const bits = pattern(face), parts = [];
+  let at = 0;
+  about.widths.forEach((width, layer) => {
+    const own = bits.subarray(at, at + width), active = own.reduce((a, b) => a + b, 0);
+    at += width;
+    if (!width) return;
+    let text = "";
+    for (let k = 0; k < Math.min(width, 4096); k++) text += own[k] ? "<b>1</b>" : "0";
+    if (width > 4096) text += " ...";
+    parts.push(`<span class="faint">layer ${layer}: ${active} of ${width} active</span><div class="pattern" data-layer="${layer}">${text}</div>`);
+  });
+  return parts.join("");
+}
+function describe(face) {
+  const n = offsets[face + 1] - offsets[face];
+  const [cx, cy] = data.centroids.subarray(2 * face, 2 * face + 2);
+  $("region").innerHTML = `<h2>Region <span id="region-number">${face}</span>${kept >= 0 ? " (kept)" : ""}</h2>
+    <table><tr><td>area</td><td class="number" id="region-area">${number(data.areas[face])}</td></tr>
+    <tr><td>centroid</td><td class="number">${number(cx)}, ${number(cy)}</td></tr>
+    <tr><td>sides</td><td class="number">${n}</td></tr></table>
+    <h2>Map</h2>${mapLines(face)}<h2>Pattern</h2>${patternLines(face)}`;
+}
+function point(face) {
+  if (face === pointed) return;
+  pointed = face;
+  if (kept < 0) { if (face >= 0) describe(face); marks(); }
+}
+function keep(face) {
+  kept = face;
+  if (face >= 0) describe(face); else if (pointed >= 0) describe(pointed);
+  marks();
+}
+
+function showKey(color) {
+  const key = $("key");
+  if (color.bar) {
+    const stops = color.bar.stops.join(", "), [low, high] = color.bar.ends;
+    key.innerHTML = `<div class="bar" style="background: linear-gradient(to right, ${stops})"></div>
+      <div class="ends number"><span>${number(low, 4)}</span><span>${escape(color.title)}${color.bar.log ? " (log)" : ""}</span><span>${number(high, 4)}</span></div>`;
+  } else if (color.swatches) {
+    key.innerHTML = color.swatches.map(([name, ink]) => `<label><span class="swatch" style="background: ${ink}"></span>${escape(name)}</label>`).join("");
+  } else key.innerHTML = `<span class="faint">${escape(color.title)}</span>`;
+}
+function setColor(name) {
+  painter.setColors(data[`color_${name}`]);
+  coloring = about.colors.find((c) => c.name === name);
+  showKey(coloring);
+  redraw();
+}
+
+// ---- what the user does
+
+for (const { name } of about.colors) $("color").add(new Option(name, name));
+$("color").value = about.color;
+$("edges").checked = about.edges;
+$("boundary").checked = about.boundary;
+$("boundary").disabled = data.boundary.length === 0;
+$("color").onchange = () => setColor($("color").value);
+$("edges").onchange = $("boundary").onchange = redraw;
+$("closer").onclick = () => zoomAt(1.6);
+$("farther").onclick = () => zoomAt(1 / 1.6);
+$("whole").onclick = showAll;
+$("theme").onclick = () => {
+  const dark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
+    (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+  document.documentElement.dataset.theme = dark ? "light" : "dark";
+  redraw();
+};
+$("search").onsubmit = (event) => {
+  event.preventDefault();
+  const text = $("place").value.trim();
+  const region = /^#\s*(\d+)$/.exec(text), place = text.split(/[\s,;]+/).filter(Boolean).map(Number);
+  if (region) {
+    const f = Number(region[1]);
+    if (f >= nFaces) return hint(`there is no region #${f}; the last one is #${nFaces - 1}`);
+    showFace(f); keep(f);
+  } else if (place.length === 2 && place.every(Number.isFinite)) {
+    const f = locate(...place);
+    if (f < 0) return hint(`(${place.join(", ")}) lies outside the domain: x from ${number(x0, 5)} to ${number(x1, 5)}, y from ${number(y0, 5)} to ${number(y1, 5)}`);
+    if (boxes[4 * f + 2] - boxes[4 * f] > 0) { showFace(f); moveTo(...place); }
+    keep(f);
+  } else return hint(`cannot read "${text}"; write two numbers, such as 0.25, -0.5, or a region's number, such as #17`);
+  hint("");
+};
+
+const at = (event) => { const box = plane.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
+const fingers = new Map();
+let moved = 0;
+plane.onpointerdown = (event) => { fingers.set(event.pointerId, at(event)); moved = 0; plane.setPointerCapture(event.pointerId); };
+plane.onpointermove = (event) => {
+  const now = at(event), before = fingers.get(event.pointerId);
+  if (!before) { if (crosshair) { crosshair = false; redraw(); } return point(locate(...toDomain(...now))); }
+  fingers.set(event.pointerId, now);
+  moved += Math.hypot(now[0] - before[0], now[1] - before[1]);
+  if (fingers.size === 2) {
+    const other = [...fingers].find(([id]) => id !== event.pointerId)[1];
+    const spread = (p) => Math.max(1, Math.hypot(p[0] - other[0], p[1] - other[1]));
+    zoomAt(spread(now) / spread(before), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
+  } else {
+    const [sx, sy] = scales();
+    moveTo(view.x - (now[0] - before[0]) / sx, view.y + (now[1] - before[1]) / sy);
+  }
+};
+plane.onpointerup = plane.onpointercancel = (event) => {
+  fingers.delete(event.pointerId);
+  if (event.type === "pointerup" && moved < 5) {
+    const f = locate(...toDomain(...at(event)));
+    keep(f === kept ? -1 : f);
+  }
+};
+plane.onpointerleave = () => { if (!fingers.size && !crosshair) point(-1); };
+plane.addEventListener("wheel", (event) => {
+  event.preventDefault();
+  zoomAt(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), ...at(event));
+}, { passive: false });
+document.addEventListener("keydown", (event) => {
+  if (event.target.closest?.("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const [sx, sy] = scales(), pan = (dx, dy) => { crosshair = true; moveTo(view.x + dx * 60 / sx, view.y + dy * 60 / sy); };
+  const act = {
+    ArrowLeft: () => pan(-1, 0), ArrowRight: () => pan(1, 0), ArrowUp: () => pan(0, 1), ArrowDown: () => pan(0, -1),
+    "+": () => zoomAt(1.6), "=": () => zoomAt(1.6), "-": () => zoomAt(1 / 1.6), 0: showAll, Escape: () => keep(-1),
+    d: () => $("theme").click(), Enter: () => { if (event.target === plane && crosshair) keep(kept >= 0 ? -1 : pointed); },
+  }[event.key];
+  if (act) { if (event.key.startsWith("Arrow")) event.preventDefault(); act(); }
+});
+new ResizeObserver(redraw).observe(plane);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+setColor(about.color);
+paint();
+hint("");
+// For scripts around the page, and its tests.
+window.geomrelu = { locate, toScreen, toDomain, pattern, view, showAll, showFace, regions: nFaces };
+document.documentElement.dataset.ready = "true";
+})().catch((error) => {
+  document.getElementById("hint").textContent = `this page cannot be shown: ${error.message}; it needs a browser of 2023 or later`;
+  throw error;
+});

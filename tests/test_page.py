@@ -1,0 +1,260 @@
+"""The interactive page: what is in the file, and what a person sees of it in a browser."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import geomrelu as gr
+from geomrelu.errors import InputError, OutputPathError
+from geomrelu.page import to_html
+from tests.browser import chromium, open_page, until
+from tests.networks_for_figures import random_network
+
+POINT = (0.25, 0.5)
+
+
+@pytest.fixture(scope="module")
+def p():
+    return gr.partition(random_network((12, 12), 2, seed=3), gr.Box(-1, 1))
+
+
+@pytest.fixture(scope="module")
+def page(p, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "p.html"
+    p.to_html(path, title="Two <moons> & more")
+    return path
+
+
+def contents(path: Path):
+    text = path.read_text(encoding="utf-8")
+    about = json.loads(re.search(r'id="about">(.*?)</script>', text)[1])
+    packed = re.search(r'id="arrays">(.*?)</script>', text)[1]
+    data = gzip.decompress(base64.b64decode(packed))
+    arrays = {
+        a["name"]: np.frombuffer(data, dtype=a["dtype"], count=a["size"], offset=a["at"]) for a in about["arrays"]
+    }
+    return text, about, arrays
+
+
+# ---- the file
+
+
+def test_arrays_are_the_partitions(p, page):
+    _, about, arrays = contents(page)
+    np.testing.assert_array_equal(arrays["vertices"].reshape(-1, 2), p.vertices)
+    np.testing.assert_array_equal(arrays["face_vertices"], p.face_vertices)
+    np.testing.assert_array_equal(arrays["areas"], p.areas)
+    maps = arrays["maps"].reshape(p.n_regions, 2, 3)
+    np.testing.assert_array_equal(maps[:, :, :2], p.affine_maps.A)
+    np.testing.assert_array_equal(maps[:, :, 2], p.affine_maps.b)
+    assert about["maps"] == ["f0", "f1"]
+
+
+def test_flips_lead_to_every_regions_pattern(p, page):
+    _, about, arrays = contents(page)
+    bits = p.patterns.unpack()
+    n_roots = 0
+    for face in range(p.n_regions):
+        own = np.zeros(about["n_neurons"], dtype=bool)
+        own[arrays["root_active"]] = True
+        at = face
+        while arrays["parent"][at] >= 0:
+            own[arrays["flips"][arrays["flip_offsets"][at] : arrays["flip_offsets"][at + 1]]] ^= True
+            at = arrays["parent"][at]
+        n_roots += at == face
+        np.testing.assert_array_equal(own, bits[face])
+    assert n_roots == 1
+
+
+def test_the_file_needs_nothing_else_and_escapes_its_title(page):
+    text, *_ = contents(page)
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:)""", text)
+    assert "http:" not in text
+    assert "https:" not in text
+    assert "<title>Two &lt;moons&gt; &amp; more</title>" in text
+
+
+def test_many_outputs_fit_by_rounding_and_the_page_says_so(tmp_path, monkeypatch):
+    p = gr.partition(random_network((12,), 7, seed=1), gr.Box(-1, 1))
+    monkeypatch.setattr("geomrelu.page._MAP_BYTES", 12 * 4 * p.n_regions)
+    p.to_html(tmp_path / "p.html")
+    _, about, arrays = contents(tmp_path / "p.html")
+    assert about["maps"] == ["f0", "f1", "f2", "f3"]
+    assert "outputs 4 to 6 are left out" in about["maps_note"]
+    shown = arrays["maps"].reshape(p.n_regions, 4, 3)
+    np.testing.assert_array_equal(shown[:, :, 2], p.affine_maps.b[:, :4].astype(np.float32))
+
+
+def test_one_region(tmp_path):
+    p = gr.partition(gr.Network([[[1.0, 0.0]], [[1.0]]], [[5.0], [0.0]]), gr.Box(-1, 1))
+    assert p.n_regions == 1
+    p.to_html(tmp_path / "p.html")
+    assert contents(tmp_path / "p.html")[2]["parent"].tolist() == [-1]
+
+
+def test_bad_input(p, tmp_path):
+    with pytest.raises(OutputPathError, match="suffix"):
+        to_html(p, tmp_path / "p.png")
+    with pytest.raises(InputError, match="color='red'"):
+        to_html(p, tmp_path / "p.html", color="red")
+    with pytest.raises(InputError, match="output=2"):
+        to_html(p, tmp_path / "p.html", output=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- in a browser
+
+
+def points_of_picture(driver):
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(driver.find_element("id", "plane").screenshot_as_png)).convert("RGB")
+    return np.asarray(picture)
+
+
+def pixel(driver, x, y):
+    return [
+        round(v) for v in driver.execute_script("return window.geomrelu.toScreen(arguments[0], arguments[1])", x, y)
+    ]
+
+
+def point_at(driver, x, y):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    plane = driver.find_element("id", "plane")
+    px, py = pixel(driver, x, y)
+    ActionChains(driver).move_to_element_with_offset(
+        plane, px - plane.rect["width"] / 2, py - plane.rect["height"] / 2
+    ).perform()
+
+
+def shown(driver, css):
+    return driver.find_element("css selector", css)
+
+
+def choose(driver, name):
+    from selenium.webdriver.support.ui import Select
+
+    Select(driver.find_element("id", "color")).select_by_visible_text(name)
+
+
+def test_a_person_reads_zooms_and_recolours(p, page):
+    from selenium.webdriver.common.keys import Keys
+
+    with chromium() as driver:
+        open_page(driver, page)
+        # Pointing: the region, its area, map and pattern.
+        point_at(driver, *POINT)
+        face = int(p.locate([POINT])[0])
+        until(lambda: driver.find_elements("id", "region-number"))
+        assert int(shown(driver, "#region-number").text) == face
+        assert float(shown(driver, "#region-area").text) == pytest.approx(p.areas[face], rel=1e-8)
+        for output in range(2):
+            line = shown(driver, f'.map[data-output="{output}"]')
+            expected = [*p.affine_maps.A[face, output], p.affine_maps.b[face, output]]
+            assert [float(v) for v in line.get_attribute("data-map").split()] == pytest.approx(expected, rel=1e-15)
+            numbers = re.sub(r"x[₁₂]", "", line.text.split("=")[1]).replace("− ", "-").replace("+ ", "")
+            assert [float(v) for v in numbers.split()] == pytest.approx(expected, rel=1e-8)
+        bits = p.patterns.unpack()[face]
+        assert shown(driver, '.pattern[data-layer="0"]').text == "".join(str(int(b)) for b in bits[:12])
+        assert shown(driver, '.pattern[data-layer="1"]').text == "".join(str(int(b)) for b in bits[12:])
+
+        # Colours: the pixel at a large region's centroid has the colour that matplotlib gives it.
+        from geomrelu.plot.style import region_colors
+
+        large = int(np.argmax(p.areas))
+        for name in ("value", "area", "pattern"):
+            choose(driver, name)
+            driver.find_element("id", "edges").click()  # off, then on again: no edge near the pixel either time
+            px, py = pixel(driver, *p.centroids[large])
+
+            def matches(name=name, px=px, py=py):
+                wanted = 255 * region_colors(p, name, 0, None)[0][large][:3]
+                return np.abs(points_of_picture(driver)[py, px] - wanted).max() < 2
+
+            until(matches)
+
+        # Zooming: by wheel and keys the scale grows; by search a region comes to the middle, and 0 shows all again.
+        before = driver.execute_script("return window.geomrelu.view.zoom")
+        driver.find_element("id", "closer").click()
+        assert driver.execute_script("return window.geomrelu.view.zoom") > before
+        small = int(np.argmin(p.areas))
+        box = driver.find_element("id", "place")
+        box.send_keys(f"#{small}", Keys.ENTER)
+        assert int(shown(driver, "#region-number").text) == small
+        x, y = driver.execute_script("return [window.geomrelu.view.x, window.geomrelu.view.y]")
+        corners = p.vertices[p.ring(small)]
+        assert (corners.min(axis=0) <= (x, y)).all()
+        assert (corners.max(axis=0) >= (x, y)).all()
+        box.clear()
+        box.send_keys("3, 4", Keys.ENTER)
+        assert "outside the domain" in shown(driver, "#hint").text
+        box.clear()
+        box.send_keys("three", Keys.ENTER)
+        assert "cannot read" in shown(driver, "#hint").text
+        plane = driver.find_element("id", "plane")
+        plane.send_keys("0", Keys.ESCAPE)
+        assert driver.execute_script("return window.geomrelu.view.zoom") == 1
+
+        # Keyboard: arrows move the view, and the region in the middle is described.
+        plane.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_UP)
+        x, y = driver.execute_script("return [window.geomrelu.view.x, window.geomrelu.view.y]")
+        assert x > 0
+        assert y > 0
+        until(lambda: int(shown(driver, "#region-number").text) == int(p.locate([[x, y]])[0]))
+
+        # Light and dark.
+        paper = "return getComputedStyle(document.body).backgroundColor"
+        light = driver.execute_script(paper)
+        driver.find_element("id", "theme").click()
+        assert driver.execute_script(paper) != light
+        assert [entry["message"] for entry in driver.get_log("browser")] == []
+
+
+def test_the_page_finds_the_regions_that_the_partition_finds(p, page):
+    points = np.random.default_rng(0).uniform(-1, 1, (2000, 2))
+    with chromium() as driver:
+        open_page(driver, page)
+        found = driver.execute_script(
+            "return arguments[0].map(([x, y]) => window.geomrelu.locate(x, y))", points.tolist()
+        )
+        assert found == p.locate(points).tolist()
+        assert driver.execute_script("return window.geomrelu.locate(2, 0)") == -1
+
+
+def test_the_smallest_regions_can_be_looked_at(tmp_path):
+    """A region some 1e-9 wide fills the view without jumping: coordinates are sums of two floats."""
+    eps = 2.0**-30
+    network = gr.Network([[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0, 1.0]]], [[-0.3, -0.3 - eps, -0.2], [0.0]])
+    p = gr.partition(network, gr.Box(-1, 1))
+    thin = int(np.argmin(p.areas))
+    p.to_html(tmp_path / "p.html", color="pattern", edges=False)
+    from geomrelu.plot.style import region_colors
+
+    colors = 255 * region_colors(p, "pattern", 0, None)[0][:, :3]
+    with chromium() as driver:
+        open_page(driver, tmp_path / "p.html")
+        x = float(p.centroids[thin, 0])
+        driver.execute_script(
+            "Object.assign(window.geomrelu.view, {x: arguments[0], y: 0.5, zoom: 2e8}); "
+            "document.getElementById('edges').click(); document.getElementById('edges').click()",
+            x,
+        )
+        for shift in (-0.45, 0.45, -0.55, 0.55):
+            place = x + shift * eps
+            face = int(p.locate([[place, 0.5]])[0])
+            assert (face == thin) == (abs(shift) < 0.5)
+            px, py = pixel(driver, place, 0.5)
+
+            def matches(face=face, px=px, py=py):
+                return np.abs(points_of_picture(driver)[py, px] - colors[face]).max() < 2
+
+            until(matches)
