@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import FloatArray, WordArray
+from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.domain import Box
 from geomrelu.errors import DomainError, InputDimensionError, UnsupportedLayerError
 from geomrelu.network import Network
@@ -24,7 +24,7 @@ from geomrelu.polyhedral.limit import limit_of
 from geomrelu.polyhedral.limits import LimitReached, Limits, first_neurons
 from geomrelu.polyhedral.rows import Facets
 from geomrelu.polyhedral.simple import SimpleComplex, count_cells, read_cells, rising_of
-from geomrelu.polyhedral.skeleton import BLUR, RADIUS, Cells
+from geomrelu.polyhedral.skeleton import BLUR, RADIUS, RENEWED, Cells
 from geomrelu.polytope import Polytope
 
 __all__ = ["Progress", "build_polyhedral"]
@@ -201,12 +201,16 @@ def _rising(cutter: Cutter, cells: Cells, valid: WordArray) -> npt.NDArray[np.ui
     """Which edges rise from each vertex, along a direction in general position."""
     direction = _DIRECTION[: cutter.skeleton.dimension] / cutter.sizes
     rounding = 2.0**-51 * len(direction) * (np.abs(cells.xy) @ direction)
-    # With infinite caution 0 times infinity is NaN, which decides nothing either.
-    with np.errstate(invalid="ignore"):
-        reach = (cells.errors[:, RADIUS] + cells.errors[:, BLUR]) * float(np.linalg.norm(direction)) + rounding
-        reach *= cutter.caution
+    steep = float(np.linalg.norm(direction))
+
+    def reach(afresh: IntArray) -> FloatArray:
+        cutter.rows.renew(cutter.skeleton, afresh[cells.errors[afresh, RENEWED] == 0.0], valid)
+        # With infinite caution 0 times infinity is NaN, which decides nothing either.
+        with np.errstate(invalid="ignore"):
+            bound = (cells.errors[:, RADIUS] + cells.errors[:, BLUR]) * steep + rounding
+            return np.asarray(bound * cutter.caution)
 
     def higher(a: int, b: int) -> bool:
         return cutter.judge.higher(a, b, direction, valid)
 
-    return rising_of(cells.positive, cells.negative, cells.ends, cells.xy @ direction, reach, valid, higher)
+    return rising_of(cells.positive, cells.negative, cells.ends, cells.xy @ direction, valid, reach, higher)

@@ -22,7 +22,7 @@ from geomrelu.polyhedral.skeleton import BLUR, ENTRY, RADIUS, RENEWED, ROW, SIZE
 __all__ = ["Cutter"]
 
 # Radii above this share of the domain's extent are made afresh before they decide anything.
-_COARSE = 2.0**-16
+_COARSE = 2.0**-12
 _SEEDS = 64
 # Covers the rounding of bounds themselves.
 _SLACK = 1.001
@@ -187,14 +187,13 @@ class Cutter:
 
     def _join(self, crossed: IntArray, start: int, valid: WordArray, domain: int, first: int, stop: int) -> None:
         skeleton = self.skeleton
-        size = 1 << max(4, int(2 * len(crossed) * (skeleton.dimension - 1)).bit_length())
-        keys, owners = np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.int64)
+        # Each crossed 2-cell stands once in the table, which is full by two thirds at most.
+        size = 1 << max(4, (3 * len(crossed) * (skeleton.dimension - 1) // 2).bit_length())
         for seed in range(_SEEDS):
-            owners[:] = -1
+            table = np.zeros((size, 2), dtype=np.uint64)
             edges = cutting.join(
-                skeleton.cells, crossed, start, skeleton.n_edges, valid, domain, first, stop, np.uint64(seed), keys,
-                owners
-            )  # fmt: skip
+                skeleton.cells, crossed, start, skeleton.n_edges, valid, domain, first, stop, np.uint64(seed), table
+            )
             if edges >= 0:
                 skeleton.n_edges = edges
                 return

@@ -27,7 +27,8 @@ _TINY = 1e-290
 # Columns of `Cells.errors`; see `skeleton`.
 _ENTRY, _ROW, _SIZE, _WORST, _RADIUS, _BLUR, _RENEWED = 0, 1, 2, 3, 4, 5, 6
 _ONE, _ZERO, _ALL = np.uint64(1), np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
-_EMPTY, _MATCHED = -1, -2
+# Second column of the table of 2-cells: nothing, both vertices met, or the first of them.
+_EMPTY, _MATCHED, _FIRST = np.uint64(0), np.uint64(1), np.uint64(2)
 
 
 @inner
@@ -218,34 +219,34 @@ def _word_hash(positive: np.uint64, negative: np.uint64, w: int, seed: np.uint64
 
 
 @inner
-def _meet(cells: Cells, key: np.uint64, v: int, keys: WordArray, owners: IntArray, edge: int) -> int:
+def _meet(cells: Cells, key: np.uint64, v: int, table: WordArray, edge: int) -> int:
     """Look for the other vertex of a 2-cell: 1 if it was there (edge made), 0 if not yet, -1 if a third one came."""
-    mask = np.uint64(len(keys) - 1)
+    mask = np.uint64(len(table) - 1)
     at = key & mask
-    while owners[at] != _EMPTY:
-        if keys[at] == key:
-            if owners[at] == _MATCHED:
+    while table[at, 1] != _EMPTY:
+        if table[at, 0] == key:
+            if table[at, 1] == _MATCHED:
                 return -1
-            other = owners[at]
-            owners[at] = _MATCHED
+            other = np.int64(table[at, 1] - _FIRST)
+            table[at, 1] = _MATCHED
             cells.ends[edge, 0], cells.ends[edge, 1] = other, v
             cells.distance[edge] = max(cells.errors[other, _RADIUS], cells.errors[v, _RADIUS])
             return 1
         at = (at + _ONE) & mask
-    keys[at], owners[at] = key, v
+    table[at, 0], table[at, 1] = key, np.uint64(v) + _FIRST
     return 0
 
 
 @lean
 def join(
     cells: Cells, crossed: IntArray, first_vertex: int, n_edges: int, valid: WordArray, n_domain: int, first: int,
-    stop: int, seed: np.uint64, keys: WordArray, owners: IntArray,
+    stop: int, seed: np.uint64, table: WordArray,
 ) -> int:  # fmt: skip
     """Join new vertices across 2-cells, then halve the cut edges; returns the new number of edges, or -1.
 
     `valid` (words,) has the bits of the forms that have cut so far, `n_domain` of the words are
-    facets'.  `keys`, `owners` are an empty table, its size a power of two.  -1: two sign vectors have
-    the same hash; nothing was changed.
+    facets'.  `table` (size, 2) is zero, its size a power of two.  -1: two sign vectors have the same hash; nothing
+    was changed.
     """
     waiting = 0
     edge = n_edges + len(crossed)
@@ -264,13 +265,13 @@ def join(
             while rest != _ZERO:
                 own = rest & ~(rest - _ONE)
                 rest &= rest - _ONE
-                met = _meet(cells, others ^ _word_hash(positive | own, negative, w, seed), v, keys, owners, edge)
+                met = _meet(cells, others ^ _word_hash(positive | own, negative, w, seed), v, table, edge)
                 if met < 0:
                     return -1
                 edge += met
                 waiting += 1 - 2 * met
                 if w >= n_domain:
-                    met = _meet(cells, others ^ _word_hash(positive, negative | own, w, seed), v, keys, owners, edge)
+                    met = _meet(cells, others ^ _word_hash(positive, negative | own, w, seed), v, table, edge)
                     if met < 0:
                         return -1
                     edge += met

@@ -98,8 +98,8 @@ class SimpleComplex(ReadOnly):
 
 
 def rising_of(
-    positive: WordArray, negative: WordArray, ends: npt.NDArray[np.int32], heights: FloatArray, reach: FloatArray,
-    valid: WordArray, higher: Callable[[int, int], bool],
+    positive: WordArray, negative: WordArray, ends: npt.NDArray[np.int32], heights: FloatArray,
+    valid: WordArray, reach: Callable[[IntArray], FloatArray], higher: Callable[[int, int], bool],
 ) -> npt.NDArray[np.uint16]:  # fmt: skip
     """Which edges rise from each vertex, (V, 2); see `cells`.
 
@@ -107,13 +107,17 @@ def rising_of(
     ----------
     positive, negative, ends, valid
         As in `SimpleComplex`.
-    heights, reach : (V,)
-        A linear function at the vertices, and bounds on its errors.
+    heights : (V,)
+        A linear function at the vertices.
+    reach : callable
+        Bounds on its errors, (V,), after those of some vertices were made afresh.
     higher : callable
         Exact answer to whether the first of two vertices is the higher one.
     """
     direction = np.empty(len(ends), dtype=np.int8)
-    if cells.directions(heights, reach, ends, direction):
+    if cells.directions(heights, reach(np.empty(0, dtype=np.int64)), ends, direction):
+        doubtful = np.unique(ends[direction == 0]).astype(np.int64)
+        cells.directions(heights, reach(doubtful), ends, direction)
         for e in np.flatnonzero(direction == 0).tolist():
             a, b = ends[e].tolist()
             direction[e] = 1 if higher(b, a) else -1

@@ -41,6 +41,8 @@ __all__ = ["BLUR", "ENTRY", "N_ERRORS", "RADIUS", "RENEWED", "ROW", "SIZE", "WOR
 ENTRY, ROW, SIZE, WORST, RADIUS, BLUR, RENEWED = range(7)
 N_ERRORS = 7
 _MOST_IDS = 2**31 - 2**10
+# Arrays of fewer rows are doubled when they are full, larger ones grow by a quarter.
+_SMALL = 1 << 16
 
 
 class Cells(NamedTuple):
@@ -139,7 +141,7 @@ class Skeleton:
             (len(cells.ends), self.n_edges, edges, ("ends", "distance", "following")),
         ):
             if used + wanted > size:
-                capacity = max(used + wanted, size + size // 4, 64)
+                capacity = max(used + wanted, size + (size if size < _SMALL else size // 4), 64)
                 for name in names:
                     array = getattr(cells, name)
                     # In place: of large arrays the pages move, not what is in them.  No view outlives a step.
