@@ -69,6 +69,7 @@ bench-quick: $(BENCH_STAMP)
 
 bench-scaling: $(STAMP)
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/questions.py
 	$(BIN)/python benchmarks/accelerator.py
 
 figures: $(STAMP)

@@ -12,11 +12,13 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from geomrelu._version import __version__
 
 # At once, though light: imported later, the package of that name would hide the function.
 from geomrelu.crosscheck import crosscheck, refinement
-from geomrelu.domain import Box, Polygon, as_domain
+from geomrelu.domain import Box, Polygon, Segment, Segments, Slice, as_domain
 from geomrelu.errors import GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
@@ -25,9 +27,12 @@ from geomrelu.polytope import Polytope
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy.typing as npt
     import torch
 
     from geomrelu.analysis.aggregates import Aggregates
+    from geomrelu.arrays import FloatArray
+    from geomrelu.linear.complex import LinearComplex
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.polyhedral.complex import PolyhedralComplex
     from geomrelu.sampling import Samples
@@ -40,10 +45,14 @@ __all__ = [
     "Patterns",
     "Polygon",
     "Polytope",
+    "Segment",
+    "Segments",
+    "Slice",
     "__version__",
     "aggregate",
     "count_regions",
     "crosscheck",
+    "integrated_gradients",
     "joint",
     "load",
     "partition",
@@ -55,11 +64,20 @@ __all__ = [
 @overload
 def partition(
     model: Any,
-    domain: Polytope,
+    domain: Segment | Segments,
     *,
     n_jobs: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
+) -> LinearComplex: ...
+
+
+@overload
+def partition(
+    model: Any,
+    domain: Polytope,
+    *,
+    progress: Callable[[str, float], None] | None = None,
     max_regions: int | None = None,
     max_memory: float | None = None,
 ) -> PolyhedralComplex: ...
@@ -88,14 +106,16 @@ def partition(
     resume: str | PathLike[str] | None = None,
     max_regions: int | None = None,
     max_memory: float | None = None,
-) -> PlanarComplex | PolyhedralComplex:
+) -> PlanarComplex | PolyhedralComplex | LinearComplex:
     """The exact partition of a domain into a model's activation regions.
 
     Parameters
     ----------
     model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
-    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Polytope
-        Bounded and convex, with as many dimensions as the model has inputs.
+        With as many inputs as the domain has dimensions; on a slice or a segment, with inputs of its shape.
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like, Polytope, Slice, Segment or Segments
+        Bounded and convex.  A box may have any dimension, and so may a `Polytope`.  A `Slice` is a plane
+        through a space of many inputs, a `Segment` the line between two inputs.
     n_jobs : int, optional
         In the plane: workers, as joblib has it: threads here, -1 for all cores; inside a
         ``joblib.parallel_config("dask")`` (or ``"ray"``, ``"loky"``) its workers.  The result
@@ -106,14 +126,15 @@ def partition(
         In the plane, a journal: finished blocks of regions are written to it, and taken from it if an
         earlier run of the same question was interrupted.
     max_regions, max_memory : int, float, optional
-        In other dimensions: stop before the neuron with which there would be more regions, or bytes.  The result is
-        then the partition by the first neurons, ``report["neurons"]`` of them, and ``report["partial"]`` is true.
+        Of polytopes, and boxes outside the plane: stop before the neuron with which there would be more regions, or
+        bytes.  The result is then the partition by the first neurons, ``report["neurons"]`` of them, and
+        ``report["partial"]`` is true.
 
     Returns
     -------
-    PlanarComplex, or PolyhedralComplex
-        Counts, cells, patterns and maps of the regions, in the plane and in other dimensions.  Its combinatorial
-        structure is that of the real-arithmetic network with exactly the given weights.
+    PlanarComplex, LinearComplex of segments, or PolyhedralComplex of polytopes and boxes outside the plane
+        Counts, cells, patterns and maps of the regions.  Its combinatorial structure is
+        that of the real-arithmetic network with exactly the given weights.
 
     Raises
     ------
@@ -133,23 +154,30 @@ def partition(
     array([2., 2., 2., 2.])
     """
     from geomrelu.importers import as_network
-
-    n_jobs, progress = _checked_run("partition", n_jobs, progress)
-    network = as_network(model)
-    if isinstance(domain, Polytope) or (isinstance(domain, Box) and domain.dimension != 2 and network.n_inputs != 2):
-        from geomrelu.polyhedral.build import build_polyhedral
-
-        if n_jobs not in (None, 1) or resume is not None:
-            raise InputError("partition: n_jobs and resume work in the plane only; leave them out in other dimensions")
-        return build_polyhedral(network, domain, progress, max_regions=max_regions, max_memory=max_memory)
     from geomrelu.planar.build import build_complex
 
+    n_jobs, progress = _checked_run("partition", n_jobs, progress)
+    if isinstance(domain, Polytope) or (isinstance(domain, Box) and domain.dimension != 2):
+        network = as_network(model)
+        if isinstance(domain, Polytope) or network.n_inputs != 2:
+            from geomrelu.polyhedral.build import build_polyhedral
+
+            if n_jobs not in (None, 1) or resume is not None:
+                raise InputError("partition: n_jobs and resume work in the plane only; leave them out for this domain")
+            return build_polyhedral(network, domain, progress, max_regions=max_regions, max_memory=max_memory)
     if max_regions is not None or max_memory is not None:
         raise InputError(
-            "partition: max_regions and max_memory do not work in the plane; gr.count_regions and gr.aggregate need "
-            "little memory there"
+            "partition: max_regions and max_memory work on polytopes, and on boxes outside the plane; in the plane "
+            "gr.count_regions and gr.aggregate need little memory"
         )
-    return build_complex(network, as_domain(domain), progress, n_jobs=n_jobs, resume=resume)
+    if isinstance(domain, Segment | Segments):
+        from geomrelu.linear.build import build_linear
+
+        if resume is not None:
+            raise InputError("partition: resume is for plane domains; leave it out for segments")
+        return build_linear(as_network(model, domain.input_shape), domain, progress)
+    shape = as_domain(domain)
+    return build_complex(_network(model, shape), shape, progress, n_jobs=n_jobs, resume=resume)
 
 
 def count_regions(
@@ -171,10 +199,12 @@ def count_regions(
     4
     """
     from geomrelu.analysis.aggregates import count_regions as count
-    from geomrelu.importers import as_network
 
     n_jobs, progress = _checked_run("count_regions", n_jobs, progress)
-    return count(as_network(model), as_domain(domain), n_jobs=n_jobs, progress=progress, resume=resume)
+    if isinstance(domain, Segment | Segments):
+        return partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume).n_regions
+    shape = as_domain(domain)
+    return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume)
 
 
 def aggregate(
@@ -191,15 +221,32 @@ def aggregate(
     Parameters
     ----------
     names : list of str
-        - ``"regions"``: their number, exact;
+        Counts, exact:
+
+        - ``"regions"``, or ``"proper_activation"``: the number of activation regions;
+        - ``"activation"``, ``"open_connected"``, ``"affine"``: linear regions by these definitions, as
+          `PlanarComplex.count`.  ``"activation"`` keeps patterns attained only at points or along
+          segments, of which generic networks have none; ``"affine"`` one pattern for each distinct
+          map, so its memory grows with their number.  ``"convex"`` and ``"closed_connected"`` need the
+          whole partition, and are refused;
+        - ``"active_neurons"``: numbers of regions by their number of active neurons.
+
+        Measures, float64 with the rounding of vertices and maps:
+
         - ``"area"``: ``total``, ``smallest``, ``largest``;
         - ``"area_decades"``: numbers of regions by floor(log10(area));
-        - ``"active_neurons"``: numbers of regions by their number of active neurons, exact;
-        - ``"extrema"``: for each output ``minimum``, ``minimum_at``, ``maximum``, ``maximum_at``;
-        - ``"lipschitz"``: ``constant`` in the 2-norm, and ``at``, a point of the steepest region;
+        - ``"gradient_decades"``: for each output ``decades``, numbers of regions by floor(log10(length of
+          the gradient)), and ``zero``, the number of those with gradient 0;
         - ``"integral"``: of each output over the domain.
 
-        But for the exact ones, float64 with the rounding of vertices and maps.
+        Measures with a rigorous bound on their error:
+
+        - ``"extrema"``: for each output ``minimum`` and ``maximum``, each within ``_error`` of the true
+          one.  ``_at`` is a vertex, within ``_at_error`` of its true place, where the output is within twice
+          that error of the extremum;
+        - ``"lipschitz"``, ``"lipschitz_1"``, ``"lipschitz_inf"``: the Lipschitz ``constant`` in the 2-, 1- and
+          infinity-norm (of inputs and of outputs), within ``error`` of the true one, and ``at``, a point of a
+          region whose map's norm is within twice the error of it.
     model, domain, n_jobs, progress, resume
         As in `partition`.
 
@@ -212,7 +259,7 @@ def aggregate(
     Raises
     ------
     InputError
-        If a name is unknown; and as in `partition`.
+        If a name is unknown, or that of a definition which cannot be counted so; and as in `partition`.
 
     Examples
     --------
@@ -222,10 +269,17 @@ def aggregate(
     (4, [2.0], 2.0)
     """
     from geomrelu.analysis.aggregates import aggregate as measure
-    from geomrelu.importers import as_network
 
     n_jobs, progress = _checked_run("aggregate", n_jobs, progress)
-    return measure(as_network(model), as_domain(domain), names, n_jobs=n_jobs, progress=progress, resume=resume)
+    shape = as_domain(domain)
+    return measure(_network(model, shape), shape, names, n_jobs=n_jobs, progress=progress, resume=resume)
+
+
+def _network(model: Any, domain: Any) -> Network:
+    """The model as a network; a slice knows the shape of its inputs."""
+    from geomrelu.importers import as_network
+
+    return as_network(model, domain.input_shape if isinstance(domain, Slice) else None)
 
 
 def _checked_run(function: str, n_jobs: Any, progress: Any) -> tuple[int | None, Any]:
@@ -240,6 +294,54 @@ def _checked_run(function: str, n_jobs: Any, progress: Any) -> tuple[int | None,
             "lambda message, fraction: print(message, fraction)"
         )
     return n_jobs, progress
+
+
+def integrated_gradients(
+    model: Any, x: npt.ArrayLike, baseline: npt.ArrayLike = 0.0, output: int | npt.ArrayLike | None = None
+) -> FloatArray:
+    """Attributions of a model's outputs to its inputs, with the integral over the path computed exactly.
+
+    The gradient is constant on each piece of the segment from baseline to input, so the integral is a
+    finite sum over the exact partition: the limit of the rule that libraries sample.  The
+    attributions of an output add up to its difference between input and baseline, but for
+    rounding of float64 (completeness).
+
+    Parameters
+    ----------
+    model
+        As in `partition`, of any number of inputs.
+    x : (N, *input_shape) array_like
+        Inputs; a single one is written ``x[None]``.
+    baseline : array_like
+        A number, one input (*input_shape), or one for each x.
+    output : int or (N,) array_like of int, optional
+        Which output, for all x or for each; by default all.
+
+    Returns
+    -------
+    (N, *input_shape) float64, or with ``output=None`` (N, out, *input_shape)
+        Where neurons are zero all along a piece, they count as inactive.
+
+    Raises
+    ------
+    InputError
+        Of a kind that names what is wrong.
+
+    References
+    ----------
+    Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks", 2017.
+
+    Examples
+    --------
+    >>> f = Network([[[1.0, 1.0]], [[2.0]]], [[-1.0], [0.0]])
+    >>> integrated_gradients(f, [[1.0, 1.0]], output=0)
+    array([[1., 1.]])
+    """
+    from geomrelu.analysis.integrated_gradients import integrated_gradients as attribute
+    from geomrelu.importers import as_network
+
+    shape = np.shape(x)[1:]
+    return attribute(as_network(model, shape or None), x, baseline, output)
 
 
 def joint(model_a: Any, model_b: Any) -> Network:
@@ -289,10 +391,11 @@ def sample(
     Parameters
     ----------
     model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
-        With two inputs.  Never changed: a module is copied, and the copy runs in evaluation
-        mode.  A module that `partition` cannot read (`UnsupportedLayerError`) is sampled all
-        the same, unless it is not piecewise linear.
-    domain : Box, Polygon, shapely polygon or (N, 2) array_like
+        With two inputs, or on a slice with as many as its points have.  Never
+        changed: a module is copied, and the copy runs in evaluation mode.  A module that
+        `partition` cannot read (`UnsupportedLayerError`) is sampled all the same, unless it is
+        not piecewise linear.
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
         Bounded and convex.
     n : int
         Grid points along each axis of the domain's bounding box, at least 2.

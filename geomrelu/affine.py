@@ -9,16 +9,18 @@ the absolute values.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray
+from geomrelu.arrays import FloatArray, IntArray, frozen
+from geomrelu.errors import InputError, RangeError
 from geomrelu.matrices import dense_rows, entries
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 
-__all__ = ["AffineMaps", "affine_map_errors", "affine_maps", "may_underflow"]
+__all__ = ["AffineMaps", "affine_map_errors", "affine_maps", "input_maps", "map_batches", "may_underflow"]
 
 # Numbers per block of the running product: keeps a block's rows in cache.
 _BLOCK = 1 << 18
@@ -73,6 +75,34 @@ def affine_map_errors(network: Network, patterns: Patterns) -> AffineMaps:
     gamma = n * 2.0**-53 * 1.01
     slopes, intercepts = _products(network, patterns, magnitudes=True)
     return AffineMaps(gamma * slopes + _TINY, gamma * intercepts + _TINY)
+
+
+def input_maps(network: Network, patterns: Patterns) -> AffineMaps:
+    """The maps of a network of any number of inputs under patterns, of which the first layers' bits may be none.
+
+    Raises
+    ------
+    RangeError
+        If an entry is not finite: too large for float64.
+    """
+    maps = affine_maps(network, Patterns(patterns.words, network.widths))
+    finite = np.isfinite(maps.A).all(axis=(1, 2)) & np.isfinite(maps.b).all(axis=1)
+    if not finite.all():
+        raise RangeError(
+            f"input_maps: the map of region {int(np.argmin(finite))} of those asked for overflows float64; scale the "
+            "network's last layer down"
+        )
+    return AffineMaps(frozen(maps.A), frozen(maps.b))
+
+
+def map_batches(
+    network: Network, patterns: Patterns, ids: IntArray, size: int
+) -> Iterator[tuple[IntArray, AffineMaps]]:
+    """`input_maps` of some of the patterns, at most `size` at a time, with their numbers."""
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise InputError(f"input_map_batches: got size={size!r}; expected a whole number of regions, at least 1")
+    chosen = (ids[first : first + size] for first in range(0, len(ids), int(size)))
+    return ((some, input_maps(network, patterns[some])) for some in chosen)
 
 
 def may_underflow(network: Network) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +21,7 @@ __all__ = [
     "IntArray",
     "ReadOnly",
     "WordArray",
+    "checked_numbers",
     "detached",
     "float_array",
     "frozen",
@@ -60,11 +60,16 @@ def lean(function: _F) -> _F:
 
 def inner(function: _F) -> _F:
     """Compile a function that only lean kernels call, into its callers: no entry of its own."""
+    import numba
+
     options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True, "_nrt": False}
     return cast(_F, numba.njit(nogil=True, **options)(function))
 
 
 def _kernel(function: _F, **options: Any) -> _F:
+    # Here: whoever needs no compiled loop does not wait for numba.
+    import numba
+
     compiled = numba.njit(cache=True, nogil=True, **options)(function)
     _watch_neighbours(compiled, Path(function.__code__.co_filename).parent)
     return cast(_F, compiled)
@@ -139,6 +144,26 @@ def detached(values: Any) -> Any:
     tensor = values.detach().cpu()
     # numpy has no bfloat16; float64 holds its values exactly.
     return (tensor.double() if tensor.is_floating_point() and tensor.dtype.itemsize < 4 else tensor).numpy()
+
+
+def checked_numbers(ids: Any, n: int, what: str) -> IntArray:
+    """`ids` as numbers of things from 0 to n - 1, (k,) int64.
+
+    Raises
+    ------
+    InputError
+        If they are not a list of such numbers.
+    """
+    given = _rectangular(ids, what)
+    if given.ndim == 1 and given.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if given.ndim != 1 or given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= n:
+        got = f"{given.tolist()!r}"
+        raise InputError(
+            f"{what}: got numbers {got if len(got) < 60 else got[:60] + '...'}; expected a list of whole numbers "
+            f"from 0 to {n - 1}"
+        )
+    return given.astype(np.int64)
 
 
 class ReadOnly:

@@ -13,6 +13,7 @@ sign of a neuron at a vertex is the sign of an integer.
 from __future__ import annotations
 
 from collections import OrderedDict
+from copy import copy
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -37,6 +38,7 @@ __all__ = [
     "exact_maps",
     "exact_signs",
     "exponent",
+    "integers",
     "scaled",
     "sign_at",
     "travel",
@@ -74,13 +76,19 @@ def scaled(values: FloatArray, exponent: int) -> _Objects:
                                whole >> np.maximum(-shift, 0).astype(object)))  # fmt: skip
 
 
+def integers(values: FloatArray) -> tuple[_Objects, int]:
+    """Values times a power of two that makes them integers, in the same shape, and the exponent."""
+    power = exponent(values)
+    return scaled(values, power), power
+
+
 class ExactForms:
-    """A network's preactivations as exact affine forms of the two inputs.
+    """A network's preactivations as exact affine forms of its d inputs, integers (d + 1,), the constant last.
 
     Parameters
     ----------
     network : Network
-        A network with two inputs.
+        In the plane d = 2; see `behind` for networks of more inputs.
     """
 
     def __init__(self, network: Network) -> None:
@@ -99,11 +107,27 @@ class ExactForms:
             self._weights.append(whole if is_sparse(layer.weight) else whole.reshape(layer.weight.shape))
             self._biases.append(scaled(layer.bias, scale))
             self.scales.append(scale)
+        self._inputs: _Objects | None = None
         self._cache: OrderedDict[tuple[int, bytes], _Objects] = OrderedDict()
         self._cached_rows = 0
 
+    def behind(self, inputs: _Objects, exponent: int) -> ExactForms:
+        """The same network's forms of other variables, of which its inputs are affine forms.
+
+        Parameters
+        ----------
+        inputs : (n_inputs, d + 1) integers
+            Times ``2**-exponent``.
+        """
+        other = copy(self)
+        other._inputs = inputs
+        other._biases = [bias << exponent for bias in self._biases]
+        other.scales = [scale + exponent for scale in self.scales]
+        other._cache, other._cached_rows = OrderedDict(), 0
+        return other
+
     def forms(self, layer: int, words: WordArray) -> _Objects:
-        """All units' forms in a layer, integers times ``2**-scales[layer]``, shape (units, 3).
+        """All units' forms in a layer, integers times ``2**-scales[layer]``, shape (units, d + 1).
 
         `words` is one packed pattern; only the bits of the layers before are used.
         """
@@ -119,17 +143,21 @@ class ExactForms:
             self._cache.move_to_end(key)
         return found
 
+    def row(self, layer: int, unit: int, words: WordArray) -> list[int]:
+        """One unit's form, positive where the unit is, (d + 1,)."""
+        return [int(v) for v in self._rows(layer, np.array([unit]), words)[0]]
+
     def line(self, layer: int, unit: int, words: WordArray) -> Line:
-        """One unit's form, positive where the unit is."""
-        row = self._rows(layer, np.array([unit]), words)[0]
-        return int(row[0]), int(row[1]), int(row[2])
+        """One unit's form in the plane."""
+        a, b, c = self.row(layer, unit, words)
+        return a, b, c
 
     def output_map(self, words: WordArray) -> _Objects:
-        """The output map under a pattern, integers times ``2**-scales[-1]``, shape (outputs, 3)."""
+        """The output map under a pattern, integers times ``2**-scales[-1]``, shape (outputs, d + 1)."""
         return self.forms(len(self.network.layers) - 1, words)
 
     def _rows(self, layer: int, units: IntArray, words: WordArray) -> _Objects:
-        """Some units' forms, (k, 3): from those of the whole layer if these are there."""
+        """Some units' forms, (k, d + 1): from those of the whole layer if these are there."""
         found = self._cache.get((layer, words[: self.starts[layer]].tobytes()))
         return found[units] if found is not None else self._compute(layer, words, units)
 
@@ -137,12 +165,7 @@ class ExactForms:
         network, bias = self.network, self._biases[layer][units]
         matrix = network.layers[layer].weight
         if layer == 0:
-            # Inputs carry no scale of their own, so the first layer's forms are its weights.
-            weight = self._weights[0]
-            if is_sparse(matrix):
-                weight = _sums(*_chosen(matrix, weight, units), np.eye(matrix.shape[1], dtype=np.int64).astype(object))
-                units = slice(None)
-            return np.concatenate([weight[units], bias[:, None]], axis=1)
+            return self._first_forms(units, bias)
         before = network.layers[layer - 1]
         bits = layer_bits(words, self.starts[layer - 1], before.n_neurons)
         kept = np.concatenate([bits != 0, np.ones(before.n_units - before.n_neurons, dtype=bool)])
@@ -150,10 +173,30 @@ class ExactForms:
             offsets, columns, values = _chosen(matrix, self._weights[layer], units)
             forms = self._sparse_forms(layer, words, kept, offsets, columns, values)
         elif not kept.any():
-            forms = np.zeros((len(bias), 3), dtype=object)
+            forms = np.zeros((len(bias), self.n_variables + 1), dtype=object)
         else:
             forms = self._weights[layer][units][:, kept] @ self.forms(layer - 1, words)[kept]
-        forms[:, 2] += bias
+        forms[:, -1] += bias
+        return forms
+
+    @property
+    def n_variables(self) -> int:
+        """Number of variables, d."""
+        return self.network.n_inputs if self._inputs is None else self._inputs.shape[1] - 1
+
+    def _first_forms(self, units: IntArray | slice, bias: _Objects) -> _Objects:
+        """Forms of units of the first layer."""
+        matrix, weight, inputs = self.network.layers[0].weight, self._weights[0], self._inputs
+        if is_sparse(matrix):
+            if inputs is None:
+                inputs = np.eye(matrix.shape[1], self.n_variables + 1, dtype=np.int64).astype(object)
+            forms = _sums(*_chosen(matrix, weight, units), inputs)
+        elif inputs is None:
+            # Inputs carry no scale of their own, so the first layer's forms are its weights.
+            return np.concatenate([weight[units], bias[:, None]], axis=1)
+        else:
+            forms = weight[units] @ inputs
+        forms[:, -1] += bias
         return forms
 
     def _sparse_forms(
@@ -309,17 +352,22 @@ def _bits_by_own_bounds(network: Network, points: FloatArray) -> tuple[BoolArray
     return np.concatenate([empty, *bits], axis=1), np.concatenate([empty, *certain], axis=1)
 
 
-def exact_maps(network: Network, words: WordArray) -> FloatArray:
-    """Output maps (A, B, C) under packed patterns (F, words), rounded once, (F, out, 3) float64.
+def exact_maps(network: Network, words: WordArray, forms: ExactForms | None = None) -> FloatArray:
+    """Output maps under packed patterns (F, words), rounded once, (F, out, d + 1) float64, the constant last.
+
+    Parameters
+    ----------
+    forms : ExactForms, optional
+        The network's, if they are at hand or of other variables.
 
     Raises
     ------
     RangeError
         If an exact entry is too large for float64.
     """
-    forms = ExactForms(network)
+    forms = ExactForms(network) if forms is None else forms
     unit = 1 << forms.scales[-1]
-    result = np.empty((len(words), network.n_outputs, 3))
+    result = np.empty((len(words), network.n_outputs, forms.n_variables + 1))
     for k, row in enumerate(words):
         for output, form in enumerate(forms.output_map(row)):
             bits = max(abs(int(v)) for v in form).bit_length() - forms.scales[-1]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from geomrelu import palette
 from geomrelu.arrays import FloatArray, IntArray, float_array
-from geomrelu.domain import Box, Domain, Polygon
+from geomrelu.domain import Box, Domain, Polygon, Slice
 from geomrelu.errors import FileFormatError, InputError
 from geomrelu.files import atomic_path, check_suffix
 from geomrelu.matrices import is_sparse, parts, sparse_matrix
@@ -82,12 +82,22 @@ def save(p: PlanarComplex, path: PathLike) -> None:
     content |= {name: _narrow(getattr(p, name)) for name in _INDEX_ARRAYS}
     for k, layer in enumerate(p.network.layers):
         content |= _layer_content(k, layer)
-    if isinstance(p.domain, Box):
-        content["domain_box"] = np.stack([p.domain.low, p.domain.high])
-    else:
-        content["domain_polygon"] = p.domain.vertices
+    content |= _domain_content(p.domain)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **content)
+
+
+def _domain_content(domain: Domain) -> dict[str, npt.NDArray[Any]]:
+    if isinstance(domain, Slice):
+        return _domain_content(domain.domain) | {
+            "slice_origin": domain.origin,
+            "slice_basis": domain.basis,
+            "slice_marks": domain.marks,
+            "slice_names": np.array([*domain.axis_labels, *domain.labels], dtype=np.str_),
+        }
+    if isinstance(domain, Box):
+        return {"domain_box": np.stack([domain.low, domain.high])}
+    return {"domain_polygon": domain.vertices}
 
 
 def _layer_content(k: int, layer: Layer) -> dict[str, npt.NDArray[Any]]:
@@ -130,6 +140,8 @@ def load(path: PathLike) -> PlanarComplex:
     try:
         network = _network(content)
         domain = _domain(content)
+        if isinstance(domain, Slice):
+            _check_slice(domain, network)
         arrays = _complex_arrays(content, network, domain)
         report = _report(content)
     except (KeyError, ValueError, TypeError, IndexError) as error:
@@ -409,7 +421,25 @@ def _domain(content: Mapping[str, npt.NDArray[Any]]) -> Domain:
         raise KeyError("domain")
     if domain.dimension != 2:
         raise ValueError(f"its domain has dimension {domain.dimension}, expected 2")
-    return domain
+    if "slice_origin" not in content:
+        return domain
+    first, second, *labels = content["slice_names"].tolist()
+    return Slice(
+        content["slice_origin"], content["slice_basis"], domain,
+        marks=content["slice_marks"], labels=labels, axis_labels=(first, second),
+    )  # fmt: skip
+
+
+def _check_slice(domain: Slice, network: Network) -> None:
+    step = network.layers[0]
+    same = (
+        step.n_neurons == 0
+        and not is_sparse(step.weight)
+        and np.array_equal(step.weight, domain.basis.reshape(2, -1).T)
+        and np.array_equal(step.bias, domain.origin.ravel())
+    )
+    if not same:
+        raise ValueError("its network's first layer is not the embedding of its slice")
 
 
 def _report(content: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ exactly representable in float64, in which everything is computed).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -77,6 +78,12 @@ class Network(ReadOnly):
     ReLU stands between consecutive layers; the last layer is the output map.  A network
     cannot be changed once it is made.
 
+    Attributes
+    ----------
+    layers : tuple of Layer
+    input_shape : tuple of int
+        Shape of one input in the model that the network was made from, e.g. (1, 28, 28).
+
     Raises
     ------
     InputError
@@ -97,6 +104,7 @@ class Network(ReadOnly):
     """
 
     layers: tuple[Layer, ...]
+    input_shape: tuple[int, ...]
 
     def __init__(self, weights: Sequence[npt.ArrayLike], biases: Sequence[npt.ArrayLike] | None = None) -> None:
         matrices = _sequence(weights, "weights", "one (units, inputs) matrix per layer")
@@ -115,14 +123,23 @@ class Network(ReadOnly):
         )
 
     @classmethod
-    def from_layers(cls, layers: Sequence[Layer]) -> Network:
-        """A network from ready `Layer` objects; the last one must have no neurons."""
+    def from_layers(cls, layers: Sequence[Layer], input_shape: Sequence[int] | None = None) -> Network:
+        """A network from ready `Layer` objects; the last one must have no neurons.
+
+        `input_shape` is the shape of one input in the model that it was made from, (n_inputs,) if
+        it is None: the network itself takes inputs flattened in C order.
+        """
         given = _sequence(layers, "layers", "Layer objects")
         for k, layer in enumerate(given):
             if not isinstance(layer, Layer):
                 raise InputError(f"network: layer {k} is of type {type(layer).__name__}; expected gr.Layer objects")
         network = cls.__new__(cls)
         network._set_layers([_layer(v.weight, v.bias, k, v.n_neurons, v.relevant) for k, v in enumerate(given)])
+        if input_shape is not None:
+            shape = tuple(int(n) for n in input_shape)
+            if math.prod(shape) != network.n_inputs:
+                raise ShapeError(f"network: got input_shape={shape} for {network.n_inputs} inputs; expected as many")
+            vars(network)["input_shape"] = shape
         return network
 
     def _set_layers(self, layers: list[Layer]) -> None:
@@ -138,7 +155,7 @@ class Network(ReadOnly):
                 raise ShapeError(f"layer {k}: relevant names a neuron that layer {k + 1}, of {after.n_neurons}, lacks")
         if layers[-1].n_neurons != 0:
             raise ShapeError("network: the last layer must have no neurons; append an identity output layer")
-        vars(self)["layers"] = tuple(layers)
+        vars(self).update(layers=tuple(layers), input_shape=(layers[0].n_inputs,))
 
     @property
     def hidden(self) -> tuple[Layer, ...]:
@@ -307,7 +324,7 @@ def joint_network(a: Network, b: Network) -> Network:
         shift = left[k + 1].n_neurons if k + 1 < depth else 0
         layer, order = _side_by_side(p, q, order, shift)
         layers.append(layer)
-    return Network.from_layers(layers)
+    return Network.from_layers(layers, a.input_shape)
 
 
 def _padded(network: Network, depth: int) -> list[Layer]:

@@ -56,7 +56,7 @@ def with_weight(value: float) -> nn.Sequential:
     return model
 
 
-SIGMOID, LEAKY, GELU = model_with(nn.Sigmoid()), model_with(nn.LeakyReLU()), nn.Sequential(model_with(nn.GELU()))
+SIGMOID, SHRINK, GELU = model_with(nn.Sigmoid()), model_with(nn.Hardshrink()), nn.Sequential(model_with(nn.GELU()))
 
 # ---- models and domains, from Python: (name, call, error, parts of the message)
 
@@ -80,10 +80,10 @@ PYTHON: list[Misuse] = [
         ("0.1 (GELU)", "ReLU"),
     ),
     (
-        "leaky",
-        lambda: gr.partition(model_with(nn.LeakyReLU()), BOX),
-        UnsupportedLayerError,
-        ("1 (LeakyReLU)", "expected"),
+        "shrink",
+        lambda: gr.partition(model_with(nn.Hardshrink()), BOX),
+        NotPiecewiseLinearError,
+        ("1 (Hardshrink)", "jumps", "expected"),
     ),
     ("3 inputs", lambda: gr.partition(model_with(nn.ReLU(), inputs=3), BOX), InputDimensionError, ("3", "2")),
     ("1 input", lambda: gr.partition(model_with(nn.ReLU(), inputs=1), BOX), InputDimensionError, ("1", "2")),
@@ -199,9 +199,9 @@ FILES: list[tuple[str, Callable[[Path], Any], type[GeomReluError], tuple[str, ..
     ("m.pt", save_torch(state(a_bias=W[0])), UnsupportedLayerError, ("a.bias",)),
     ("m.pt", save_torch(state(a_weight=W * np.nan)), WeightError, ("a.weight", "nan")),
     ("m.safetensors", lambda path: SAFE(state(a_weight=W, a_scale=W), path), UnsupportedLayerError, ("a.scale",)),
-    ("m.pt2", save_export(model_with(nn.Tanh())), NotPiecewiseLinearError, ("m.pt2: 1 (Tanh)", "replace it by ReLU")),
-    ("m.pt2", save_export(model_with(nn.LayerNorm(4))), NotPiecewiseLinearError, ("1 (LayerNorm)", "without it")),
-    ("m.pt2", save_export(model_with(nn.LeakyReLU())), UnsupportedLayerError, ("1 (LeakyReLU)",)),
+    ("m.pt2", save_export(model_with(nn.Tanh())), NotPiecewiseLinearError, ("m.pt2: 1 (Tanh)", "works: Hardtanh")),
+    ("m.pt2", save_export(model_with(nn.LayerNorm(4))), NotPiecewiseLinearError, ("1 (LayerNorm)", "BatchNorm")),
+    ("m.pt2", save_export(model_with(nn.Hardshrink())), NotPiecewiseLinearError, ("1 (Hardshrink)", "jumps")),
     ("m.pt2", save_export(model_with(nn.Dropout())), UnsupportedLayerError, ("1 (Dropout)", "eval()")),
     ("m.joblib", raw(b"x"), FileFormatError, ("run code", "--allow-joblib", "skops")),
     ("m.pkl", raw(b"x"), FileFormatError, ("run code", "--allow-joblib")),

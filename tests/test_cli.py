@@ -160,6 +160,9 @@ def test_streamed_counts_and_journals(model: str, tmp_path: Path) -> None:
     for _ in range(2):
         streamed = json.loads(run("count", model, "--stream", "--resume", journal, "--json").stdout)
         assert all(streamed[name] == whole[name] for name in ("regions", "vertices", "edges"))
+    for name in ("activation", "affine"):
+        options = ("count", model, "--definition", name, "--json")
+        assert json.loads(run(*options, "--stream").stdout)[name] == json.loads(run(*options).stdout)[name]
     done = run("partition", model, "-o", str(tmp_path / "p.npz"), "--resume", journal)
     assert done.exit_code == 2
     assert "journal of another run" in done.stderr
@@ -171,7 +174,8 @@ def test_streamed_counts_and_journals(model: str, tmp_path: Path) -> None:
     [
         (["--jobs", "0"], "--jobs: got '0'; expected a whole number, 1 or more"),
         (["--jobs", "two"], "--jobs: got 'two'"),
-        (["--stream", "--definition", "all"], "leave one of the two out"),
+        (["--stream", "--definition", "all"], "need the whole partition; name another --definition"),
+        (["--stream", "--definition", "convex"], "cannot be counted without keeping the partition"),
         (["--resume", "no/such/folder/x"], "cannot be opened for writing"),
     ],
 )

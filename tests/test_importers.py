@@ -68,15 +68,6 @@ class Functional(nn.Module):
         return self.last(-x.contiguous()).squeeze(-1)
 
 
-class Residual(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Linear(2, 2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + F.relu(self.inner(x))
-
-
 def sequential(*middle: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Linear(2, 5), *middle, nn.Linear(5, 3))
 
@@ -123,7 +114,10 @@ def test_wrapped_modules(wrap: object) -> None:
 
 
 def test_consecutive_linear_layers_are_not_multiplied() -> None:
+    """Their product would be rounded in float64."""
     model = nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    for parameter in model.double().parameters():
+        nn.init.normal_(parameter)
     network = as_network(model)
     assert network.widths == (0, 3)
     np.testing.assert_array_equal(network.layers[1].weight, model[1].weight.detach().numpy())
@@ -216,7 +210,8 @@ def test_reading_leaves_the_module_unchanged() -> None:
     names = {module: set(vars(module)) for module in model.modules()}
     state = {key: value.clone() for key, value in model.state_dict().items()}
     network = as_network(model)
-    np.testing.assert_array_equal(network.output.bias, [1.0, 2.0])
+    assert model.layer.bias is not None
+    np.testing.assert_array_equal(network.output.bias, model.layer.bias.detach().double().numpy() + [1.0, 2.0])
     assert {module: set(vars(module)) for module in model.modules()} == names
     assert model.history == []
     assert model.training
@@ -286,24 +281,10 @@ def test_functions_that_are_not_piecewise_linear(function: object) -> None:
         as_network(Calls())
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [nn.LeakyReLU(), nn.PReLU(), nn.Hardtanh(), nn.ReLU6(), nn.MaxPool1d(2), nn.Conv1d(1, 1, 1), nn.BatchNorm1d(5)],
-)
-def test_other_piecewise_linear_layers_are_not_read_yet(layer: nn.Module) -> None:
-    with pytest.raises(UnsupportedLayerError, match=rf"^1 \({type(layer).__name__}\).*expected Linear and ReLU"):
-        as_network(sequential(layer))
-
-
 def test_dropout_in_training_mode() -> None:
     with pytest.raises(UnsupportedLayerError, match=r"^1 \(Dropout\).*model\.eval\(\)"):
         as_network(sequential(nn.Dropout()))
-    assert as_network(sequential(nn.Dropout()).eval()).widths == (0,)
-
-
-def test_residual_connection() -> None:
-    with pytest.raises(UnsupportedLayerError, match=r"0 \(Residual\).*residual"):
-        as_network(nn.Sequential(Residual()))
+    assert as_network(sequential(nn.Dropout()).eval()).n_neurons == 0
 
 
 def test_control_flow_on_values() -> None:
@@ -409,8 +390,12 @@ def test_several_inputs_or_outputs() -> None:
             return x
 
     class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return x, -x
+            return self.layer(x), -x
 
     with pytest.raises(UnsupportedLayerError, match="takes 2 inputs"):
         as_network(Two())

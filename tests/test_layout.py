@@ -41,8 +41,11 @@ ORDER = [
     "__main__",
 ]
 # Conveniences: methods of a result that hand over to the module that does the work, imported in the method.
-DELEGATES = {"planar.complex": {"analysis", "io", "page", "plot"}}
-DELEGATES["polyhedral.complex"] = {"analysis", "io", "plot"}
+DELEGATES = {
+    "planar.complex": {"analysis", "io", "page", "plot"},
+    "linear.complex": {"analysis", "plot"},
+    "polyhedral.complex": {"analysis", "io", "plot"},
+}
 HEAVY = ("torch", "shapely", "matplotlib", "sklearn", "pandas", "networkx", "onnx", "skops", "safetensors")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -132,6 +135,7 @@ def test_kernels_call_inner_functions_of_their_own_folder_only() -> None:
 
 
 def test_importing_the_package_is_light() -> None:
-    code = f"import sys, geomrelu; print([m for m in {HEAVY!r} if m in sys.modules])"
+    # numba too: it takes longer than all else together, and only compiled loops need it.
+    code = f"import sys, geomrelu; print([m for m in {(*HEAVY, 'numba', 'scipy')!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
     assert done.stdout.strip() == "[]"

@@ -18,7 +18,7 @@ import numpy as np
 from geomrelu.analysis.closed_regions import closed_connected_labels
 from geomrelu.analysis.convex_cells import convex_cells
 from geomrelu.analysis.vertices import ExactVertices
-from geomrelu.arrays import WordArray
+from geomrelu.arrays import IntArray, WordArray
 from geomrelu.errors import InputError
 from geomrelu.patterns import Patterns
 
@@ -36,6 +36,7 @@ __all__ = [
     "count_convex",
     "count_open_connected",
     "count_proper_activation",
+    "lower_patterns",
 ]
 
 
@@ -68,8 +69,20 @@ def count_activation(p: PlanarComplex) -> int:
     >>> count_activation(p), count_proper_activation(p)
     (3, 2)
     """
+    (_, along), (_, there) = lower_patterns(p)
+    lower: WordArray = np.concatenate([along, there])
+    return p.n_regions + len(np.unique(Patterns(lower, p.network.widths).keys()))
+
+
+def lower_patterns(p: PlanarComplex) -> tuple[tuple[IntArray, WordArray], tuple[IntArray, WordArray]]:
+    """Edges, and vertices, whose pattern is that of no face beside or around them: numbers, and patterns (k, words).
+
+    With exact signs, of a block of faces too: its border's edges have one side, and vertices a part of their faces.
+    """
+    nowhere, n_words = np.empty(0, dtype=np.int64), p.patterns.words.shape[1]
     if p.network.n_neurons == 0:
-        return p.n_regions
+        nothing = np.empty((0, n_words), dtype=np.uint64)
+        return (nowhere, nothing), (nowhere, nothing)
     at = _vertices(p)
     at_vertices = at.positive.words
     u, v = p.edges.T
@@ -84,8 +97,7 @@ def count_activation(p: PlanarComplex) -> int:
     around = (at_vertices[p.face_vertices] == faces[at.owner]).all(axis=1)
     new_vertices = np.ones(p.n_vertices, dtype=bool)
     new_vertices[p.face_vertices[around]] = False
-    lower: WordArray = np.concatenate([along[new_edges], at_vertices[new_vertices]])
-    return p.n_regions + len(np.unique(Patterns(lower, p.network.widths).keys()))
+    return (np.flatnonzero(new_edges), along[new_edges]), (np.flatnonzero(new_vertices), at_vertices[new_vertices])
 
 
 def count_proper_activation(p: PlanarComplex) -> int:

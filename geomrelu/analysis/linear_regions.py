@@ -12,15 +12,20 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from geomrelu.affine import affine_map_errors, affine_maps
-from geomrelu.arrays import FloatArray, IntArray, frozen
+from geomrelu.affine import AffineMaps, affine_map_errors, affine_maps
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, frozen
 from geomrelu.errors import RangeError
 from geomrelu.exact import ExactForms
+from geomrelu.network import Network
+from geomrelu.patterns import Patterns
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["LinearRegions", "linear_regions"]
+__all__ = ["LinearRegions", "distinct_maps", "linear_regions", "same_maps"]
+
+# Pays for the rounding of a difference and of a sum of bounds.
+_SLACK = 1.001
 
 
 class LinearRegions(NamedTuple):
@@ -48,7 +53,11 @@ class LinearRegions(NamedTuple):
 
 def linear_regions(p: PlanarComplex) -> LinearRegions:
     """Group the faces of a complex by affine map, exactly."""
-    map_labels, n_maps = _distinct_maps(p)
+    try:
+        maps = p.affine_maps
+    except RangeError:
+        maps = affine_maps(p.network, p.patterns)
+    map_labels, n_maps = distinct_maps(p.network, p.patterns, maps)
     inner = p.edges_inner
     left, right = p.edge_faces[inner].T
     joined = map_labels[left] == map_labels[right]
@@ -66,31 +75,57 @@ def _by_first(labels: IntArray) -> IntArray:
     return rank[inverse.ravel()]
 
 
-def _distinct_maps(p: PlanarComplex) -> tuple[IntArray, int]:
-    try:
-        maps = p.affine_maps
-    except RangeError:
-        maps = affine_maps(p.network, p.patterns)
-    values = np.concatenate([maps.A.reshape(p.n_regions, -1), maps.b], axis=1)
-    groups = _overlapping(values, _bounds(p))
+def distinct_maps(network: Network, patterns: Patterns, maps: AffineMaps) -> tuple[IntArray, int]:
+    """Labels of the patterns (F,), equal where their exact maps are, and the number of distinct maps.
+
+    Parameters
+    ----------
+    network : Network
+    patterns : Patterns
+        F of them.
+    maps : AffineMaps
+        Theirs, as `affine.affine_maps` has them or better.
+    """
+    values, bounds = _entries(maps), _entries(affine_map_errors(network, patterns))
+    groups = _overlapping(values, bounds)
     counts = np.bincount(groups)
     shared = np.flatnonzero(counts[groups] > 1)
     labels = groups.astype(np.int64)
     next_label = int(groups.max()) + 1 if len(groups) else 0
     if len(shared):
-        forms = ExactForms(p.network)
+        forms = ExactForms(network)
         keys: dict[tuple[int, ...], int] = {}
         for f in shared.tolist():
-            key = tuple(int(v) for v in forms.output_map(p.patterns.words[f]).ravel())
+            key = _exact_key(forms, patterns.words[f])
             labels[f] = keys.setdefault(key, next_label + len(keys))
     _, labels = np.unique(labels, return_inverse=True)
     labels = labels.ravel().astype(np.int64)
     return labels, int(labels.max()) + 1 if len(labels) else 0
 
 
-def _bounds(p: PlanarComplex) -> FloatArray:
-    errors = affine_map_errors(p.network, p.patterns)
-    return np.concatenate([errors.A.reshape(p.n_regions, -1), errors.b], axis=1)
+def same_maps(network: Network, left: WordArray, right: WordArray) -> BoolArray:
+    """Whether the maps under two packed patterns are equal, row by row of (N, words), exactly; (N,)."""
+    values, bounds = [], []
+    for words in (left, right):
+        patterns = Patterns(words, network.widths)
+        values.append(_entries(affine_maps(network, patterns)))
+        bounds.append(_entries(affine_map_errors(network, patterns)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        differing = np.abs(values[0] - values[1]) > (bounds[0] + bounds[1]) * _SLACK
+    same: BoolArray = ~np.asarray(differing.any(axis=1))
+    forms = ExactForms(network)
+    for k in np.flatnonzero(same).tolist():
+        same[k] = _exact_key(forms, left[k]) == _exact_key(forms, right[k])
+    return same
+
+
+def _exact_key(forms: ExactForms, words: WordArray) -> tuple[int, ...]:
+    return tuple(int(v) for v in forms.output_map(words).ravel())
+
+
+def _entries(maps: AffineMaps) -> FloatArray:
+    """A map's numbers in a row, (F, 3 out)."""
+    return np.concatenate([maps.A.reshape(len(maps.b), 2 * maps.b.shape[1]), maps.b], axis=1)
 
 
 def _overlapping(values: FloatArray, bounds: FloatArray) -> IntArray:

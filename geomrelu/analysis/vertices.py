@@ -287,11 +287,21 @@ class ExactVertices:
             offsets = self.offsets[first : first + step + 1]
             around = self.owner[self.entries[offsets[0] : offsets[-1]]]
             words[first : first + step] = np.bitwise_and.reduceat(faces[around], offsets[:-1] - offsets[0], axis=0)
+        # Where a block's border was made by a neuron, that neuron is zero.
+        made = np.flatnonzero((self.p.edge_faces < 0).any(axis=1) & (self.p.edge_neuron >= 0))
+        neurons = self.p.edge_neuron[made]
+        layers = self.layer_of(neurons)
+        units = neurons - self.firsts[layers]
+        columns = np.array(self.p.patterns.starts)[layers] + units // 64
+        bits = ~(np.uint64(1) << (units % 64).astype(np.uint64))
+        for ends in self.p.edges[made].T:
+            np.bitwise_and.at(words, (ends, columns), bits)
         return words
 
     def _lowest_layers(self) -> IntArray:
-        """The earliest layer that has an edge at each vertex, -1 at the domain's border, (V,)."""
-        layers = self.layer_of(self.p.edge_neuron)
+        """The earliest layer that has an edge at each vertex, -1 at the border, (V,)."""
+        # Of a block's border the other side is not known.
+        layers = np.where((self.p.edge_faces < 0).any(axis=1), -1, self.layer_of(self.p.edge_neuron))
         lowest = np.full(self.p.n_vertices, len(self.p.network.layers), dtype=np.int64)
         for end in self.p.edges.T:
             np.minimum.at(lowest, end, layers)

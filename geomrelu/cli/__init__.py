@@ -1,9 +1,11 @@
-"""The command line: ``geomrelu count | plot | check | partition | xor``.
+"""The command line: ``geomrelu count | plot | check | partition | segment | xor``.
 
 Results go to stdout (with ``--json``: one JSON object), progress and errors to stderr.
 Exit status: 0, 1 for a failed check, 2 for bad input, 130 when interrupted.
 """
 
+# Each module adds its commands to the app.
+from geomrelu.cli import segment as segment
 from geomrelu.cli.commands import app, main
 
 __all__ = ["app", "main"]

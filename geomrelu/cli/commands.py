@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from geomrelu._version import __version__
+from geomrelu.cli.inputs import SliceOption, read_slice
 from geomrelu.cli.options import whole_number, xy_pair
 from geomrelu.cli.terminal import FAILED, Commands, print_json, print_table, shown_progress
 from geomrelu.errors import DomainError, InputDimensionError, InputError, InvariantError, OutputPathError
 
 if TYPE_CHECKING:
-    from geomrelu.domain import Domain
+    from geomrelu.domain import Box, Domain, Polygon
     from geomrelu.network import Network
     from geomrelu.planar.complex import PlanarComplex
 
@@ -103,6 +104,7 @@ def count(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     definition: Annotated[
         str | None,
         typer.Option(
@@ -113,7 +115,8 @@ def count(
         ),
     ] = None,
     stream: Annotated[
-        bool, typer.Option("--stream", help="Regions, vertices and edges only, in memory that does not grow with them.")
+        bool,
+        typer.Option("--stream", help="Keep no partition: memory does not grow with the number of regions."),
     ] = False,
     jobs: JobsOption = None,
     resume: ResumeOption = None,
@@ -123,7 +126,8 @@ def count(
     """Count regions, linear regions, affine pieces, vertices and edges.
 
     With --definition, linear regions in one or all of the six senses of the literature.
-    With --stream, partitions too large for memory; with --resume, runs that may be interrupted.
+    With --stream, partitions too large for memory, also by the definitions activation, proper_activation,
+    open_connected and affine; with --resume, runs that may be interrupted.
 
     Examples:
 
@@ -136,14 +140,14 @@ def count(
     geomrelu count model.npz --stream --jobs 2 --resume count.journal
     """
     definitions = _definitions(definition)
-    if definitions and stream:
-        raise InputError("--stream: counts by --definition need the whole partition; leave one of the two out")
+    if definition == "all" and stream:
+        raise InputError("--stream: convex and closed_connected need the whole partition; name another --definition")
     run = Run(_jobs(jobs), resume)
-    domain = _domain(box, low, high, polygon)
+    domain = _domain(box, low, high, polygon, slice_file)
     network, facts = _model(model, domain, allow_joblib)
     counts: dict[str, Any]
     if stream:
-        counts = _streamed(model, network, domain, run)
+        counts = _streamed(model, network, domain, run, definitions)
     elif definitions:
         p = _built(model, network, domain, run)
         counts = {name: p.count(name) for name in definitions}
@@ -172,6 +176,7 @@ def plot(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     color: Annotated[str, typer.Option("--color", help="Fill by pattern, value, class, gradient or area.")] = "pattern",
     dpi: Annotated[str, typer.Option("--dpi", metavar="N", help="Resolution of a .png, 10 to 2400.")] = "200",
     json: JsonOption = False,
@@ -192,7 +197,7 @@ def plot(
     if color not in colors:
         raise InputError(f"--color: got {color!r}; expected one of {', '.join(colors)}")
     resolution = whole_number("--dpi", dpi, 10, 2400)
-    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
@@ -213,6 +218,7 @@ def check(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
 ) -> None:
@@ -229,7 +235,7 @@ def check(
     geomrelu check model.npz --exact
     """
     points = whole_number("--n", n, 2, 20_000)
-    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib)
     from geomrelu.crosscheck import crosscheck
 
     broken = None
@@ -261,6 +267,7 @@ def partition(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     jobs: JobsOption = None,
     resume: ResumeOption = None,
     json: JsonOption = False,
@@ -275,7 +282,7 @@ def partition(
     geomrelu partition model.safetensors -o regions.geojson --polygon "0,0 1,0 0,1"
     """
     suffix = _checked_output(out, (".npz", ".geojson"), model)
-    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib, Run(_jobs(jobs), resume))
+    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib, Run(_jobs(jobs), resume))
     if suffix == ".npz":
         p.save(out)
     else:
@@ -342,7 +349,17 @@ def _domain(
     low: tuple[str, str] | None,
     high: tuple[str, str] | None,
     polygon: str | None,
+    slice_file: Path | None = None,
 ) -> Domain:
+    if slice_file is None:
+        return _plane_domain(box, low, high, polygon)
+    given = box or low or high or polygon
+    return read_slice(slice_file, _plane_domain(box, low, high, polygon) if given else None)
+
+
+def _plane_domain(
+    box: tuple[str, str] | None, low: tuple[str, str] | None, high: tuple[str, str] | None, polygon: str | None
+) -> Box | Polygon:
     from geomrelu.domain import Box, Polygon
 
     given = [name for name, value in (("--box", box), ("--low/--high", low or high), ("--polygon", polygon)) if value]
@@ -390,14 +407,15 @@ def _jobs(word: str | None) -> int | None:
     return whole_number("--jobs", word, 1)
 
 
-def _model(model: Path, domain: Domain, allow_joblib: bool) -> tuple[Network, dict[str, Any]]:
+def _model(model: Path, domain: Domain | None, allow_joblib: bool) -> tuple[Network, dict[str, Any]]:
     """The network, and facts about model and domain for JSON."""
     from geomrelu.importers.files import assumes_relu, read_model
 
     network = read_model(model, allow_joblib=allow_joblib)
     if network.n_neurons and assumes_relu(model):
         typer.echo(f"{model}: a state dict holds no activations; assuming ReLU between Linear layers", err=True)
-    return network, {"model": str(model), "network": _network_facts(network), "domain": domain.vertices.tolist()}
+    facts: dict[str, Any] = {"model": str(model), "network": _network_facts(network)}
+    return network, facts if domain is None else {**facts, "domain": domain.vertices.tolist()}
 
 
 def _built(model: Path, network: Network, domain: Domain, run: Run) -> PlanarComplex:
@@ -407,16 +425,21 @@ def _built(model: Path, network: Network, domain: Domain, run: Run) -> PlanarCom
         return gr.partition(network, domain, progress=progress, n_jobs=run.n_jobs, resume=run.resume)
 
 
-def _streamed(model: Path, network: Network, domain: Domain, run: Run) -> dict[str, int]:
-    """Numbers of regions, vertices and edges."""
+def _streamed(
+    model: Path, network: Network, domain: Domain, run: Run, definitions: tuple[str, ...]
+) -> dict[str, int]:  # fmt: skip
+    """Counts by the definitions, or without any the numbers of regions, vertices and edges."""
     import geomrelu as gr
 
+    names = definitions or ("regions",)
     with shown_progress() as progress, _named(model):
-        found = gr.aggregate(network, domain, ["regions"], progress=progress, n_jobs=run.n_jobs, resume=run.resume)
+        found = gr.aggregate(network, domain, names, progress=progress, n_jobs=run.n_jobs, resume=run.resume)
+    if definitions:
+        return dict(found)
     # A network without neurons has no layers to report of.
-    last = found.report["layers"][-1] if found.report["layers"] else {"vertices": len(domain.vertices)}
-    last = {"edges": last["vertices"], **last}
-    return {"regions": found["regions"], "vertices": last["vertices"], "edges": last["edges"]}
+    n = len(domain.vertices)
+    last = found.report["layers"][-1] if found.report["layers"] else {"vertices": n, "edges": n}
+    return {"regions": found["regions"], **{name: last[name] for name in ("vertices", "edges") if name in last}}
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.analysis.touching import touching_faces
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen, real_array
 from geomrelu.crosscheck.report import CrossCheck, Failure, Refinement, RefinementRow
+from geomrelu.domain import Slice
 from geomrelu.errors import DomainError, InputDimensionError, InputError, ShapeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
@@ -106,7 +106,7 @@ def crosscheck(
     areas = _check_areas(p, found)
     _check_vertices(p, position, device, found)
     undecided = _check_interiors(p, position, model, device, found)
-    seen = _trace(p.network, x, position, model, device)
+    seen = _trace(p, x, position, model, device)
     outcome = _check_samples(p, x, seen, position, model, found)
     near = np.flatnonzero(outcome.near & ~outcome.failed)
     missed = np.flatnonzero(~outcome.regions_seen)
@@ -253,13 +253,14 @@ def _sample_points(p: PlanarComplex, n: int, points: npt.ArrayLike | None) -> Fl
     return x
 
 
-def _trace(network: Network, x: FloatArray, position: float, model: Any, device: str | torch.device | None) -> Trace:
+def _trace(p: PlanarComplex, x: FloatArray, position: float, model: Any, device: str | torch.device | None) -> Trace:
     """The network at x; values and gradients from `model` where there is one."""
     # Once for the touching distance, once for the vertices' own rounding.
+    network, domain = p.network, p.domain
     shown = trace(network, x, position_error=2 * position, device=device)
     if model is None:
         return shown
-    maps = sample_maps(model, x, device=device)
+    maps = sample_maps(model, x, device=device, plane=domain if isinstance(domain, Slice) else None)
     if maps.values.shape != shown.maps.values.shape:
         raise ShapeError(
             f"model: got {maps.values.shape[1]} outputs, expected {network.n_outputs}, as the partition's network has; "
@@ -338,7 +339,7 @@ def _check_interiors(
     lengths = np.diff(p.face_offsets)
     sums = np.add.reduceat(p.vertices[p.face_vertices], p.face_offsets[:-1], axis=0)
     inside = sums / lengths[:, None]
-    shown = _trace(p.network, inside, position, model, device)
+    shown = _trace(p, inside, position, model, device)
     regions = np.arange(p.n_regions)
     verdict = _verdict(p, inside, shown, regions, regions, position, model is None)
     _record(p, "region", shown, inside, regions, regions, verdict, found)
@@ -349,6 +350,9 @@ def _check_interiors(
 def _check_samples(
     p: PlanarComplex, x: FloatArray, shown: Trace, position: float, model: Any, found: _Findings
 ) -> _Outcome:
+    # Here: compiled loops import numba.
+    from geomrelu.analysis.touching import touching_faces
+
     samples, regions = touching_faces(p, x, position)
     touched = np.bincount(samples, minlength=len(x))
     lost = np.flatnonzero(touched == 0)

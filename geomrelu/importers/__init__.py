@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from geomrelu.errors import InputError
@@ -15,7 +16,7 @@ _ACCEPTED = (
 )
 
 
-def as_network(model: Any) -> Network:
+def as_network(model: Any, input_shape: Sequence[int] | None = None) -> Network:
     """`model` as a `Network` with exactly its weights.
 
     Parameters
@@ -56,7 +57,7 @@ def as_network(model: Any) -> Network:
     if bases & {"torch.nn.modules.module.Module", "torch.export.exported_program.ExportedProgram"}:
         from geomrelu.importers.torch import network_from_torch
 
-        return network_from_torch(model)
+        return network_from_torch(model, input_shape)
     if "sklearn.base.BaseEstimator" in bases:
         from geomrelu.importers.sklearn import network_from_sklearn
 

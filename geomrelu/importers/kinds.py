@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["ACTIVATIONS", "NOT_PIECEWISE_LINEAR", "PROBABILITIES", "READ", "normalised", "where_called"]
+from geomrelu.errors import NotPiecewiseLinearError, UnsupportedLayerError
 
-READ = "expected Linear and ReLU layers in one chain (with Flatten, Identity, and Dropout in eval mode)"
+__all__ = ["READ", "aten_kind", "normalised", "refusal", "where_called"]
+
+READ = (
+    "expected affine layers (Linear, Conv, BatchNorm in eval mode, AvgPool, ...) "
+    "and piecewise-linear ones (ReLU, LeakyReLU, Hardtanh, MaxPool, ...)"
+)
 
 # Names of torch modules and functions, normalised.
 _PROBABILITIES = "sigmoid softmax logsoftmax logsigmoid softmin softmax2d"
@@ -14,14 +19,69 @@ _OTHERS = """
     localresponsenorm normalize norm
     multiheadattention scaleddotproductattention transformer transformerencoder transformerencoderlayer
     transformerdecoder transformerdecoderlayer rnn lstm gru rnncell lstmcell grucell
-    bilinear cosinesimilarity
+    bilinear cosinesimilarity cdist
     exp exp2 expm1 log log2 log10 log1p logsumexp sin cos tan asin acos atan arctan sinh cosh asinh acosh atanh
-    pow square sqrt rsqrt reciprocal erf erfc prod cumprod
+    std var stdmean varmean pow square sqrt rsqrt reciprocal erf erfc prod cumprod
+"""
+_DISCONTINUOUS = """
+    hardshrink sign sgn signbit heaviside round floor ceil trunc fix frac fmod remainder floordivide argmax argmin
+    argsort where maskedfill gt ge lt le eq ne greater less bernoulli logicalnot logicaland logicalor isnan
+    onehot embedding
 """
 PROBABILITIES = frozenset(_PROBABILITIES.split())
 #: What ReLU can stand in for.
 ACTIVATIONS = PROBABILITIES | frozenset(_ACTIVATIONS.split())
 NOT_PIECEWISE_LINEAR = ACTIVATIONS | frozenset(_OTHERS.split())
+DISCONTINUOUS = frozenset(_DISCONTINUOUS.split())
+# What works and comes nearest, where that is not ReLU.
+_NEAREST = {
+    **dict.fromkeys(("sigmoid", "logsigmoid"), "Hardsigmoid"),
+    **dict.fromkeys(("tanh", "softsign"), "Hardtanh"),
+    **dict.fromkeys(("hardswish", "silu", "swish", "gelu", "mish", "softplus"), "ReLU"),
+    **dict.fromkeys(("elu", "celu", "selu"), "LeakyReLU"),
+    **dict.fromkeys(("tanhshrink", "hardshrink"), "Softshrink"),
+    **dict.fromkeys(
+        ("layernorm", "nativelayernorm", "groupnorm", "rmsnorm", "instancenorm", "instancenorm1d", "instancenorm2d",
+         "instancenorm3d", "localresponsenorm"), "BatchNorm in eval mode"),
+    **dict.fromkeys(("where", "maskedfill", "gt", "ge", "lt", "le", "greater", "less"),
+                    "torch.maximum, torch.minimum or clamp"),
+    **dict.fromkeys(("median", "topk", "sort"), "max along an axis (amax)"),
+    **dict.fromkeys(("einsum", "bmm", "tensordot"), "a product with a fixed matrix (matmul)"),
+}  # fmt: skip
+
+
+def refusal(kind: str, where: str) -> NotPiecewiseLinearError | UnsupportedLayerError:
+    """The error for a kind of layer that is not read.
+
+    Examples
+    --------
+    >>> str(refusal("gelu", "layers.3 (GELU)")).split(";")[:2]
+    ['layers.3 (GELU): not piecewise linear, so it has no linear regions', ' nearest that works: ReLU']
+    """
+    name = normalised(kind)
+    nearest = _NEAREST.get(name, "ReLU" if name in ACTIVATIONS else "")
+    close = f"nearest that works: {nearest}" if nearest else "train a model without it"
+    if name in DISCONTINUOUS:
+        return NotPiecewiseLinearError(
+            f"{where}: {kind} jumps, or picks by comparing values, so it is no continuous function; {close}; {READ}"
+        )
+    if name in NOT_PIECEWISE_LINEAR:
+        if name in PROBABILITIES:
+            close = f"if it only turns the outputs into probabilities, leave it off; else {close}"
+        return NotPiecewiseLinearError(f"{where}: not piecewise linear, so it has no linear regions; {close}; {READ}")
+    close = close if nearest else "rewrite the model without it"
+    return UnsupportedLayerError(f"{where}: cannot be read by this version; {close}; {READ}")
+
+
+def aten_kind(name: str) -> str:
+    """The kind of an operator of torch's ``aten`` library, some of which take other arguments than the function does.
+
+    Examples
+    --------
+    >>> aten_kind("batch_norm"), aten_kind("conv2d")
+    ('aten_batch_norm', 'conv2d')
+    """
+    return f"aten_{name}" if name == "batch_norm" or name.startswith("adaptive_max_pool") else name
 
 
 def normalised(name: str) -> str:

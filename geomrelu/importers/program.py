@@ -1,22 +1,31 @@
 """Programs: what a foreign model computes, as a list of named operations, and their reader.
 
-Front ends (a traced torch module, a ``.pt2`` file) write a model down as `Operation` objects with
-torch's names ("linear", "relu", "add", ...).  `network_of` runs them on symbols: the value that
-depends on the input is a `Flow`, a chain of affine maps and rectifications; all else is a
-constant.  No weight is changed or rounded on the way, and matrices are never multiplied.
+Front ends (a traced torch module, a ``.pt2`` file, an ONNX graph) write a model down as
+`Operation` objects with torch's names and arguments, as ``torch.nn.functional`` has them:
+``conv2d(input, weight, bias, stride, padding, dilation, groups)``, ``max_pool2d(input, kernel_size,
+stride, padding, dilation, ceil_mode)``, ``cat(tensors, dim)``, ...; `operations.HANDLERS` lists them.
+Paddings of convolutions and poolings, and `pad` itself, may also be pairs (before, after) for each axis.
+
+`network_of` runs them on symbols: what depends on the input is a `tensors.Tensor` of units of a
+`graph.Graph`, all else is a `Constant`, a number or a size; `lowering` makes layers of the graph.
+No weight is changed or rounded on the way.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from geomrelu.errors import NotPiecewiseLinearError, UnsupportedLayerError
-from geomrelu.importers.chain import Flow, assemble
-from geomrelu.importers.kinds import ACTIVATIONS, NOT_PIECEWISE_LINEAR, PROBABILITIES, READ, normalised
-from geomrelu.importers.operations import HANDLERS, Constant
+from geomrelu.errors import ShapeError, UnsupportedLayerError
+from geomrelu.importers.graph import Graph
+from geomrelu.importers.kinds import READ, refusal
+from geomrelu.importers.lowering import network_of_units
+from geomrelu.importers.operations import HANDLERS
+from geomrelu.importers.shapes import Unshaped, WidthTold, unshaped_result
+from geomrelu.importers.tensors import Constant, Tensor
 from geomrelu.network import Network
 
 __all__ = ["Constant", "Operation", "Program", "Ref", "network_of"]
@@ -54,46 +63,122 @@ class Operation:
 class Program:
     """Operations in order of execution; `constants` by name; one input and one output.
 
-    `rank` and `batch` are the input's number of axes and the length of its first one, where the
-    front end knows them; None stands for a (N, features) input of any length N.
+    `input_shape` is the input tensor's shape with the batch's axis first: None if its length is
+    free, else the length that the program is fixed to.  None as a whole stands for a shape that
+    the front end does not know.
     """
 
     operations: Sequence[Operation]
     constants: Mapping[str, Any]
     input: str
     output: Any
-    rank: int | None = None
-    batch: int | None = None
+    input_shape: tuple[int | None, ...] | None = None
 
 
-def network_of(program: Program) -> Network:
-    """The program as a `Network`; refuses by name what is not a chain of affine maps and ReLU.
+def network_of(program: Program, input_shape: Sequence[int] | None = None) -> Network:
+    """The program as a `Network`; refuses by name what is not piecewise linear.
+
+    Parameters
+    ----------
+    input_shape : sequence of int, or None
+        Shape of one input, without the batch: needed where neither the program nor a first
+        Linear layer tells it.
 
     Raises
     ------
     NotPiecewiseLinearError
         If an operation that the output needs is not piecewise linear.
     UnsupportedLayerError
-        If one is piecewise linear but not read yet, or branches meet.
+        If one is piecewise linear but not read yet, or mixes points; or the input's shape is unknown.
     ShapeError, WeightError
-        If weights do not fit each other or are not finite real numbers.
+        If weights do not fit each other or the input, or are not finite real numbers.
     """
     _refuse_unsafe_writes(program)
+    given = _given_input(program, input_shape)
+    if given is None:
+        given = _Input((_width_told(program),), True, 0, None)
+    graph = Graph()
+    units = graph.inputs(math.prod(given.shape)).reshape((1,) * given.has_batch + given.shape)
+    result = _evaluated(program, Tensor(graph, units, given.batch, given.length))
+    if isinstance(result, list | tuple) and len(result) == 1:
+        result = result[0]
+    if not isinstance(result, Tensor):
+        raise _no_tensor(result)
+    if not result.units.size:
+        raise ShapeError("model: its forward returns an empty tensor; expected at least one output")
+    return network_of_units(graph, result.units.ravel(), given.shape)
+
+
+class _Input(NamedTuple):
+    """One input's shape; whether the tensor has an axis before it for the batch, and which one is treated as such."""
+
+    shape: tuple[int, ...]
+    has_batch: bool
+    batch: int | None
+    length: int | None
+
+
+def _given_input(program: Program, input_shape: Sequence[int] | None) -> _Input | None:
+    """What the program and the caller say of the input; None if nothing."""
+    given = None if input_shape is None else tuple(int(n) for n in input_shape)
+    if given is not None and (not given or min(given) < 1):
+        raise ShapeError(f"model: got input_shape={given}; expected positive numbers, such as (3, 32, 32)")
+    known = program.input_shape
+    if known is None:
+        return None if given is None else _Input(given, True, 0, None)
+    # One axis, or a shape that is said to be one input's: there is no batch.
+    single = len(known) <= 1 or (given is not None and given == tuple(known))
+    if single:
+        return _Input(tuple(n or 1 for n in known), False, None, None)
+    sizes = tuple(n for n in known[1:] if n is not None)
+    free = len(sizes) < len(known) - 1
+    if free and given is None:
+        raise UnsupportedLayerError(
+            f"model: its input has the dynamic shape {_shown(known)}; give as_network(model, input_shape=...)"
+        )
+    if given is not None:
+        fits = len(given) == len(known) - 1 and all(n in (None, m) for n, m in zip(known[1:], given, strict=True))
+        if not fits and (free or math.prod(given) != math.prod(sizes)):
+            raise ShapeError(f"model: got input_shape={given}; its inputs are of shape {_shown(known)}")
+        sizes = given if fits else sizes
+    # A batch that is always one point is an axis like others.
+    return _Input(sizes, True, None, None) if known[0] == 1 else _Input(sizes, True, 0, known[0])
+
+
+def _width_told(program: Program) -> int:
+    """Number of inputs as the first layer tells it that depends on it."""
+    try:
+        result = _evaluated(program, Unshaped())
+    except WidthTold as told:
+        return told.width
+    if not isinstance(result, Unshaped):
+        raise _no_tensor(result)
+    raise UnsupportedLayerError(
+        "model: its number of inputs is unknown, as no layer tells it; give as_network(model, input_shape=...), "
+        "or a slice of inputs that have that shape"
+    )
+
+
+def _no_tensor(result: Any) -> UnsupportedLayerError:
+    what = f"{len(result)} outputs" if isinstance(result, list | tuple) else "an output that is not a tensor"
+    if isinstance(result, Constant | int | float):
+        what = "an output that does not depend on its input"
+    return UnsupportedLayerError(f"model: its forward returns {what}; expected one tensor of shape (N, outputs)")
+
+
+def _shown(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("N" if n is None else str(n) for n in shape) + ")"
+
+
+def _evaluated(program: Program, value: Any) -> Any:
+    """The output that the program computes of the input `value`."""
     values: dict[str, Any] = dict(program.constants)
-    values[program.input] = Flow(rank=program.rank or 2, batch=program.batch)
+    values[program.input] = value
     needed = _needed(program)
     for operation in program.operations:
         if operation.name in needed:
             values[operation.name] = _run(operation, values)
-    result = _resolve(program.output, values)
-    if isinstance(result, list | tuple) and len(result) == 1:
-        result = result[0]
-    if not isinstance(result, Flow):
-        what = f"{len(result)} outputs" if isinstance(result, list | tuple) else "an output that is not a tensor"
-        if isinstance(result, Constant | int | float):
-            what = "an output that does not depend on its input"
-        raise UnsupportedLayerError(f"model: its forward returns {what}; expected one tensor of shape (N, outputs)")
-    return assemble(result)
+    return _resolve(program.output, values)
 
 
 def _needed(program: Program) -> set[str]:
@@ -133,7 +218,7 @@ def _run(operation: Operation, values: Mapping[str, Any]) -> Any:
     kind = _IN_PLACE_OPERATORS.get(kind, kind)
     handler = HANDLERS.get(kind)
     if handler is None:
-        raise _refusal(operation.kind, operation.where)
+        raise refusal(operation.kind, operation.where)
     args = [_resolve(arg, values) for arg in operation.args]
     kwargs = {key: _resolve(arg, values) for key, arg in operation.kwargs.items() if key != "inplace"}
     try:
@@ -142,18 +227,9 @@ def _run(operation: Operation, values: Mapping[str, Any]) -> Any:
         raise UnsupportedLayerError(
             f"{operation.where}: called in a way that is not understood ({error}); {READ}"
         ) from error
+    if any(isinstance(value, Unshaped) for value in (*args, *kwargs.values())):
+        return unshaped_result(kind, operation.where, bound)
     return handler(*bound.args, **bound.kwargs)
-
-
-def _refusal(kind: str, where: str) -> NotPiecewiseLinearError | UnsupportedLayerError:
-    """The error for a kind of layer that has no handler."""
-    name = normalised(kind)
-    if name in NOT_PIECEWISE_LINEAR:
-        advice = "replace it by ReLU and train again" if name in ACTIVATIONS else "train a model without it"
-        if name in PROBABILITIES:
-            advice = "if it only turns the outputs into probabilities, leave it off; else " + advice
-        return NotPiecewiseLinearError(f"{where}: not piecewise linear, so it has no linear regions; {READ}; {advice}")
-    return UnsupportedLayerError(f"{where}: cannot be read by this version; {READ}; rewrite the model without it")
 
 
 # Reading a size does not keep a tensor's values alive, so it does not forbid writing over them.

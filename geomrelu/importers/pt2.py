@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.errors import FileFormatError, UnsupportedLayerError, WeightError
-from geomrelu.importers.kinds import where_called
+from geomrelu.importers.kinds import aten_kind, where_called
 from geomrelu.importers.program import Constant, Operation, Program, Ref, network_of
 from geomrelu.network import Network
 
@@ -29,7 +30,7 @@ _SAVE_AGAIN = "save it again with torch.export.save(torch.export.export(model, (
 _NUMBERS = ("as_int", "as_float", "as_bool", "as_string", "as_ints", "as_floats", "as_bools")
 
 
-def read_pt2(path: Path) -> Network:
+def read_pt2(path: Path, input_shape: Sequence[int] | None = None) -> Network:
     """The network in a ``.pt2`` file; nothing in it is unpickled or executed.
 
     Raises
@@ -46,7 +47,7 @@ def read_pt2(path: Path) -> Network:
         raise FileFormatError(
             f"{path}: its contents are not laid out as torch.export.save does it ({error!r}); {_SAVE_AGAIN}"
         ) from error
-    return network_of(program)
+    return network_of(program, input_shape)
 
 
 def _read_program(archive: zipfile.ZipFile, path: Path) -> Program:
@@ -77,10 +78,9 @@ def _read_program(archive: zipfile.ZipFile, path: Path) -> Program:
         if "user_output" in spec and "as_none" not in spec["user_output"]["arg"]
     ]
     graph = model["graph"]
-    sizes = graph["tensor_values"][inputs[0]]["sizes"]
-    batch = sizes[0].get("as_int") if sizes else None
-    operations = [_operation(node) for node in graph["nodes"]]
-    return Program(operations, constants, inputs[0], outputs, len(sizes), batch)
+    shape = tuple(n.get("as_int") for n in graph["tensor_values"][inputs[0]]["sizes"])
+    operations = [operation for node in graph["nodes"] for operation in _operations(node)]
+    return Program(operations, constants, inputs[0], outputs, shape)
 
 
 def _inputs(specs: list[dict[str, Any]], tensors: dict[str, Constant]) -> tuple[dict[str, Any], list[str]]:
@@ -109,14 +109,25 @@ def _name(argument: dict[str, Any]) -> str:
     return str(argument["as_tensor"]["name"])
 
 
-def _operation(node: dict[str, Any]) -> Operation:
+def _operations(node: dict[str, Any]) -> list[Operation]:
+    """A node's operation, and one for each part of its result if it has several."""
     namespace, _, rest = node["target"].removeprefix("torch.ops.").partition(".")
-    kind = rest.partition(".")[0] if namespace == "aten" else node["target"]
+    kind = aten_kind(rest.partition(".")[0]) if namespace == "aten" else node["target"]
     args = tuple(_argument(item["arg"]) for item in node["inputs"] if item.get("kind") != 2)
     kwargs = {item["name"]: _argument(item["arg"]) for item in node["inputs"] if item.get("kind") == 2}
-    output = next(iter(node["outputs"][0].values())) if node["outputs"] else {}
-    name = output.get("name") or output.get("as_name") if isinstance(output, dict) else None
-    return Operation(name or node.get("name") or "", kind, args, kwargs, _where(node, kind))
+    where = _where(node, kind)
+    outputs = [next(iter(output.values())) for output in node["outputs"]]
+    if len(outputs) == 1 and isinstance(outputs[0], dict):
+        name = outputs[0].get("name") or outputs[0].get("as_name") or node.get("name") or ""
+        return [Operation(name, kind, args, kwargs, where)]
+    parts = outputs[0] if len(outputs) == 1 and isinstance(outputs[0], list) else outputs
+    whole = "".join(f"{part['name']}," for part in parts if isinstance(part, dict)) or node.get("name") or ""
+    taken = [
+        Operation(part["name"], "getitem", (Ref(whole), k), {}, where)
+        for k, part in enumerate(parts)
+        if isinstance(part, dict)
+    ]
+    return [Operation(whole, kind, args, kwargs, where), *taken]
 
 
 def _where(node: dict[str, Any], kind: str) -> str:

@@ -6,7 +6,7 @@ import builtins
 import inspect
 import operator
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,23 +19,31 @@ from torch import fx, nn
 from torch.nn.utils.weight_norm import WeightNorm
 
 from geomrelu.errors import UnsupportedLayerError, WeightError
-from geomrelu.importers.kinds import where_called
+from geomrelu.importers.kinds import aten_kind, where_called
 from geomrelu.importers.program import Constant, Operation, Program, Ref, network_of
 from geomrelu.importers.randomness import read_twice
+from geomrelu.importers.torch_layers import layer_call
 from geomrelu.network import Network
 
 __all__ = ["network_from_torch", "tensor_array"]
 
-_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 _EXPORT = "or pass torch.export.export(model, (example_input,))"
 
 
-def network_from_torch(model: nn.Module | torch.export.ExportedProgram) -> Network:
+def network_from_torch(
+    model: nn.Module | torch.export.ExportedProgram, input_shape: Sequence[int] | None = None
+) -> Network:
     """A torch module, graph module or exported program as a `Network`, weights unchanged.
 
     The module's ``forward`` is traced with torch.fx; nothing is computed with it, and the
     module and the global random states are left as they were.  Tensors on any device and of any
     floating-point type are read exactly.
+
+    Parameters
+    ----------
+    input_shape : sequence of int, or None
+        Shape of one input, without the batch: needed where the module neither begins with a
+        Linear layer nor is an exported program (convolutions on images, say).
 
     Raises
     ------
@@ -47,13 +55,13 @@ def network_from_torch(model: nn.Module | torch.export.ExportedProgram) -> Netwo
 
     Examples
     --------
-    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 3), nn.Linear(3, 1)).double()
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> network = network_from_torch(model)
     >>> network.widths, bool((network.layers[0].weight == model[1].weight.detach().numpy()).all())
-    ((3, 0), True)
+    ((3,), True)
     """
     if isinstance(model, torch.export.ExportedProgram):
-        return network_of(_exported_program(model))
+        return network_of(_exported_program(model), input_shape)
     # What torch.compile and the data-parallel wrappers compute is what the module inside does.
     while True:
         if isinstance(model, torch.jit.ScriptModule):
@@ -64,7 +72,7 @@ def network_from_torch(model: nn.Module | torch.export.ExportedProgram) -> Netwo
         if not isinstance(inner, nn.Module):
             break
         model = inner
-    return network_of(read_twice(partial(_traced_module, model), f"model ({type(model).__name__})"))
+    return network_of(read_twice(partial(_traced_module, model), f"model ({type(model).__name__})"), input_shape)
 
 
 def tensor_array(tensor: torch.Tensor, name: str) -> npt.NDArray[Any]:
@@ -116,8 +124,7 @@ def _traced_module(model: nn.Module) -> Program:
     if isinstance(model, fx.GraphModule):
         return _graph_program(model.graph, model, {})
     if _is_leaf(model):
-        operation = _module_operation("result", model, "", (Ref("input"),), {})
-        return Program([operation], {}, "input", Ref("result"))
+        return Program(_module_operations("result", model, "", (Ref("input"),), {}), {}, "input", Ref("result"))
     defaults = _defaults(model)
     with _unchanged(model):
         tracer = _Tracer()
@@ -127,7 +134,7 @@ def _traced_module(model: nn.Module) -> Program:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UnsupportedLayerError(
                 f"model: the forward of {type(model).__name__} cannot be followed ({reason}); "
-                f"expected a straight chain of layers, without branches on values or shapes; rewrite it so, {_EXPORT}"
+                f"expected layers without branches on values or shapes; rewrite it so, {_EXPORT}"
             ) from error
         return _graph_program(graph, model, {})
 
@@ -202,10 +209,11 @@ def _where(path: str, module: nn.Module) -> str:
 # ---- graphs
 
 
-def _graph_program(graph: fx.Graph, root: nn.Module, constants: dict[str, Any]) -> Program:
-    """The graph's nodes as operations; placeholders not in `constants` are the input."""
+def _graph_program(graph: fx.Graph, root: nn.Module, fixed: dict[str, tuple[torch.Tensor, str]]) -> Program:
+    """The graph's nodes as operations; placeholders not in `fixed` (tensors and their names) are the input."""
     operations: list[Operation] = []
-    values = dict(constants)
+    tensors: dict[str, Any] = {name: tensor for name, (tensor, _) in fixed.items()}
+    values: dict[str, Any] = {name: Constant(tensor_array(*pair), pair[1]) for name, pair in fixed.items()}
     inputs: list[str] = []
     output: Any = None
     for node in graph.nodes:
@@ -220,28 +228,31 @@ def _graph_program(graph: fx.Graph, root: nn.Module, constants: dict[str, Any]) 
         elif node.op == "output":
             output = args[0]
         elif node.op == "get_attr":
-            values[node.name] = _attribute(root, node.target)
+            tensors[node.name] = _attribute(root, node.target)
+            values[node.name] = _constant(tensors[node.name], node.target)
         elif node.op == "call_module":
             module = root.get_submodule(node.target)
-            operations.append(_module_operation(node.name, module, node.target, args, kwargs))
+            operations += _module_operations(node.name, module, node.target, args, kwargs)
         else:
             kind = _function_kind(node.target)
+            if _depends_on_constants_only(node, tensors, kind):
+                tensors[node.name] = _called(node, tensors)
+                values[node.name] = _constant(tensors[node.name], _where_called(node, root, kind))
+                continue
             operations.append(Operation(node.name, kind, args, kwargs, _where_called(node, root, kind)))
     # A default argument is traced as a placeholder of its own that nothing but an assertion uses.
     used = {node.name for node in graph.nodes if node.users}
     inputs = inputs[:1] + [name for name in inputs[1:] if name in used and not _only_asserted(graph, name)]
     if len(inputs) != 1:
         raise UnsupportedLayerError(f"model: takes {len(inputs)} inputs; expected one tensor of shape (N, inputs)")
-    rank, batch = _input_sizes(next(node for node in graph.nodes if node.name == inputs[0]))
-    return Program(operations, values, inputs[0], output, rank, batch)
+    shape = _input_shape(next(node for node in graph.nodes if node.name == inputs[0]))
+    return Program(operations, values, inputs[0], output, shape)
 
 
-def _input_sizes(node: fx.Node) -> tuple[int | None, int | None]:
-    """Number of axes and length of the first one, as torch.export has noted them down."""
+def _input_shape(node: fx.Node) -> tuple[int | None, ...] | None:
+    """The input's shape as torch.export has noted it down, None for axes of free length."""
     shape = getattr(node.meta.get("val"), "shape", None)
-    if shape is None:
-        return None, None
-    return len(shape), shape[0] if len(shape) and isinstance(shape[0], int) else None
+    return None if shape is None else tuple(n if isinstance(n, int) else None for n in shape)
 
 
 def _only_asserted(graph: fx.Graph, name: str) -> bool:
@@ -267,11 +278,37 @@ def _plain(value: Any) -> Any:
 
 
 def _attribute(root: nn.Module, target: str) -> Any:
-    """A parameter, buffer or other attribute by its path; tensors as `Constant`."""
+    """A parameter, buffer or other attribute by its path."""
     value: Any = root
     for part in target.split("."):
         value = getattr(value, part)
-    return Constant(tensor_array(value, target), target) if isinstance(value, torch.Tensor) else value
+    return value
+
+
+def _constant(value: Any, name: str) -> Any:
+    """Tensors, also those in a tuple, as `Constant`."""
+    if isinstance(value, tuple | list):
+        return [_constant(item, name) for item in value]
+    return Constant(tensor_array(value, name), name) if isinstance(value, torch.Tensor) else value
+
+
+def _depends_on_constants_only(node: fx.Node, tensors: dict[str, Any], kind: str) -> bool:
+    """Whether a function of parameters and buffers makes a new tensor of them: part of the weights."""
+    inputs = node.all_input_nodes
+    writes = kind.endswith("_") or kind in ("setitem", "iadd", "isub", "imul", "itruediv") or "out" in node.kwargs
+    chance = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    held = [tensors.get(n.name) for n in inputs]
+    empty = any(isinstance(v, torch.Tensor) and (v.is_meta or torch.nn.parameter.is_lazy(v)) for v in held)
+    return bool(inputs) and all(n.name in tensors for n in inputs) and not (writes or chance or empty)
+
+
+def _called(node: fx.Node, tensors: dict[str, Any]) -> Any:
+    """The function's result as torch computes it, in the weights' own precision."""
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: tensors[n.name])
+    with torch.no_grad():
+        if node.op == "call_method":
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        return node.target(*args, **kwargs)  # type: ignore[operator]
 
 
 def _function_kind(target: Any) -> str:
@@ -280,7 +317,7 @@ def _function_kind(target: Any) -> str:
         return target
     if isinstance(target, torch._ops.OpOverload):
         namespace, _, name = target._schema.name.partition("::")
-        return name if namespace == "aten" else f"{namespace}::{name}"
+        return aten_kind(name) if namespace == "aten" else f"{namespace}::{name}"
     name = str(getattr(target, "__name__", target))
     for home in (torch, nn.functional, operator, builtins):
         if getattr(home, name, None) is target:
@@ -299,34 +336,26 @@ def _where_called(node: fx.Node, root: nn.Module, kind: str) -> str:
 # ---- torch's own layers
 
 
-def _module_operation(
+def _module_operations(
     name: str, module: nn.Module, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Operation:
+) -> list[Operation]:
     """A leaf module's call; `_own_forward` has made sure that its forward is torch's."""
     where = _where(path, module)
-    forward = _own_forward(module)
-    if forward is nn.Linear.forward:
-        kind, args = "linear", (*args, *_linear_constants(module, path))
-    elif forward is nn.ReLU.forward:
-        kind, kwargs = "relu", {**kwargs, "inplace": module.inplace}
-    elif forward is nn.Identity.forward:
-        kind = "identity"
-    elif forward is nn.Flatten.forward:
-        kind, args = "flatten", (*args, module.start_dim, module.end_dim)
-    elif any(forward is dropout.forward for dropout in _DROPOUTS):
-        kind, args = "dropout", (*args, module.p, module.training)
-    else:
+
+    def tensor(attribute: str) -> Constant | None:
+        value, full = _current(module, attribute), f"{path}.{attribute}" if path else attribute
+        return None if value is None else Constant(tensor_array(value, full), full)
+
+    calls = layer_call(_own_forward(module), module, args, kwargs, tensor)
+    if calls is None:
         kind = next(base.__name__ for base in type(module).__mro__ if base.__module__.startswith("torch."))
-    return Operation(name, kind, args, kwargs, where)
-
-
-def _linear_constants(module: nn.Module, path: str) -> tuple[Constant, Constant | None]:
-    prefix = f"{path}." if path else ""
-    weight, bias = _current(module, "weight"), _current(module, "bias")
-    return (
-        Constant(tensor_array(weight, f"{prefix}weight"), f"{prefix}weight"),
-        None if bias is None else Constant(tensor_array(bias, f"{prefix}bias"), f"{prefix}bias"),
-    )
+        return [Operation(name, kind, args, kwargs, where)]
+    operations: list[Operation] = []
+    for k, (kind, own, named) in enumerate(calls):
+        running = (Ref(operations[-1].name),) if operations else ()
+        own_name = name if k == len(calls) - 1 else f"{name}:{k}"
+        operations.append(Operation(own_name, kind, (*running, *own), named, where))
+    return operations
 
 
 def _current(module: nn.Module, name: str) -> Any:
@@ -349,8 +378,6 @@ def _exported_program(program: torch.export.ExportedProgram) -> Program:
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
-    constants: dict[str, Any] = {
-        name: Constant(tensor_array(tensors[target], target), target) for name, target in targets.items()
-    }
-    result = _graph_program(program.graph, program.graph_module, constants)
+    fixed = {name: (tensors[target], target) for name, target in targets.items()}
+    result = _graph_program(program.graph, program.graph_module, fixed)
     return replace(result, output=[Ref(str(name)) for name in signature.user_outputs])

@@ -49,8 +49,8 @@ class Block:
         The layer that comes next.
     rows : Rows
         The next layer's inputs at the vertices.
-    owned : (E,) bool
-        Whether an edge is counted here; edges that blocks share are owned by one of them.
+    owned, owned_vertices : (E,), (V,) bool
+        Whether an edge or a vertex is counted here; what blocks share is owned by one of them.
     share : float
         Of the domain's area.
     vertex_ids, edge_ids : (V,), (E,) int64
@@ -62,6 +62,7 @@ class Block:
     history: History
     rows: Rows
     owned: BoolArray
+    owned_vertices: BoolArray
     share: float
     vertex_ids: IntArray
     edge_ids: IntArray
@@ -94,13 +95,14 @@ class Part:
 
 
 def split(
-    layer: int, faces: Faces, history: History, rows: Rows, owned: BoolArray, share: float, size: int, n_inputs: int
-) -> Iterator[Block]:
+    layer: int, faces: Faces, history: History, rows: Rows, owned: BoolArray, owned_vertices: BoolArray, share: float,
+    size: int, n_inputs: int,
+) -> Iterator[Block]:  # fmt: skip
     """Blocks of about `size` faces each, one at a time.
 
     Parameters
     ----------
-    owned : (E,) bool
+    owned, owned_vertices : (E,), (V,) bool
     share : float
         Of the domain's area that all the faces have together.
     n_inputs : int
@@ -115,6 +117,8 @@ def split(
     bounds = np.linspace(0, n_faces, n_blocks + 1).astype(np.int64)
     block_of = np.empty(n_faces, dtype=np.int64)
     block_of[order] = np.repeat(np.arange(n_blocks), np.diff(bounds))
+    first_block = np.full(len(mesh.xy), n_blocks, dtype=np.int64)
+    np.minimum.at(first_block, mesh.face_vertices, np.repeat(block_of, np.diff(mesh.face_offsets)))
     total = float(areas.sum()) or 1.0
     place = np.full(n_faces, -1, dtype=np.int64)
     vertex_at, edge_at = np.full(len(mesh.xy), -1, dtype=np.int64), np.full(len(mesh.edges), -1, dtype=np.int64)
@@ -151,6 +155,7 @@ def split(
             chosen_history(history, vertex_ids),
             chosen_rows(rows, vertex_ids, n_inputs),
             owned[edge_ids] & (first_owner == k),
+            owned_vertices[vertex_ids] & (first_block[vertex_ids] == k),
             share * float(areas[chosen].sum()) / total,
             vertex_ids,
             edge_ids,

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from geomrelu.domain import Domain
+from geomrelu.domain import Domain, Slice
 from geomrelu.errors import InputDimensionError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
@@ -48,8 +48,8 @@ def build_complex(
     Parameters
     ----------
     network : Network
-        With two inputs.
-    domain : Box or Polygon
+        With two inputs; on a slice, with as many as its points have.
+    domain : Box, Polygon or Slice
         Two-dimensional.
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
@@ -76,17 +76,22 @@ def build_complex(
     result = run_planned(task, Keep(), Plan(n_jobs, block_values, progress), resume)
     part, report = result.value, result.report
     if network.has_pools:
-        part = tidied(network, part)
+        part = tidied(task.network, part)
         report["layers"][-1]["edges"] = len(part.edges)
     return as_complex(task, part, closed_report(report))
 
 
 def prepared_task(network: Network, domain: Domain, caution: float = 1.0, balls: bool = True) -> Task:
-    """The task, after its dimensions were checked and a word was said if the engine has to be compiled."""
+    """The task, after its dimensions were checked and a word was said if the engine has to be compiled.
+
+    On a slice the task's network is the one behind the slice's embedding.
+    """
+    if isinstance(domain, Slice):
+        network = domain.embed(network)
     if network.n_inputs != 2:
         raise InputDimensionError(
-            f"partition: the network takes {network.n_inputs} inputs, expected 2; "
-            "fix the other inputs first (substitute their values into the first layer's bias)"
+            f"partition: the network takes {network.n_inputs} inputs, expected 2; of a network with more, look at a "
+            "plane, gr.Slice.axes(i, j, at=x, domain=...) or gr.Slice.through(a, b, c), or along a gr.Segment(a, b)"
         )
     if domain.dimension != 2:
         raise InputDimensionError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from os import PathLike
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.affine import AffineMaps, affine_maps, may_underflow
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, ReadOnly, float_array, frozen, row_ids
-from geomrelu.domain import Domain
+from geomrelu.affine import AffineMaps, affine_maps, input_maps, map_batches, may_underflow
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, ReadOnly, checked_numbers, float_array, frozen, row_ids
+from geomrelu.domain import Domain, Slice
 from geomrelu.errors import InputError, InvariantError, RangeError, ShapeError
 from geomrelu.exact import exact_maps
 from geomrelu.network import Network
@@ -68,17 +69,18 @@ class PlanarComplex(ReadOnly):
     patterns : Patterns
         Activation patterns, bit-packed, F of them; ``.unpack()`` gives bool (F, n_neurons).
     network : Network
-    domain : Box or Polygon
+        Of two inputs: on a slice the one behind the slice's embedding, see `input_network`.
+    domain : Box, Polygon or Slice
     report : dict
         How the partition was made.  ``layers``: regions, vertices and edges after each layer;
-        ``seconds`` by stage.  ``signs``: number of decisions neuron at vertex, of which
-        ``signs_filter`` by the error bound, ``signs_ball`` in ball arithmetic and
-        ``signs_exact`` in integers (the three add up to ``signs``); ``signs_zero``: of these,
-        exactly zero.  ``edges_exact``, ``faces_exact``: edges and faces whose order of
-        crossings took integers; ``ties``: crossings that coincide with others;
-        ``vertices_again``: vertices computed again with tighter bounds, of which
-        ``vertices_exact`` in integers, rounded once.  ``generic``:
-        whether there is no zero sign and no tie.
+        ``seconds`` by stage.  What the network is, whatever the run: ``signs_zero``, pairs of a
+        vertex and a later layer's neuron that is exactly zero there; ``ties``, crossings that coincide
+        with others; ``generic``, whether there is neither.  What was done; blocks of a large
+        partition decide what they share each for itself: ``signs``, decisions neuron at vertex, of
+        which ``signs_filter`` by the error bound, ``signs_ball`` in ball arithmetic and ``signs_exact``
+        in integers (the three add up to ``signs``); ``edges_exact``, ``faces_exact``, edges and
+        faces whose order of crossings took integers; ``vertices_again``, vertices computed again with
+        tighter bounds, of which ``vertices_exact`` in integers, rounded once.
     """
 
     vertices: FloatArray
@@ -196,6 +198,49 @@ class PlanarComplex(ReadOnly):
             exact = exact_maps(self.network, self.patterns.words[bad])
             maps.A[bad], maps.b[bad] = exact[:, :, :2], exact[:, :, 2]
         return AffineMaps(frozen(maps.A), frozen(maps.b))
+
+    @cached_property
+    def input_network(self) -> Network:
+        """The network in the model's input space: on a slice without the slice's embedding, else `network`."""
+        return self.domain.without(self.network) if isinstance(self.domain, Slice) else self.network
+
+    def input_maps(self, ids: npt.ArrayLike | None = None) -> AffineMaps:
+        """Output maps x -> A x + b of faces in the model's input space: ``A`` (F, out, n_inputs), ``b`` (F, out).
+
+        On a slice these are maps of whole inputs, flat in C order, where `affine_maps` are maps of
+        the slice's coordinates; else they are the same.  Float64, with errors below
+        `affine.affine_map_errors` of `input_network`.  For many faces and inputs see
+        `input_map_batches`: a batch takes 8 bytes times faces, outputs and inputs.
+
+        Parameters
+        ----------
+        ids : (k,) array_like of int, optional
+            Faces; by default all.
+
+        Raises
+        ------
+        InputError
+            If there is no face of such a number.
+        RangeError
+            If an entry is too large for float64.
+
+        Examples
+        --------
+        >>> import geomrelu as gr
+        >>> f = gr.Network([[[1.0, 2.0, 4.0]], [[1.0]]])
+        >>> p = gr.partition(f, gr.Slice.axes(0, 2, at=[0, 1, 0], domain=gr.Box(0, 1)))
+        >>> p.affine_maps.A[0, 0], p.input_maps([0]).A[0, 0]
+        (array([1., 4.]), array([1., 2., 4.]))
+        """
+        patterns = self.patterns if ids is None else self.patterns[checked_numbers(ids, self.n_regions, "input_maps")]
+        return input_maps(self.input_network, patterns)
+
+    def input_map_batches(
+        self, size: int = 1024, ids: npt.ArrayLike | None = None
+    ) -> Iterator[tuple[IntArray, AffineMaps]]:
+        """`input_maps` of many faces, at most `size` at a time: pairs of faces' numbers (k,) and their maps."""
+        faces = np.arange(self.n_regions) if ids is None else checked_numbers(ids, self.n_regions, "input_map_batches")
+        return map_batches(self.input_network, self.patterns, faces, size)
 
     @cached_property
     def areas(self) -> FloatArray:

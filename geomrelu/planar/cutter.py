@@ -115,7 +115,8 @@ def root_block(task: Task) -> Block:
     faces = Faces(mesh, -1 - ids, np.zeros((1, 0), dtype=np.uint64), np.zeros(n), np.zeros(n))
     lines = np.stack([-1 - np.roll(ids, 1), -1 - ids], axis=1)
     history = History(lines, ids, np.full_like(ids, -1), [])
-    return Block(0, faces, history, given_rows(corners, np.zeros(n)), np.ones(n, dtype=bool), 1.0, ids, ids)
+    mine = np.ones(n, dtype=bool)
+    return Block(0, faces, history, given_rows(corners, np.zeros(n)), mine, mine, 1.0, ids, ids)
 
 
 def new_report(n_layers: int) -> dict[str, Any]:
@@ -150,6 +151,7 @@ class Cutter:
         self.task, self.network, self.domain, self.caution = task, task.network, task.domain, task.caution
         self.layer, self.share = block.layer, block.share
         self.faces, self.history, self.rows, self.owned = block.faces, block.history, block.rows, block.owned
+        self.owned_vertices = block.owned_vertices
         self.n_given_vertices = len(block.faces.mesh.xy)
         self.first_piece = np.arange(len(block.faces.mesh.edges) + 1, dtype=np.int64)
         self.rounding_share = 1.0
@@ -184,12 +186,20 @@ class Cutter:
         self._take(index, layer, cuts, out)
         self.rows = self._next_rows(index, layer, values, row_errors, extra, cuts, out)
         self.first_piece += cuts.vertex_offsets[self.first_piece]
-        pieces = np.diff(cuts.vertex_offsets[: len(self.owned) + 1]) + 1
-        self.owned = np.repeat(self.owned, pieces)
+        self._own_pieces(np.diff(cuts.vertex_offsets[: len(self.owned) + 1]))
         if inside_pool(self.network, index):
             self.faces = merge_faces(self.faces, relevant_words(self.network, self.faces.words, index + 1))
         self._count(index)
         self.layer += 1
+
+    def _own_pieces(self, n_new: IntArray) -> None:
+        """What is owned of the given edges' pieces and of the new vertices, `n_new` of which lie on each edge."""
+        mine = np.ones(len(self.faces.mesh.xy), dtype=bool)
+        n_old = len(self.owned_vertices)
+        mine[:n_old] = self.owned_vertices
+        mine[n_old : n_old + int(n_new.sum())] = np.repeat(self.owned, n_new)
+        self.owned_vertices = mine
+        self.owned = np.repeat(self.owned, n_new + 1)
 
     def _count(self, layer: int) -> None:
         """Note the numbers of regions and edges after a layer."""
@@ -269,7 +279,7 @@ class Cutter:
         self.report["signs_ball"] += len(doubts) - self.judge.exact_signs
         self.report["signs_exact"] += self.judge.exact_signs
         self.judge.exact_signs = 0
-        self.report["signs_zero"] += int((signs == 0).sum())
+        self.report["signs_zero"] += int(((signs == 0) & self.owned_vertices[vertices]).sum())
         self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
         return extra
 
@@ -291,7 +301,8 @@ class Cutter:
         self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
         self.report["edges_exact"] += int(doubtful.sum())
         np.cumsum(n_new, out=cuts.vertex_offsets[1:])
-        self.report["ties"] += n - int(cuts.vertex_offsets[-1])
+        tied = np.diff(offsets) - n_new
+        self.report["ties"] += int(tied.sum() - tied[: len(self.owned)][~self.owned].sum())
         return cuts
 
     def _cut_faces(self, index: int, layer: Layer, values: Values, cuts: Cuts) -> Children:
@@ -421,7 +432,10 @@ class Cutter:
     def blocks(self, size: int) -> Iterator[Block]:
         """Split what there is into blocks of about `size` faces."""
         n_inputs = self.network.hidden[self.layer].n_inputs
-        return split(self.layer, self.faces, self.history, self.rows, self._all_owned(), self.share, size, n_inputs)
+        return split(
+            self.layer, self.faces, self.history, self.rows, self._all_owned(), self.owned_vertices, self.share, size,
+            n_inputs,
+        )  # fmt: skip
 
     def _all_owned(self) -> BoolArray:
         owned = np.ones(len(self.faces.mesh.edges), dtype=bool)

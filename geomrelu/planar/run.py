@@ -1,10 +1,10 @@
 """Takes a partition's blocks through the layers: in turn or in parallel, kept or streamed, and resumed.
 
-The domain is cut as one block until it is large (`Plan.block_size`), then split.  Its blocks
-are independent, so they may run anywhere; each is split again if it grows too large.  What
-becomes of a finished block is a `Reducer`'s business: `build` keeps and merges them, `stream`
-measures them and lets them go.  Blocks do not depend on how they are run, so neither does the
-result, bit for bit.
+The domain is cut as one block until it is large (`Plan.block_size`) or about to be (`forecast`),
+then split.  Its blocks are independent, so they may run anywhere; each is split again if it
+grows too large.  What becomes of a finished block is a `Reducer`'s business: `build` keeps and
+merges them, `analysis.aggregates` measures them and lets them go.  Blocks do not depend on how
+they are run, so neither does the result, bit for bit.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from geomrelu.arrays import IntArray
 from geomrelu.network import Network
 from geomrelu.planar.blocks import Block
 from geomrelu.planar.cutter import Cutter, Task, add_report, new_report, root_block
+from geomrelu.planar.forecast import expected_faces
 from geomrelu.planar.journal import Journal
 from geomrelu.planar.merging import inside_pool
 
@@ -28,6 +29,8 @@ __all__ = ["BLOCK_VALUES", "Ids", "Plan", "Progress", "Reducer", "Result", "run"
 
 # Numbers that a block's preactivations should take at most.
 BLOCK_VALUES = 1 << 22
+# How many times the faces of a good block a layer may leave before the block is split again.
+_MANY = 4
 
 Progress: TypeAlias = Callable[[str, float], None]
 Ids: TypeAlias = list[tuple[IntArray, IntArray]]
@@ -81,9 +84,10 @@ class Plan(NamedTuple):
     def block_size(self, network: Network, layer: int) -> int:
         """Faces that a block should have before a layer, to stay within `block_values`.
 
-        The number of regions grows about as the square of the number of layers.
+        The number of regions mostly grows about as the square of the number of layers.
         """
         last = len(network.hidden) - 1
+        layer = min(layer, last)
         growth = (max(last, 1) / max(layer, 1)) ** 2
         widest = max(v.n_units for v in network.hidden[layer:])
         return max(1, int(self.block_values / (widest * growth)))
@@ -117,13 +121,18 @@ def _values(results: Iterable[Result[R]], report: dict[str, Any]) -> Iterator[R]
 
 
 def _advance(cutter: Cutter, plan: Plan, tell: Callable[[Cutter], None] | None) -> int | None:
-    """Cut by all layers, or until the block is too large: then the size that its parts should have."""
+    """Cut by all layers, or until the block is or will be too large: then the size that its parts should have."""
     first, network = cutter.layer, cutter.task.network
     while cutter.layer < len(network.hidden):
-        size = plan.block_size(network, cutter.layer)
         # Between the rounds of a pooling faces are not final, so blocks could not be merged.
-        if cutter.n_faces > 2 * size and cutter.layer > first and not inside_pool(network, cutter.layer):
-            return size
+        if cutter.layer > first and not inside_pool(network, cutter.layer):
+            size = plan.block_size(network, cutter.layer)
+            if cutter.n_faces > 2 * size:
+                return size
+            limit = _MANY * plan.block_size(network, cutter.layer + 1)
+            expected = expected_faces(cutter, limit)
+            if expected > limit and cutter.n_faces > 1:
+                return max(1, int(cutter.n_faces * limit / (_MANY * expected)))
         cutter.advance()
         if tell is not None:
             tell(cutter)

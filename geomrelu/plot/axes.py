@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geomrelu.domain import Slice
 from geomrelu.errors import InputError
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["check_axes", "domain_limits", "frame", "new_axes"]
+__all__ = ["axis_names", "check_axes", "domain_limits", "frame", "new_axes"]
 
 
 def check_axes(ax: Any, function: str) -> None:
@@ -50,13 +51,20 @@ def domain_limits(ax: Axes, p: PlanarComplex) -> tuple[tuple[float, float] | Non
     return x if ax.get_autoscalex_on() else None, y if ax.get_autoscaley_on() else None
 
 
-def frame(ax: Axes, x: tuple[float, float] | None, y: tuple[float, float] | None) -> None:
+def axis_names(p: PlanarComplex) -> tuple[str, str]:
+    """Names of the domain's two coordinates."""
+    return p.domain.axis_labels if isinstance(p.domain, Slice) else ("$x_1$", "$x_2$")
+
+
+def frame(
+    ax: Axes, x: tuple[float, float] | None, y: tuple[float, float] | None, names: tuple[str, str] = ("$x_1$", "$x_2$")
+) -> None:
     """Set the limits that are not None, equal scales, and the names of axes that have none."""
     if x is not None:
         ax.set_xlim(x)
     if y is not None:
         ax.set_ylim(y)
-    ax.set(xlabel=ax.get_xlabel() or "$x_1$", ylabel=ax.get_ylabel() or "$x_2$")
+    ax.set(xlabel=ax.get_xlabel() or names[0], ylabel=ax.get_ylabel() or names[1])
     ax.set_aspect("equal")
     ax.tick_params(labelsize="small")
     ax.spines[:].set_visible(False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from geomrelu.arrays import BoolArray, FloatArray
+from geomrelu.domain import Slice
 from geomrelu.errors import InputError, ShapeError
 from geomrelu.plot.style import INK
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["LabelChoice", "draw_labels", "label_texts"]
+__all__ = ["LabelChoice", "draw_labels", "draw_marks", "label_texts"]
 
 LabelChoice: TypeAlias = "bool | str | Sequence[str]"
 
@@ -60,6 +61,17 @@ def _map_text(gradient: FloatArray, intercept: float) -> str:
         sign = ("−" if value < 0 else "") if not text else (" − " if value < 0 else " + ")
         text += sign + ("" if rounded == "1" and name else rounded) + name
     return text or "0"
+
+
+def draw_marks(ax: Axes, domain: Slice) -> None:
+    """Show the places of a slice's marks that lie in its domain, with their labels."""
+    for k in np.flatnonzero(domain.contains(domain.marks)).tolist():
+        x, y = domain.marks[k].tolist()
+        ax.plot(x, y, marker="o", markersize=6, color="white", markeredgecolor=INK, zorder=5)
+        ax.annotate(
+            domain.labels[k], (x, y), xytext=(5, 5), textcoords="offset points", color=INK, zorder=5, clip_on=True,
+            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
+        )  # fmt: skip
 
 
 def draw_labels(ax: Axes, p: PlanarComplex, texts: Sequence[str] | None) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 
 from geomrelu import palette
 from geomrelu.arrays import FloatArray
-from geomrelu.plot.axes import check_axes, domain_limits, frame, new_axes
+from geomrelu.domain import Slice
+from geomrelu.plot.axes import axis_names, check_axes, domain_limits, frame, new_axes
 from geomrelu.plot.boundary import class_pieces, tie_segments
-from geomrelu.plot.labels import LabelChoice, draw_labels, label_texts
+from geomrelu.plot.labels import LabelChoice, draw_labels, draw_marks, label_texts
 from geomrelu.plot.style import INK, MANY, ColorChoice, color_title, edge_style, region_colors
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ def plot_partition(
     if boundary or (boundary is None and by_class):
         _draw_boundary(ax, p)
     draw_labels(ax, p, texts)
-    frame(ax, *limits)
+    if isinstance(p.domain, Slice):
+        draw_marks(ax, p.domain)
+    frame(ax, *limits, axis_names(p))
     if by_class:
         _class_legend(ax, p)
     if colorbar is not False:

@@ -8,7 +8,7 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray, row_ids
 from geomrelu.errors import InputError
-from geomrelu.plot.axes import check_axes, new_axes
+from geomrelu.plot.axes import axis_names, check_axes, new_axes
 from geomrelu.plot.style import INK, MANY, ColorChoice, checked_output, edge_style, region_colors
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def plot_surface(
     x0, y0, x1, y1 = p.domain.bounds
     low, high = float(corners[:, 2].min()), float(corners[:, 2].max())
     ax.set(xlim=(x0, x1), ylim=(y0, y1), zlim=(low, high) if high > low else (low - 0.5, low + 0.5))
-    ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="$f$" if p.network.n_outputs == 1 else f"$f_{{{output + 1}}}$")
+    across, up = axis_names(p)
+    ax.set(xlabel=across, ylabel=up, zlabel="$f$" if p.network.n_outputs == 1 else f"$f_{{{output + 1}}}$")
     return ax
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, real_array
+from geomrelu.domain import Slice
 from geomrelu.errors import InputDimensionError, ShapeError, UnsupportedLayerError, WeightError
 from geomrelu.network import Network
 from geomrelu.sampling.tensors import LocalMaps, batches, local_maps, plain_forward, tensor_layer, torch_device
@@ -25,7 +26,11 @@ __all__ = ["sample_maps"]
 
 
 def sample_maps(
-    model: Any, points: npt.ArrayLike, device: str | torch.device | None = None, chunk: int | None = None
+    model: Any,
+    points: npt.ArrayLike,
+    device: str | torch.device | None = None,
+    chunk: int | None = None,
+    plane: Slice | None = None,
 ) -> LocalMaps:
     """Value, gradient and intercept of each output at each point, by autograd in float64.
 
@@ -40,6 +45,8 @@ def sample_maps(
         Where to compute; by default where the model's parameters are.
     chunk : int, optional
         Points per batch; by default chosen for the device.
+    plane : Slice, optional
+        Points (N, 2), and the maps, are in its coordinates; the model is asked at their lifts.
 
     Examples
     --------
@@ -52,7 +59,9 @@ def sample_maps(
 
     x = _points(points)
     with torch.inference_mode(False), torch.enable_grad():
-        forward, where = _forward(model, x.shape[1], device)
+        if plane is not None and x.shape[1] != 2:
+            raise InputDimensionError(f"points: got shape {x.shape}, expected (N, 2), in the slice's coordinates")
+        forward, where = _forward(model, x.shape[1], device, plane)
         parts = []
         for batch in batches(x, where, chunk):
             values = forward(batch)
@@ -61,23 +70,25 @@ def sample_maps(
 
 
 def _forward(
-    model: Any, n_inputs: int, device: str | torch.device | None
+    model: Any, n_inputs: int, device: str | torch.device | None, plane: Slice | None
 ) -> tuple[Callable[[torch.Tensor], torch.Tensor], torch.device]:
     """The model as a float64 function of a batch, and the device it runs on."""
     import torch
 
     if isinstance(model, torch.nn.Module):
-        return _module_forward(model, n_inputs, device)
+        return _module_forward(model, n_inputs, device, plane)
     if isinstance(model, Network):
         network = model
     else:
         from geomrelu.importers import as_network
 
         network = as_network(model)
+    if plane is not None:
+        network = plane.embed(network)
     if network.n_inputs != n_inputs:
         raise InputDimensionError(
             f"points: got shape (N, {n_inputs}), expected (N, {network.n_inputs}) for {network}; "
-            "of a network with more inputs fix the others first (substitute their values into the first layer's bias)"
+            "of a network with more inputs sample a plane, such as gr.Slice.through(a, b, c)"
         )
     where = torch_device(device, None)
     layers = [tensor_layer(layer, where) for layer in network.layers]
@@ -85,11 +96,11 @@ def _forward(
 
 
 def _module_forward(
-    model: torch.nn.Module, n_inputs: int, device: str | torch.device | None
+    model: torch.nn.Module, n_inputs: int, device: str | torch.device | None, plane: Slice | None
 ) -> tuple[Callable[[torch.Tensor], torch.Tensor], torch.device]:
     import torch
 
-    _check_module(model, n_inputs)
+    _check_module(model, n_inputs, plane)
     own = next((t.device for t in [*model.parameters(), *model.buffers()]), None)
     where = torch_device(device, own)
     try:
@@ -101,13 +112,19 @@ def _module_forward(
         ) from error
     module = module.to(device=where, dtype=torch.float64).eval().requires_grad_(False)
 
+    if plane is not None:
+        basis = torch.tensor(plane.basis.reshape(2, -1), device=where)
+        origin = torch.tensor(plane.origin.reshape(-1), device=where)
+
     def forward(x: torch.Tensor) -> torch.Tensor:
+        if plane is not None:
+            x = (x @ basis + origin).reshape(len(x), *plane.input_shape)
         try:
             values = module(x)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise InputDimensionError(
                 f"model: {type(model).__name__} failed on points of shape {tuple(x.shape)} ({error}); "
-                f"expected a model that takes (N, {n_inputs}) float64 points; wrap it in a module that does"
+                f"expected a model that takes float64 points of that shape; wrap it in a module that does"
             ) from error
         if not isinstance(values, torch.Tensor) or values.ndim not in (1, 2) or len(values) != len(x):
             got = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
@@ -117,14 +134,16 @@ def _module_forward(
     return forward, where
 
 
-def _check_module(model: torch.nn.Module, n_inputs: int) -> None:
+def _check_module(model: torch.nn.Module, n_inputs: int, plane: Slice | None) -> None:
     """Refuse what `geomrelu.partition` would refuse, but for modules that merely cannot be read."""
     import torch
 
     from geomrelu.importers import as_network
 
     try:
-        network = as_network(model)
+        network = as_network(model, None if plane is None else plane.input_shape)
+        if plane is not None:
+            network = plane.embed(network)
     except UnsupportedLayerError:
         for name, tensor in model.named_parameters():
             if torch.nn.parameter.is_lazy(tensor) or tensor.is_meta:
@@ -137,7 +156,7 @@ def _check_module(model: torch.nn.Module, n_inputs: int) -> None:
     if network.n_inputs != n_inputs:
         raise InputDimensionError(
             f"model: {type(model).__name__} takes {network.n_inputs} inputs, the points have {n_inputs} coordinates; "
-            "expected as many; fix the other inputs first (substitute their values into the first layer's bias)"
+            "expected as many; of a model with more inputs sample a plane, such as gr.Slice.through(a, b, c)"
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import FloatArray, IntArray, njit, real_array
+from geomrelu.arrays import FloatArray, IntArray, real_array
 from geomrelu.errors import InputError, ShapeError
 
 __all__ = ["DistinctMaps", "checked_tolerance", "distinct_maps"]
@@ -62,6 +62,9 @@ def distinct_maps(maps: npt.ArrayLike, tol: float = 1e-3) -> DistinctMaps:
     if rows.shape[1] == 0 or len(rows) == 0:
         labels = np.zeros(len(rows), dtype=np.int64)
         return DistinctMaps(np.arange(min(len(rows), 1), dtype=np.int64), labels)
+    # Here, since whoever imports compiled loops waits for numba.
+    from geomrelu.sampling.first_come import first_come
+
     columns, sizes = _hash_columns(rows, tolerance)
     # Cells of the lowest and highest values a partner may have; a few ulps of room, so that rounding
     # in the cell numbers cannot hide a partner.
@@ -69,7 +72,7 @@ def distinct_maps(maps: npt.ArrayLike, tol: float = 1e-3) -> DistinctMaps:
     room = tolerance * (1 + 1e-12) + 4 * np.finfo(np.float64).eps * np.abs(keyed)
     low, own, high = (np.floor(v / sizes) for v in (keyed - room, keyed, keyed + room))
     # The grid is hashed by float cell numbers; adding 0.0 turns -0.0 into 0.0.
-    representatives, labels = _first_come(rows, tolerance, low + 0.0, own + 0.0, high + 0.0)
+    representatives, labels = first_come(rows, tolerance, low + 0.0, own + 0.0, high + 0.0)
     return DistinctMaps(representatives, labels)
 
 
@@ -93,71 +96,6 @@ def _hash_columns(rows: FloatArray, tol: float) -> tuple[IntArray, FloatArray]:
         joint = options[best][1]
     columns = np.array(chosen, dtype=np.int64)
     return columns, sizes[columns]
-
-
-@njit
-def _cell_hash(cell: FloatArray) -> int:
-    """Hash of a cell: a polynomial in its numbers modulo the prime 2**31 - 1.
-
-    Cell numbers stay below 2**42 in size, so nothing overflows, compiled or not.
-    """
-    h = 1
-    for value in cell:
-        h = (h * 1048573 + int(value)) % 2147483647
-    return h
-
-
-@njit
-def _first_come(
-    rows: FloatArray, tol: float, low: FloatArray, own: FloatArray, high: FloatArray
-) -> tuple[IntArray, IntArray]:
-    """Greedy representatives and labels; `low`, `own`, `high` are cell numbers, (N, c).
-
-    Kept rows hang in chained lists, one per slot of a hash table over cells.
-    """
-    n, k = rows.shape
-    c = own.shape[1]
-    slots = 1024
-    while slots < 2 * n:
-        slots *= 2
-    head = np.full(slots, -1, dtype=np.int64)
-    next_kept = np.empty(n, dtype=np.int64)
-    kept = np.empty(n, dtype=np.int64)
-    labels = np.empty(n, dtype=np.int64)
-    n_kept = 0
-    cell = np.empty(c)
-    for i in range(n):
-        best = n_kept
-        for corner in range(1 << c):
-            repeated = False
-            for j in range(c):
-                if corner >> j & 1:
-                    cell[j] = high[i, j]
-                    repeated = repeated or high[i, j] == low[i, j]
-                else:
-                    cell[j] = low[i, j]
-            if repeated:
-                continue
-            candidate = head[_cell_hash(cell) & (slots - 1)]
-            while candidate >= 0:
-                if candidate < best:
-                    r = kept[candidate]
-                    close = True
-                    for j in range(k):
-                        if not abs(rows[i, j] - rows[r, j]) <= tol:
-                            close = False
-                            break
-                    if close:
-                        best = candidate
-                candidate = next_kept[candidate]
-        labels[i] = best
-        if best == n_kept:
-            slot = _cell_hash(own[i]) & (slots - 1)
-            kept[n_kept] = i
-            next_kept[n_kept] = head[slot]
-            head[slot] = n_kept
-            n_kept += 1
-    return kept[:n_kept].copy(), labels
 
 
 def checked_tolerance(tol: Any) -> float:

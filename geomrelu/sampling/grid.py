@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, frozen
-from geomrelu.domain import Domain, as_domain
+from geomrelu.domain import Domain, Slice, as_domain
 from geomrelu.errors import InputDimensionError, InputError
 from geomrelu.sampling.autograd import sample_maps
 from geomrelu.sampling.distinct import checked_tolerance, distinct_maps
@@ -64,7 +64,7 @@ def grid_points(domain: Any, n: int, corners: bool = True) -> FloatArray:
 
     Parameters
     ----------
-    domain : Box or Polygon
+    domain : Box, Polygon or Slice
         Two-dimensional; anything `geomrelu.domain.as_domain` takes.
     n : int
         Grid points along each axis, at least 2; the box's sides are included.
@@ -106,8 +106,8 @@ def sample(
     Parameters
     ----------
     model : torch.nn.Module, Network or scikit-learn MLP
-        Takes points of shape (N, 2).  Never changed.
-    domain : Box or Polygon
+        Takes points of shape (N, 2), or on a slice (N, *input_shape).  Never changed.
+    domain : Box, Polygon or Slice
     n, corners
         The sample points; see `grid_points`.
     device : str or torch.device, optional
@@ -140,7 +140,8 @@ def sample(
     """
     tolerance = checked_tolerance(tol)
     points = grid_points(domain, n, corners)
-    maps = sample_maps(model, points, device=device, chunk=chunk)
+    plane = domain if isinstance(domain, Slice) else None
+    maps = sample_maps(model, points, device=device, chunk=chunk, plane=plane)
     distinct = distinct_maps(maps.rows, tolerance)
     return Samples(
         points=frozen(points),

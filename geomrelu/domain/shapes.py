@@ -1,4 +1,4 @@
-"""Domains: the bounded convex sets that are partitioned.
+"""Plane domains: boxes (of any dimension) and convex polygons.
 
 Corners keep exactly the float64 values they were given; validity (orientation, convexity,
 area above zero) is decided in exact rational arithmetic.
@@ -17,9 +17,8 @@ import numpy.typing as npt
 from geomrelu.arrays import BoolArray, FloatArray, ReadOnly, float_array, frozen, real_array
 from geomrelu.errors import DomainError, GeomReluError, RangeError
 
-__all__ = ["Box", "Domain", "Polygon", "as_domain"]
+__all__ = ["Box", "Polygon", "domain_array"]
 
-_EXPECTED = "expected gr.Box(low, high) or gr.Polygon(corners), such as gr.Box(-1, 1)"
 # Differences of coordinates up to this, and sums of a few such, stay finite.
 _LARGEST = 2.0**1022
 _Point: TypeAlias = tuple[Fraction, Fraction]
@@ -51,7 +50,7 @@ class Box(ReadOnly):
     high: FloatArray
 
     def __init__(self, low: npt.ArrayLike, high: npt.ArrayLike) -> None:
-        a, b = _domain_array(low, "Box low"), _domain_array(high, "Box high")
+        a, b = domain_array(low, "Box low"), domain_array(high, "Box high")
         if a.ndim == 0 and b.ndim == 0:
             a, b = np.full(2, float(a)), np.full(2, float(b))
         elif a.ndim == 0 or b.ndim == 0:
@@ -186,32 +185,12 @@ class Polygon(ReadOnly):
         return f"Polygon({self.vertices.tolist()})"
 
 
-Domain: TypeAlias = Box | Polygon
-
-
-def as_domain(domain: Any) -> Domain:
-    """`domain` itself, or a `Polygon` made of a shapely polygon or an (N, 2) array."""
-    if isinstance(domain, Box | Polygon):
-        return domain
-    if domain is None:
-        raise DomainError(f"domain: got None; {_EXPECTED}")
-    if isinstance(domain, type):
-        raise DomainError(f"domain: got the class {domain.__name__}, not an instance of it; {_EXPECTED}")
-    if isinstance(domain, str | bytes | Mapping | set | frozenset):
-        raise DomainError(f"domain: got {type(domain).__name__}; {_EXPECTED}")
-    if not hasattr(domain, "geom_type") and np.shape(found := _domain_array(domain, "domain")) == (2,):
-        low, high = found.tolist()
-        raise DomainError(
-            f"domain: got the two numbers {low:g} and {high:g}; for a square pass gr.Box({low:g}, {high:g})"
-        )
-    return Polygon(domain)
-
-
 def _too_large() -> float:
     raise RangeError("area: the domain's area is above 1.8e308, the most that float64 holds; scale the domain down")
 
 
-def _domain_array(values: Any, what: str) -> FloatArray:
+def domain_array(values: Any, what: str) -> FloatArray:
+    """`values` as float64, finite and not so large that differences overflow; `DomainError` if they are not."""
     try:
         array = real_array(values, what, advice="give a bounded domain")
         if array.size and np.abs(array).max() > _LARGEST:
@@ -245,7 +224,7 @@ def _corners(shape: Any) -> FloatArray:
                 "cut it into convex parts and partition each"
             )
         shape = np.asarray(shape.exterior.coords)[:, :2]
-    corners = _domain_array(shape, "Polygon corners")
+    corners = domain_array(shape, "Polygon corners")
     if corners.ndim != 2 or corners.shape[1] != 2:
         raise DomainError(f"Polygon: got corners of shape {corners.shape}; expected (N, 2), N >= 3")
     return corners

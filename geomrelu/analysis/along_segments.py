@@ -1,0 +1,219 @@
+"""Extrema, level sets and steepness along segments; exact.
+
+Outputs are affine on each piece, so extrema are attained at breakpoints and the slope is one number a
+piece.  Float values come with bounds; those that the bounds leave in doubt are compared as rational
+numbers, from the output's integer form on a piece and the breakpoint's exact place.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import inf, isqrt
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from geomrelu.arrays import FloatArray, IntArray, frozen, real_array
+from geomrelu.errors import InputError, RangeError, ShapeError
+
+if TYPE_CHECKING:
+    from geomrelu.linear.complex import LinearComplex
+
+__all__ = ["Crossings", "Extremum", "Steepness", "extremum", "level_set", "lipschitz"]
+
+_EPS = 2.0**-52
+
+
+class Extremum(NamedTuple):
+    """A largest or smallest value.
+
+    Attributes
+    ----------
+    value : float
+        The exact value, rounded.
+    point : float
+        A place t where it is attained: a breakpoint.
+    region : int
+        A piece there.
+    """
+
+    value: float
+    point: float
+    region: int
+
+
+class Crossings(NamedTuple):
+    """Where an output has a value.
+
+    Attributes
+    ----------
+    points : (K,) float64
+        Places t, by segment and in order; those at the ends of flat pieces included.
+    regions : (K,) int64
+        A piece at each.
+    flat : (M,) int64
+        Pieces on which the output has the value all along.
+    """
+
+    points: FloatArray
+    regions: IntArray
+    flat: IntArray
+
+
+class Steepness(NamedTuple):
+    """Slopes of the outputs in t.
+
+    Attributes
+    ----------
+    ord : float
+        1, 2 or inf: the norm of the outputs.
+    constant : float
+        The largest slope: the exact value, rounded.
+    region : int
+        The first piece where it is attained; exact.
+    per_region : (P,) float64
+        Of each piece; with the rounding of `affine_maps`.
+    """
+
+    ord: float
+    constant: float
+    region: int
+    per_region: FloatArray
+
+
+def extremum(p: LinearComplex, of: int | npt.ArrayLike, sign: int) -> Extremum:
+    """The largest (sign 1) or smallest (-1) value of a functional of the outputs; see `LinearComplex.maximum`."""
+    weights = _functional(p, of)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = sign * (p.values @ weights)
+        size = np.abs(weights).sum()
+        errors = size * p.value_errors + 4 * len(weights) * _EPS * (np.abs(p.values) @ np.abs(weights))
+        low = np.nanmax(np.where(np.isfinite(values), values - errors, -inf))
+        candidates = np.flatnonzero(~(values + errors < low))
+    exact = {v: _value(p, v, weights) for v in candidates.tolist()}
+    best = max(candidates.tolist(), key=lambda v: (sign * exact[v], -v))
+    return Extremum(_rounded(exact[best], "extremum"), float(p.breakpoints[best]), _piece(p, best))
+
+
+def level_set(p: LinearComplex, c: float, output: int) -> Crossings:
+    """Where an output equals c; see `LinearComplex.level_set`."""
+    weights = _functional(p, _number(p, output))
+    level = float(real_array(c, "level_set: c", "give a finite level"))
+    values = p.values[:, output] - level
+    errors = p.value_errors + 2 * _EPS * np.abs(values)
+    signs = np.sign(values).astype(np.int64)
+    for v in np.flatnonzero(~(np.abs(values) > errors)).tolist():
+        off = _value(p, v, weights) - Fraction(level)
+        signs[v] = (off > 0) - (off < 0)
+    left = p.left
+    crossed = np.flatnonzero(signs[left] * signs[left + 1] < 0)
+    t = [_root(p, piece, output, level, weights) for piece in crossed.tolist()]
+    touched = np.flatnonzero(signs == 0)
+    points = np.concatenate([np.array(t, dtype=np.float64), p.breakpoints[touched]])
+    # In order along the chain: a breakpoint comes before the piece that it begins.
+    order = np.argsort(np.concatenate([2 * left[crossed] + 1, 2 * touched]), kind="stable")
+    pieces = np.array([_piece(p, v) for v in touched.tolist()], dtype=np.int64)
+    flat = np.flatnonzero((signs[left] == 0) & (signs[left + 1] == 0))
+    return Crossings(points[order], np.concatenate([crossed, pieces])[order], flat)
+
+
+def _root(p: LinearComplex, piece: int, output: int, level: float, weights: FloatArray) -> float:
+    """Where the output has the level on a piece that it crosses, rounded once."""
+    slope, constant, unit = _form(p, piece, weights)
+    return float((Fraction(level) * unit - constant) / slope)
+
+
+def lipschitz(p: LinearComplex, ord: Any) -> Steepness:
+    """The steepest piece; see `LinearComplex.lipschitz`."""
+    if isinstance(ord, bool) or not isinstance(ord, int | float | np.number) or ord not in (1, 2, inf):
+        raise InputError(f"lipschitz: got ord={ord!r}; expected 1, 2 or float('inf'), the norm of the outputs")
+    slopes = np.abs(p.affine_maps.A[:, :, 0])
+    # Powers of two keep squares within float64's range.
+    exponents = np.frexp(slopes.max(axis=1))[1]
+    with np.errstate(over="ignore"):
+        norms = np.ldexp(np.linalg.norm(np.ldexp(slopes, -exponents[:, None]), ord=float(ord), axis=1), exponents)
+    # The largest ones to within rounding that no chain of products exceeds.
+    gamma = 4 * sum(layer.n_inputs + 2 for layer in p.network.layers) * _EPS
+    candidates = np.flatnonzero(norms + gamma * _magnitudes(p) >= np.max(norms - gamma * _magnitudes(p)))
+    forms = {k: _norm(p, k, float(ord)) for k in candidates.tolist()}
+    best = max(candidates.tolist(), key=lambda k: (forms[k], -k))
+    return Steepness(float(ord), _root_of(forms[best], float(ord)), best, frozen(norms))
+
+
+def _magnitudes(p: LinearComplex) -> FloatArray:
+    """Bounds on sums of magnitudes in the products of the slopes, all outputs together, (P,)."""
+    a, b = p.ends
+    size = np.abs(a) + np.abs(b)
+    for layer in p.network.layers:
+        size = size @ abs(layer.weight).T
+    return np.asarray(size.sum(axis=1)[p.segment])
+
+
+def _norm(p: LinearComplex, piece: int, ord: float) -> Fraction:
+    """The exact norm of a piece's slopes; of the 2-norm its square."""
+    forms = p.judge.forms(int(p.segment[piece]))
+    column = [abs(int(row[0])) for row in forms.output_map(p.patterns.words[piece])]
+    unit = 1 << forms.scales[-1]
+    if ord == 2:
+        return Fraction(sum(v * v for v in column), unit * unit)
+    return Fraction(sum(column) if ord == 1 else max(column), unit)
+
+
+def _root_of(norm: Fraction, ord: float) -> float:
+    if ord != 2:
+        return _rounded(norm, "lipschitz")
+    n, d = norm.numerator, norm.denominator
+    # isqrt(n d 4^k) / (d 2^k), with 70 bits or more.
+    k = max(0, 70 - (n * d).bit_length() // 2)
+    return _rounded(Fraction(isqrt((n * d) << 2 * k), d << k), "lipschitz")
+
+
+def _rounded(value: Fraction, what: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise RangeError(
+            f"{what}: the value is above 1.8e308, the most that float64 holds; scale the network's last layer down"
+        ) from None
+
+
+def _number(p: LinearComplex, output: Any) -> int:
+    n = p.network.n_outputs
+    if isinstance(output, bool) or not isinstance(output, int | np.integer) or not 0 <= output < n:
+        raise InputError(f"output: got {output!r}; expected a number from 0 to {n - 1}")
+    return int(output)
+
+
+def _functional(p: LinearComplex, output: Any) -> FloatArray:
+    """Weights of the outputs, (out,)."""
+    if np.ndim(output) == 0:
+        return np.asarray(np.eye(p.network.n_outputs)[_number(p, output)])
+    weights = real_array(output, "output", "give finite weights")
+    if weights.shape != (p.network.n_outputs,):
+        raise ShapeError(
+            f"output: got weights of shape {weights.shape}; expected ({p.network.n_outputs},), or an output's number"
+        )
+    return weights
+
+
+def _piece(p: LinearComplex, vertex: int) -> int:
+    """The piece that a breakpoint begins, or the last one of its segment."""
+    return int(np.searchsorted(p.left, vertex, side="right")) - 1
+
+
+def _form(p: LinearComplex, piece: int, weights: FloatArray) -> tuple[Fraction, Fraction, int]:
+    """Slope and constant of a functional of the outputs on a piece, times `unit`, and the unit."""
+    forms = p.judge.forms(int(p.segment[piece]))
+    rows = forms.output_map(p.patterns.words[piece])
+    slope, constant = (
+        sum((Fraction(float(w)) * int(v) for w, v in zip(weights, column, strict=True) if w), Fraction(0))
+        for column in rows.T
+    )
+    return slope, constant, 1 << forms.scales[-1]
+
+
+def _value(p: LinearComplex, vertex: int, weights: FloatArray) -> Fraction:
+    """A functional's exact value at a breakpoint."""
+    slope, constant, unit = _form(p, _piece(p, vertex), weights)
+    return (slope * p.exact_breakpoint(vertex) + constant) / unit
