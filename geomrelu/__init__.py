@@ -432,8 +432,8 @@ def sample(
     return sample_grid(model, as_domain(domain), n, device, corners, tol, chunk)
 
 
-def load(path: str | PathLike[str]) -> PlanarComplex:
-    """Read a partition that `PlanarComplex.save` wrote; its network and domain come with it.
+def load(path: str | PathLike[str]) -> PlanarComplex | PolyhedralComplex:
+    """Read a partition that its ``save`` wrote; its network and domain come with it.
 
     Nothing in the file is run.  Shapes and index ranges are checked here; ``check()`` on the
     result verifies the geometry too.
@@ -445,7 +445,7 @@ def load(path: str | PathLike[str]) -> PlanarComplex:
 
     Returns
     -------
-    PlanarComplex
+    PlanarComplex or PolyhedralComplex
         Bit for bit the saved one.
 
     Raises
@@ -461,6 +461,6 @@ def load(path: str | PathLike[str]) -> PlanarComplex:
     >>> load(path).n_regions
     2
     """
-    from geomrelu.io import load as load_complex
+    from geomrelu.io_polyhedral import load as load_complex
 
     return load_complex(path)

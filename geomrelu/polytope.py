@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, ReadOnly, float_array, frozen, real_array
+from geomrelu.domain import Box
 from geomrelu.errors import DomainError, GeomReluError
 
 __all__ = ["Polytope"]
@@ -49,21 +50,20 @@ class Polytope(ReadOnly):
     high: FloatArray
 
     def __init__(self, A: npt.ArrayLike, b: npt.ArrayLike) -> None:
-        rows, limits = _array(A, "Polytope A"), _array(b, "Polytope b")
-        if rows.ndim != 2 or limits.shape != rows.shape[:1] or 0 in rows.shape:
-            raise DomainError(
-                f"Polytope: got A of shape {rows.shape} and b of shape {limits.shape}; expected (m, d) and (m,), a "
-                f"row for "
-                "each inequality A x <= b"
-            )
-        empty = (rows == 0).all(axis=1)
-        if (limits[empty] < 0).any():
-            raise DomainError(
-                "Polytope: a row reads 0 x <= b with b < 0, so no point fulfils it; expected a set with an inside"
-            )
-        rows, limits = rows[~empty], limits[~empty]
+        rows, limits = _checked_rows(A, b)
         low, high = _bounding_box(rows, limits)
         vars(self).update(A=frozen(rows), b=frozen(limits), low=frozen(low), high=frozen(high))
+
+    @classmethod
+    def within(cls, A: npt.ArrayLike, b: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> Polytope:
+        """A polytope that is known to lie inside a box: no linear program is solved."""
+        rows, limits = _checked_rows(A, b)
+        box = Box(low, high)
+        if box.dimension != rows.shape[1]:
+            raise DomainError(f"Polytope: got a box of dimension {box.dimension}, expected {rows.shape[1]}")
+        polytope = cls.__new__(cls)
+        vars(polytope).update(A=frozen(rows), b=frozen(limits), low=box.low, high=box.high)
+        return polytope
 
     @property
     def dimension(self) -> int:
@@ -96,6 +96,22 @@ class Polytope(ReadOnly):
 
     def __repr__(self) -> str:
         return f"Polytope({self.A.shape[0]} rows in {self.dimension} dimensions)"
+
+
+def _checked_rows(A: npt.ArrayLike, b: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    rows, limits = _array(A, "Polytope A"), _array(b, "Polytope b")
+    if rows.ndim != 2 or limits.shape != rows.shape[:1] or 0 in rows.shape:
+        raise DomainError(
+            f"Polytope: got A of shape {rows.shape} and b of shape {limits.shape}; expected (m, d) and (m,), a "
+            f"row for "
+            "each inequality A x <= b"
+        )
+    empty = (rows == 0).all(axis=1)
+    if (limits[empty] < 0).any():
+        raise DomainError(
+            "Polytope: a row reads 0 x <= b with b < 0, so no point fulfils it; expected a set with an inside"
+        )
+    return rows[~empty], limits[~empty]
 
 
 def _array(values: Any, what: str) -> FloatArray:

@@ -34,6 +34,7 @@ ORDER = [
     "palette",
     "experiments",
     "io",
+    "io_polyhedral",
     "plot",
     "page",
     "__init__",
@@ -44,7 +45,7 @@ ORDER = [
 DELEGATES = {
     "planar.complex": {"analysis", "io", "page", "plot"},
     "linear.complex": {"analysis", "plot"},
-    "polyhedral.complex": {"analysis", "io", "plot"},
+    "polyhedral.complex": {"analysis", "io_polyhedral"},
 }
 HEAVY = ("torch", "shapely", "matplotlib", "sklearn", "pandas", "networkx", "onnx", "skops", "safetensors")
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from scipy.optimize import linprog
 import geomrelu as gr
 from geomrelu.errors import (
     DomainError,
+    FileFormatError,
     InputDimensionError,
     InputError,
     InvariantError,
+    OutputPathError,
     RangeError,
     TooLargeError,
     UnsupportedLayerError,
@@ -318,3 +321,63 @@ def test_arrays_are_read_only() -> None:
             getattr(P, name)[0] = 0
     with pytest.raises(AttributeError, match="read-only"):
         P.report = {}  # type: ignore[misc]
+
+
+# ---------------------------------------------------------------------- files
+
+TETRAHEDRON: PolyhedralComplex = gr.partition(DEGENERATE, gr.Polytope(SIMPLEX, [0, 0, 0, 1]))
+
+
+@pytest.mark.parametrize("p", [P, Q, TETRAHEDRON], ids=["generic", "degenerate", "polytope"])
+def test_files_hold_the_same_partition(p: PolyhedralComplex, tmp_path: Path) -> None:
+    p.save(tmp_path / "p.npz")
+    q: Any = gr.load(tmp_path / "p.npz")
+    assert repr(q) == repr(p)
+    assert q.domain == p.domain
+    assert q.patterns == p.patterns
+    assert q.report == p.report
+    for name in ("vertices", "vertex_errors", "edges", "region_vertices", "facet_regions", "facet_neuron", "volumes"):
+        assert np.array_equal(getattr(q, name), getattr(p, name)), name
+    q.check()
+    assert q.cell_counts == p.cell_counts
+    x = p.interior_points
+    assert np.array_equal(q.locate(x), np.arange(p.n_regions))
+
+
+DAMAGE: dict[str, Any] = {
+    "simple_ends": lambda a: a + 1000,
+    "simple_lowest": lambda a: a - 1,
+    "simple_rising": lambda a: a + 1,
+    "simple_positive": lambda a: a | np.uint64(1 << 63),
+    "simple_negative": lambda a: a[:-1],
+    "simple_patterns": lambda a: a ^ np.uint64(1 << 40),
+    "null": lambda a: a[:, :-1],
+    "coordinates": lambda a: np.where(a == a.max(), np.nan, a),
+    "errors": lambda a: -a - 1,
+    "weight_0": lambda a: a[:, :2],
+    "domain_box": lambda a: a[::-1],
+    "report": lambda a: np.array("{"),
+    "version": lambda a: np.array(99),
+    "limit_region_vertices": lambda a: a + 10**6,
+    "limit_facet_regions": lambda a: a[:, :1],
+    "limit_region_offsets": lambda a: a[::-1],
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damaged_files_are_told(name: str, tmp_path: Path) -> None:
+    Q.save(tmp_path / "p.npz")
+    with np.load(tmp_path / "p.npz") as archive:
+        content = {key: archive[key] for key in archive.files}
+    for changed in ({**content, name: DAMAGE[name](content[name])}, {k: v for k, v in content.items() if k != name}):
+        np.savez(tmp_path / "q.npz", **changed)
+        with pytest.raises(FileFormatError):
+            gr.load(tmp_path / "q.npz")
+
+
+def test_files_of_another_kind(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.zeros(3))
+    with pytest.raises(FileFormatError, match="not a saved partition"):
+        gr.load(tmp_path / "x.npz")
+    with pytest.raises(OutputPathError, match=r"\.json"):
+        P.save(tmp_path / "p.json")

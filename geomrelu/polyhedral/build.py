@@ -27,7 +27,7 @@ from geomrelu.polyhedral.simple import SimpleComplex, count_cells, read_cells, r
 from geomrelu.polyhedral.skeleton import BLUR, RADIUS, RENEWED, Cells
 from geomrelu.polytope import Polytope
 
-__all__ = ["Progress", "build_polyhedral"]
+__all__ = ["Progress", "build_polyhedral", "domain_facets"]
 
 Progress: TypeAlias = Callable[[str, float], None]
 
@@ -121,25 +121,23 @@ def _check(network: Network, domain: Box | Polytope) -> None:
         )
 
 
-def box_facets(low: FloatArray, high: FloatArray) -> Facets:
-    """Forms x_i - low_i and high_i - x_i, in this order."""
-    d = len(low)
+def domain_facets(domain: Box | Polytope) -> Facets:
+    """Forms x_i - low_i and high_i - x_i, axis by axis, of the domain's box, then b - A x of a polytope's rows."""
+    d = domain.dimension
     normals, offsets = np.zeros((2 * d, d)), np.empty(2 * d)
     normals[0::2], normals[1::2] = np.eye(d), -np.eye(d)
-    offsets[0::2], offsets[1::2] = -low, high
+    offsets[0::2], offsets[1::2] = -domain.low, domain.high
+    if isinstance(domain, Polytope):
+        normals, offsets = np.concatenate([normals, -domain.A]), np.concatenate([offsets, domain.b])
     return Facets(normals, offsets, 2 * d)
 
 
 def _domain_cutter(network: Network, domain: Box | Polytope, caution: float) -> Cutter:
     """A cutter whose skeleton is the domain."""
-    facets = box_facets(domain.low, domain.high)
-    if isinstance(domain, Box):
-        cutter = Cutter(network, facets, caution)
-        cutter.start(domain.low, domain.high)
-        return cutter
-    normals, offsets = np.concatenate([facets.normals, -domain.A]), np.concatenate([facets.offsets, domain.b])
-    cutter = Cutter(network, Facets(normals, offsets, facets.n_box), caution)
+    cutter = Cutter(network, domain_facets(domain), caution)
     cutter.start(domain.low, domain.high)
+    if isinstance(domain, Box):
+        return cutter
     cutter.cut_rows()
     skeleton, words = cutter.skeleton, cutter.words
     cells, n = skeleton.cells, skeleton.n_vertices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -403,6 +404,18 @@ class PolyhedralComplex(ReadOnly):
         from geomrelu.polyhedral.check import check_complex
 
         check_complex(self)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the partition, network and domain included, to an ``.npz`` file; see `geomrelu.load`.
+
+        Raises
+        ------
+        OutputPathError
+            If the file cannot be written, or its suffix is another format's; no partial file is left.
+        """
+        from geomrelu.io_polyhedral import save
+
+        save(self, path)
 
     def __repr__(self) -> str:
         return (
