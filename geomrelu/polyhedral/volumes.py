@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import FloatArray, WordArray, inner, lean
+from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, lean
 from geomrelu.errors import InvariantError
 from geomrelu.planar.crossings import lowest_bit, popcount
 from geomrelu.polyhedral.cutting import _word_hash
@@ -32,6 +32,8 @@ __all__ = ["region_volumes"]
 
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
 _SEED = np.uint64(7)
+# Bytes of values that are held at once.
+_ROOM = 1 << 29
 
 
 @lean
@@ -85,20 +87,19 @@ def _cell_key(row: WordArray) -> np.uint64:
 @lean
 def fill_cells(
     positive: WordArray, negative: WordArray, valid: WordArray, lowest: npt.NDArray[np.int32],
-    released: npt.NDArray[np.uint16], signs: npt.NDArray[np.uint16], row: WordArray, keys: WordArray,
-    owners: npt.NDArray[np.int32],
+    released: npt.NDArray[np.uint16], signs: npt.NDArray[np.uint16], row: WordArray, table: WordArray,
 ) -> bool:  # fmt: skip
-    """Put cells into a table by the hash of their sign vector; False if two have the same."""
-    mask = np.uint64(len(keys) - 1)
+    """Put cells into a table (size, 2) of zeros by the hash of their sign vector; False if two have the same."""
+    mask = np.uint64(len(table) - 1)
     for c in range(len(lowest)):
         _cell_row(positive, negative, valid, lowest[c], int(released[c]), int(signs[c]), row)
         key = _cell_key(row)
         at = key & mask
-        while owners[at] >= 0:
-            if keys[at] == key:
+        while table[at, 1] != _ZERO:
+            if table[at, 0] == key:
                 return False
             at = (at + _ONE) & mask
-        keys[at], owners[at] = key, c
+        table[at, 0], table[at, 1] = key, np.uint64(c) + _ONE
     return True
 
 
@@ -106,44 +107,44 @@ def fill_cells(
 def gather(
     positive: WordArray, negative: WordArray, null: WordArray, valid: WordArray, n_domain: int,
     rising: npt.NDArray[np.uint16], lowest: npt.NDArray[np.int32], released: npt.NDArray[np.uint16],
-    signs: npt.NDArray[np.uint16], nu: FloatArray, first: int, stop: int, values: FloatArray, row: WordArray,
-    keys: WordArray, owners: npt.NDArray[np.int32], above_lowest: npt.NDArray[np.int32], above: FloatArray,
+    signs: npt.NDArray[np.uint16], nu: FloatArray, columns: IntArray, values: FloatArray, row: WordArray,
+    table: WordArray, above_lowest: npt.NDArray[np.int32], above: FloatArray,
 ) -> bool:  # fmt: skip
-    """Add the shares of cells in those of the next dimension, for the forms of words first .. stop.
+    """Add the shares of cells in those of the next dimension, for some of the forms.
 
-    `values` (V, forms) are the forms' values at the vertices.  False if a cell of the next dimension is missing.
+    ``values[:, columns[w] + k]`` is the value of the form of word w and bit k at the vertices; ``columns[w]`` is -1
+    for the words of other forms.  False if a cell of the next dimension is missing.
     """
-    mask = np.uint64(len(keys) - 1)
+    mask = np.uint64(len(table) - 1)
     for c in range(len(lowest)):
         v, chosen, plus = lowest[c], int(released[c]), int(signs[c])
         if nu[c] == 0.0:
             continue
-        filled = False
+        _cell_row(positive, negative, valid, v, chosen, plus, row)
+        base = _cell_key(row)
         slot = 0
-        for w in range(stop):
+        for w in range(len(valid)):
             rest = ~(positive[v, w] | negative[v, w]) & valid[w]
             while rest != _ZERO:
                 own = rest & ~(rest - _ONE)
                 rest &= rest - _ONE
-                if w >= first and not (chosen >> slot) & 1:
-                    if not filled:
-                        _cell_row(positive, negative, valid, v, chosen, plus, row)
-                        filled = True
+                if columns[w] >= 0 and not (chosen >> slot) & 1:
+                    others = base ^ _word_hash(row[0, w], row[1, w], w, _SEED)
                     for side in range(2 if w >= n_domain else 1):
                         # Where the edge rises, v is the lowest vertex of the larger cell, too.
                         if int(rising[v, side] >> np.uint16(slot)) & 1:
                             continue
-                        row[side, w] |= own
-                        key = _cell_key(row)
-                        row[side, w] &= ~own
+                        more, less = (own, _ZERO) if side == 0 else (_ZERO, own)
+                        key = others ^ _word_hash(row[0, w] | more, row[1, w] | less, w, _SEED)
                         at = key & mask
-                        while owners[at] >= 0 and keys[at] != key:
+                        while table[at, 1] != _ZERO and table[at, 0] != key:
                             at = (at + _ONE) & mask
-                        if owners[at] < 0:
+                        if table[at, 1] == _ZERO:
                             return False
-                        b = above_lowest[owners[at]]
+                        larger = np.int64(table[at, 1] - _ONE)
+                        b = above_lowest[larger]
                         if null[b, w] & own == _ZERO:
-                            above[owners[at]] += abs(values[b, 64 * (w - first) + lowest_bit(own)]) * nu[c]
+                            above[larger] += abs(values[b, columns[w] + lowest_bit(own)]) * nu[c]
                 slot += 1
     return True
 
@@ -172,22 +173,43 @@ def region_volumes(
     with np.errstate(divide="ignore"):
         nu = 1.0 / determinants
     row = np.empty((2, n_words), dtype=np.uint64)
+    batches = list(_batches(starts, values())) if _size(simple) <= _ROOM else None
     for k in range(1, d + 1):
         above = _cells(simple, k)
-        size = 1 << int(2 * len(above[0])).bit_length()
-        keys, owners = np.empty(size, dtype=np.uint64), np.full(size, -1, dtype=np.int32)
-        if not fill_cells(*signs, simple.valid, *above, row, keys, owners):
+        table = np.zeros((1 << int(3 * len(above[0]) // 2).bit_length(), 2), dtype=np.uint64)
+        if not fill_cells(*signs, simple.valid, *above, row, table):
             raise InvariantError("cells", f"dimension {k}", "two cells with one hash of signs", "different ones")
         total = np.zeros(len(above[0]))
-        for group, own in enumerate(values()):
+        for columns, own in batches or _batches(starts, values()):
             found = gather(
-                *signs, null, simple.valid, simple.n_domain, simple.rising, *cells, nu, starts[group], starts[group +
-                1], own, row, keys, owners, above[0], total,
+                *signs, null, simple.valid, simple.n_domain, simple.rising, *cells, nu, columns, own, row, table,
+                above[0], total,
             )  # fmt: skip
             if not found:
                 raise InvariantError("cells", f"dimension {k}", "a cell that is missing", "a cell on each side")
         nu, cells = total / k, above
     return nu
+
+
+def _size(simple: SimpleComplex) -> int:
+    """Bytes of the values of all forms at all vertices."""
+    return 8 * len(simple.positive) * int(np.bitwise_count(simple.valid).sum())
+
+
+def _batches(starts: tuple[int, ...], values: Iterator[FloatArray]) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Groups of forms, put together as long as they fit: first columns of words (see `gather`), and values."""
+    columns, width = np.full(starts[-1], -1, dtype=np.int64), 0
+    parts: list[FloatArray] = []
+    for group, own in enumerate(values):
+        words = np.arange(starts[group], starts[group + 1])
+        if parts and 8 * (width + own.shape[1]) * len(own) > _ROOM:
+            yield columns, np.concatenate(parts, axis=1)
+            columns, parts, width = np.full(starts[-1], -1, dtype=np.int64), [], 0
+        columns[words] = width + 64 * np.arange(len(words))
+        parts.append(own)
+        width += own.shape[1]
+    if parts:
+        yield columns, np.concatenate(parts, axis=1)
 
 
 def _cells(simple: SimpleComplex, dimension: int) -> tuple[Any, Any, Any]:
