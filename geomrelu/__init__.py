@@ -18,11 +18,10 @@ from geomrelu._version import __version__
 
 # At once, though light: imported later, the package of that name would hide the function.
 from geomrelu.crosscheck import crosscheck, refinement
-from geomrelu.domain import Box, Polygon, Segment, Segments, Slice, as_domain
+from geomrelu.domain import Box, Polygon, Polytope, Segment, Segments, Slice, as_domain
 from geomrelu.errors import GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
-from geomrelu.polytope import Polytope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -157,8 +156,9 @@ def partition(
     from geomrelu.planar.build import build_complex
 
     n_jobs, progress = _checked_run("partition", n_jobs, progress)
-    if isinstance(domain, Polytope) or (isinstance(domain, Box) and domain.dimension != 2):
+    if _is_polyhedral(domain):
         network = as_network(model)
+        # A network of the plane on another box is told so by the plane's engine.
         if isinstance(domain, Polytope) or network.n_inputs != 2:
             from geomrelu.polyhedral.build import build_polyhedral
 
@@ -188,7 +188,7 @@ def count_regions(
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
 ) -> int:
-    """The number of activation regions, in memory that does not grow with it; exact.
+    """The number of activation regions; exact, in the plane in memory that does not grow with it.
 
     Parameters, errors as in `partition`, whose ``n_regions`` it is.
 
@@ -201,7 +201,7 @@ def count_regions(
     from geomrelu.analysis.aggregates import count_regions as count
 
     n_jobs, progress = _checked_run("count_regions", n_jobs, progress)
-    if isinstance(domain, Segment | Segments):
+    if isinstance(domain, Segment | Segments) or _is_polyhedral(domain):
         return partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume).n_regions
     shape = as_domain(domain)
     return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume)
@@ -273,6 +273,11 @@ def aggregate(
     n_jobs, progress = _checked_run("aggregate", n_jobs, progress)
     shape = as_domain(domain)
     return measure(_network(model, shape), shape, names, n_jobs=n_jobs, progress=progress, resume=resume)
+
+
+def _is_polyhedral(domain: Any) -> bool:
+    """Whether a domain is for the engine of other dimensions than two."""
+    return isinstance(domain, Polytope) or (isinstance(domain, Box) and domain.dimension != 2)
 
 
 def _network(model: Any, domain: Any) -> Network:

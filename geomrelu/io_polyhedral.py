@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu import io
-from geomrelu.domain import Box
+from geomrelu.domain import Box, Polytope
 from geomrelu.errors import FileFormatError, GeomReluError
 from geomrelu.files import atomic_path, check_suffix
 from geomrelu.polyhedral.build import domain_facets
@@ -18,7 +18,6 @@ from geomrelu.polyhedral.complex import PolyhedralComplex, Skeletal
 from geomrelu.polyhedral.limit import Limit
 from geomrelu.polyhedral.simple import SimpleComplex, count_cells
 from geomrelu.polyhedral.skeleton import Words
-from geomrelu.polytope import Polytope
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex

@@ -21,7 +21,6 @@ ORDER = [
     "patterns",
     "network",
     "domain",
-    "polytope",
     "importers",
     "affine",
     "exact",

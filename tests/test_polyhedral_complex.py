@@ -203,6 +203,7 @@ def test_polytope_contains_is_exact() -> None:
 
 
 ONES = np.ones((1, 3))
+TETRAHEDRON: PolyhedralComplex = gr.partition(DEGENERATE, gr.Polytope(SIMPLEX, [0, 0, 0, 1]))
 BAD_POLYTOPES: dict[str, tuple[Any, Any, str]] = {
     "unbounded": ([[1, 0, 0], [-1, 0, 0]], [1, 1], "unbounded along axis 1"),
     "half-space": (ONES, [1], "unbounded"),
@@ -252,6 +253,11 @@ def test_max_regions(most: int) -> None:
         assert len(np.unique(following, axis=0)) > most, "it stopped too early"
 
 
+def test_regions_are_counted() -> None:
+    assert gr.count_regions(F, CUBE) == P.n_regions
+    assert gr.count_regions(DEGENERATE, gr.Polytope(SIMPLEX, [0, 0, 0, 1])) == TETRAHEDRON.n_regions
+
+
 def test_max_memory() -> None:
     p = gr.partition(F, CUBE, max_memory=P.report["bytes"] / 4)
     assert p.report["partial"]
@@ -286,6 +292,9 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (lambda: gr.partition(F, CUBE, n_jobs=2), InputError, "n_jobs"),
     (lambda: gr.partition(random_network((2,), 0), gr.Box(-1, 1), max_regions=5), InputError, "plane"),
     (lambda: gr.partition(POOLED, CUBE), UnsupportedLayerError, "pooling"),
+    (lambda: gr.aggregate(F, gr.Polytope(SIMPLEX, [0, 0, 0, 1]), ["regions"]), DomainError, "got a Polytope"),
+    (lambda: gr.partition(F, gr.Box(-1, 1)), InputDimensionError, r"gr.Box\(\[-1\] \* 3"),
+    (lambda: gr.partition(random_network((3,), 0), CUBE), InputDimensionError, "dimension 3, expected 2"),
     (lambda: gr.partition(gr.Network([ONES * 1e200, [[1e200]], [[1.0]]]), CUBE), RangeError, "scale the weights"),
     (lambda: P.locate([[0.0, 0.0]]), InputDimensionError, r"\(N, 3\)"),
     (lambda: P([0.0, 0.0, 0.0]), InputDimensionError, r"\(N, 3\)"),
@@ -324,8 +333,6 @@ def test_arrays_are_read_only() -> None:
 
 
 # ---------------------------------------------------------------------- files
-
-TETRAHEDRON: PolyhedralComplex = gr.partition(DEGENERATE, gr.Polytope(SIMPLEX, [0, 0, 0, 1]))
 
 
 @pytest.mark.parametrize("p", [P, Q, TETRAHEDRON], ids=["generic", "degenerate", "polytope"])

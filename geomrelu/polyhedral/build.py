@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray
-from geomrelu.domain import Box
+from geomrelu.domain import Box, Polytope
 from geomrelu.errors import DomainError, InputDimensionError, UnsupportedLayerError
 from geomrelu.network import Network
 from geomrelu.polyhedral.complex import PolyhedralComplex, Skeletal
@@ -25,7 +25,6 @@ from geomrelu.polyhedral.limits import LimitReached, Limits, first_neurons
 from geomrelu.polyhedral.rows import Facets
 from geomrelu.polyhedral.simple import SimpleComplex, count_cells, read_cells, rising_of
 from geomrelu.polyhedral.skeleton import BLUR, RADIUS, RENEWED, Cells
-from geomrelu.polytope import Polytope
 
 __all__ = ["Progress", "build_polyhedral", "domain_facets"]
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from geomrelu.affine import AffineMaps, affine_maps
 from geomrelu.arrays import FloatArray, IntArray, ReadOnly, WordArray, float_array, frozen
-from geomrelu.domain import Box
+from geomrelu.domain import Box, Polytope
 from geomrelu.errors import InputDimensionError, InputError, RangeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
@@ -21,7 +21,6 @@ from geomrelu.polyhedral.rows import Facets, Rows, vertex_determinants
 from geomrelu.polyhedral.simple import SimpleComplex
 from geomrelu.polyhedral.skeleton import Words
 from geomrelu.polyhedral.volumes import region_volumes
-from geomrelu.polytope import Polytope
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, ReadOnly, float_array, frozen, real_array
-from geomrelu.domain import Box
+from geomrelu.domain.shapes import Box
 from geomrelu.errors import DomainError, GeomReluError
 
 __all__ = ["Polytope"]
