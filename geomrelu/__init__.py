@@ -202,7 +202,7 @@ def count_regions(
 
     n_jobs, progress = _checked_run("count_regions", n_jobs, progress)
     if isinstance(domain, Segment | Segments) or _is_polyhedral(domain):
-        return partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume).n_regions
+        return int(partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume).n_regions)
     shape = as_domain(domain)
     return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume)
 

@@ -1,7 +1,7 @@
 """Domains: the bounded convex sets that are partitioned.
 
-`shapes`: boxes and polygons; `polytope`: polytopes of any dimension; `slices`: planes through a space of many inputs; `segments`: straight
-lines between two inputs.
+`shapes`: boxes and polygons; `polytope`: polytopes of any dimension; `slices`: planes through a space of many inputs;
+`segments`: straight lines between two inputs.
 """
 
 from __future__ import annotations
