@@ -15,13 +15,14 @@ with m G = g, the first entry of f - m E that is not zero has the sign.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import flint
 import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray
-from geomrelu.exact import exponent, scaled
+from geomrelu.exact import integers
 from geomrelu.polyhedral.rows import ExactRow, ExactRows, vanishing
 from geomrelu.polyhedral.skeleton import Skeleton
 
@@ -34,10 +35,13 @@ class Judge:
     def __init__(self, skeleton: Skeleton, rows: ExactRows) -> None:
         self.skeleton, self.rows = skeleton, rows
         self._solved: dict[int, tuple[list[ExactRow], Any]] = {}
+        self._up: list[Any] = []  # the direction of `higher`, in integers
+        self._lifts: dict[int, tuple[list[Any], Iterator[Any]]] = {}
 
     def forget(self) -> None:
         """Forget vertices, whose numbers have changed."""
         self._solved.clear()
+        self._lifts.clear()
 
     def _pattern(self, vertex: int) -> WordArray:
         return self.skeleton.cells.positive[vertex, self.skeleton.words.domain :]
@@ -73,36 +77,41 @@ class Judge:
                 return (1 if change > 0 else -1), True
         raise AssertionError("a form depends on its own bias")
 
-    def _changes(self, rows: list[ExactRow], gradient: list[Any], derivatives: list[Any]) -> Any:
+    def _changes(self, rows: list[ExactRow], gradient: list[Any], derivatives: list[Any]) -> Iterator[Any]:
         """Derivatives by the perturbations, in order, of a form with this gradient and these at a fixed point."""
         d = len(rows)
         transposed = flint.fmpz_mat(d, d, [rows[j].gradient[i] for i in range(d) for j in range(d)])
         shares = transposed.solve(flint.fmpz_mat(d, 1, gradient)).entries()
-        longest = max(len(derivatives), *(len(row.derivatives) for row in rows))
-        for k in range(longest):
+        used = [(share, row.derivatives) for share, row in zip(shares, rows, strict=True) if share != 0]
+        for k in range(max([len(derivatives), *(len(own) for _, own in used)])):
             change = flint.fmpq(derivatives[k] if k < len(derivatives) else 0)
-            for share, row in zip(shares, rows, strict=True):
-                if k < len(row.derivatives) and row.derivatives[k] != 0:
-                    change -= share * row.derivatives[k]
+            for share, own in used:
+                if k < len(own) and own[k] != 0:
+                    change -= share * own[k]
             yield change
 
     def higher(self, a: int, b: int, direction: FloatArray, valid: WordArray) -> bool:
-        """Whether vertex a lies higher than b along a direction."""
-        scale = exponent(direction)
-        whole = scaled(direction, scale).tolist()
-        up = flint.fmpz_mat(1, len(whole), whole)
-        (rows_a, at_a), (rows_b, at_b) = self._solve(a, valid), self._solve(b, valid)
-        difference = (up * (at_a - at_b))[0, 0]
+        """Whether vertex a lies higher than b along a direction, always the same one."""
+        if not self._up:
+            self._up = integers(direction)[0].tolist()
+        up = flint.fmpz_mat(1, len(self._up), self._up)
+        difference = (up * (self._solve(a, valid)[1] - self._solve(b, valid)[1]))[0, 0]
         if difference != 0:
             return bool(difference > 0)
-        first, second = (list(self._changes(rows, whole, [])) for rows in (rows_a, rows_b))
-        length = max(len(first), len(second))
-        for k in range(length):
-            p = first[k] if k < len(first) else flint.fmpq(0)
-            q = second[k] if k < len(second) else flint.fmpq(0)
+        for k in range(len(self.skeleton.words.forms)):
+            p, q = self._lift(a, k, valid), self._lift(b, k, valid)
             if p != q:
                 return bool(p > q)
         raise AssertionError("two vertices at one place")
+
+    def _lift(self, vertex: int, k: int, valid: WordArray) -> Any:
+        """Derivative of a vertex's height by the k-th perturbation; those up to it are made and kept."""
+        if vertex not in self._lifts:
+            self._lifts[vertex] = [], self._changes(self._solve(vertex, valid)[0], self._up, [])
+        known, rest = self._lifts[vertex]
+        while len(known) <= k:
+            known.append(next(rest, flint.fmpq(0)))
+        return known[k]
 
     def signs(self, doubts: IntArray, forms: IntArray, valid: WordArray) -> tuple[IntArray, IntArray]:
         """Signs (k,) of forms at the vertices ``doubts[:, 0]``, and 1 where they are zero but for the perturbation."""
