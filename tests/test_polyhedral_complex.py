@@ -24,6 +24,7 @@ from geomrelu.errors import (
     TooLargeError,
     UnsupportedLayerError,
 )
+from geomrelu.polyhedral import limits
 from geomrelu.polyhedral.complex import PolyhedralComplex
 from tests.networks import integer_network, random_network
 from tests.oracles.fraction_polytopes import enumerate_cells
@@ -266,7 +267,18 @@ def test_max_memory() -> None:
     p.check()
 
 
-def test_too_large_is_told_before_the_work() -> None:
+def test_memory_that_runs_out_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_LARGE", 10_000)
+    free = iter([1e9, 1e9, 1e9, 1e9])
+    monkeypatch.setattr(limits, "_free_memory", lambda: next(free, 1e4))
+    with pytest.raises(TooLargeError, match=r"after \d+ of 16 neurons.*max_regions="):
+        gr.partition(F, CUBE)
+    monkeypatch.setattr(limits, "_free_memory", lambda: None)
+    assert gr.partition(F, CUBE).n_regions == P.n_regions
+
+
+def test_too_large_is_told_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_free_memory", lambda: 2.0**34)
     f = random_network((64, 64), 0, n_inputs=8)
     with pytest.raises(TooLargeError, match=r"expected after layer 1.*max_memory="):
         gr.partition(f, gr.Box([-1.0] * 8, [1.0] * 8))
