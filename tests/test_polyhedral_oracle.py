@@ -38,10 +38,27 @@ def assert_equal(p: PolyhedralComplex, found: Enumeration) -> None:
         assert (off <= p.vertex_errors[own] + 1e-15).all()
 
 
+def assert_equal_maps(p: PolyhedralComplex, found: Enumeration) -> None:
+    """Distinct maps, and classes of neighbours with equal ones, from maps in fractions."""
+    maps = {cell.pattern: cell.map for cell in found.cells}
+    assert p.n_affine_pieces == len(set(maps.values()))
+    label = {pattern: k for k, pattern in enumerate(maps)}
+    for a, b in sorted(map(sorted, found.neighbors)):
+        if maps[a] == maps[b]:
+            old, new = label[a], label[b]
+            label = {pattern: new if k == old else k for pattern, k in label.items()}
+    assert p.n_linear_regions == len(set(label.values()))
+    own = [tuple(row.astype(int).tolist()) for row in p.patterns.unpack()]
+    pairs = set(zip((label[k] for k in own), p.linear_region_labels.tolist(), strict=True))
+    assert len(pairs) == p.n_linear_regions
+
+
 def compare(network: gr.Network, **options: float) -> PolyhedralComplex:
     d = network.n_inputs
     p = build_polyhedral(network, box(d), **options)
-    assert_equal(p, enumerate_box(network, [-1.0] * d, [1.0] * d))
+    found = enumerate_box(network, [-1.0] * d, [1.0] * d)
+    assert_equal(p, found)
+    assert_equal_maps(p, found)
     p.check()
     return p
 

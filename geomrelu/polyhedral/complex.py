@@ -25,6 +25,7 @@ from geomrelu.polyhedral.volumes import region_volumes
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from geomrelu.analysis.linear_regions import LinearRegions
     from geomrelu.polyhedral.level_set import LevelSet
     from geomrelu.polyhedral.location import RegionLocator
 
@@ -154,6 +155,28 @@ class PolyhedralComplex(ReadOnly):
             )
         between = (self.n_edges, self.n_facets)[: self.dimension - 1]
         return (self.n_vertices, *between, self.n_regions)
+
+    @property
+    def n_linear_regions(self) -> int:
+        """Number of linear regions: regions with equal map that are connected through facets, joined; exact."""
+        return self._linear_regions.n_linear_regions
+
+    @property
+    def linear_region_labels(self) -> IntArray:
+        """Linear region of each region, (R,) int64; exact."""
+        return self._linear_regions.labels
+
+    @property
+    def n_affine_pieces(self) -> int:
+        """Number of distinct affine maps, connected or not; exact."""
+        return self._linear_regions.n_affine_pieces
+
+    @cached_property
+    def _linear_regions(self) -> LinearRegions:
+        from geomrelu.analysis.linear_regions import joined_regions
+
+        pairs = self.facet_regions[(self.facet_regions >= 0).all(axis=1)]
+        return joined_regions(self.network, self.patterns, self.affine_maps, pairs)
 
     # ------------------------------------------------------------------ incidences
 

@@ -29,6 +29,7 @@ class Cell:
 
     pattern: tuple[int, ...]
     vertices: Vertices
+    map: tuple[Form, ...]  # one form for each output
 
     @cached_property
     def volume(self) -> Fraction:
@@ -83,10 +84,10 @@ def enumerate_cells(
     while stack:
         vertices, bits, index, inputs = stack.pop()
         layer = network.layers[index]
-        if index == len(network.layers) - 1:
-            cells.append(Cell(bits, vertices))
-            continue
         units = [_combined(w, inputs, b) for w, b in zip(layer.weight.tolist(), layer.bias.tolist(), strict=True)]
+        if index == len(network.layers) - 1:
+            cells.append(Cell(bits, vertices, tuple(units)))
+            continue
         for part, own in _clip_all(vertices, units[: layer.n_neurons]):
             zero = (Fraction(0),) * (d + 1)
             passed = [u if bit else zero for u, bit in zip(units[: layer.n_neurons], own, strict=True)]
