@@ -301,6 +301,9 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (lambda: gr.partition(WIDE, gr.Box([-1] * 20, [1] * 20)), InputDimensionError, "at most"),
     (lambda: gr.partition(F, CUBE, max_regions=0), InputError, "max_regions=0"),
     (lambda: gr.partition(F, CUBE, max_memory="1G"), InputError, "max_memory='1G'"),
+    (lambda: gr.partition(F, CUBE, max_regions=True), InputError, "max_regions=True"),
+    (lambda: gr.partition(F, gr.Box([-1e-110] * 3, [1e-110] * 3)), DomainError, r"2\^-1093"),
+    (lambda: gr.partition(F, gr.Box([-1e300] * 3, [1e300] * 3)), DomainError, "scale the inputs"),
     (lambda: gr.partition(F, CUBE, n_jobs=2), InputError, "n_jobs"),
     (lambda: gr.partition(random_network((2,), 0), gr.Box(-1, 1), max_regions=5), InputError, "plane"),
     (lambda: gr.partition(POOLED, CUBE), UnsupportedLayerError, "pooling"),
@@ -334,6 +337,18 @@ def test_an_interruption_goes_through_and_leaves_nothing_behind() -> None:
     assert gr.partition(F, CUBE, progress=lambda _, fraction: said.append(fraction)).n_regions == P.n_regions
     assert said == sorted(said)
     assert said[-1] == 1.0
+
+
+@pytest.mark.parametrize("exponent", [-250, -60, 60, 250])
+def test_scale_does_not_matter(exponent: int) -> None:
+    """Inputs times a power of two: the same regions, volumes times its cube."""
+    scale = 2.0**exponent
+    first, *rest = F.layers
+    g = gr.Network([first.weight / scale, *[v.weight for v in rest]], [v.bias for v in F.layers])
+    p: Any = gr.partition(g, gr.Box([-scale] * 3, [scale] * 3))
+    assert p.patterns == P.patterns
+    np.testing.assert_allclose(p.volumes / scale / scale / scale, P.volumes, rtol=1e-9)
+    p.check()
 
 
 def test_arrays_are_read_only() -> None:

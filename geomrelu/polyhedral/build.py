@@ -32,6 +32,8 @@ Progress: TypeAlias = Callable[[str, float], None]
 
 # A box has 2^d corners, and cells keep a bit for each of d forms in 16.
 _MOST_DIMENSIONS = 12
+# Volumes of domains lie between 2^-900 and 2^900.
+_LARGEST_VOLUME = 900
 # Entries of a direction along which no two vertices are expected to be equally high.
 _DIRECTION = np.random.default_rng(1).uniform(0.5, 1.0, _MOST_DIMENSIONS)
 
@@ -112,6 +114,12 @@ def _check(network: Network, domain: Box | Polytope) -> None:
         raise InputDimensionError(
             f"partition: the network takes {network.n_inputs} inputs, expected at most {_MOST_DIMENSIONS}; "
             "fix some inputs first (substitute their values into the first layer's bias)"
+        )
+    size = float(np.log2(domain.high / 2 - domain.low / 2).sum() + domain.dimension)
+    if abs(size) > _LARGEST_VOLUME:
+        raise DomainError(
+            f"partition: the domain's bounding box has a volume of about 2^{size:.0f}; expected between "
+            f"2^-{_LARGEST_VOLUME} and 2^{_LARGEST_VOLUME}, so that float64 holds volumes; scale the inputs"
         )
     if network.has_pools:
         raise UnsupportedLayerError(
@@ -196,7 +204,8 @@ def _count(cutter: Cutter, valid: WordArray) -> int:
 
 def _rising(cutter: Cutter, cells: Cells, valid: WordArray) -> npt.NDArray[np.uint16]:
     """Which edges rise from each vertex, along a direction in general position."""
-    direction = _DIRECTION[: cutter.skeleton.dimension] / cutter.sizes
+    shares = cutter.sizes / cutter.sizes.max()
+    direction = _DIRECTION[: cutter.skeleton.dimension] / np.maximum(shares, 1e-100)
     rounding = 2.0**-51 * len(direction) * (np.abs(cells.xy) @ direction)
     steep = float(np.linalg.norm(direction))
 

@@ -53,7 +53,8 @@ class Limits:
 
     def __init__(self, network: Network, max_regions: int | None, max_memory: float | None) -> None:
         for name, limit in (("max_regions", max_regions), ("max_memory", max_memory)):
-            if limit is not None and not (isinstance(limit, int | float | np.number) and limit >= 1):
+            number = isinstance(limit, int | float | np.number) and not isinstance(limit, bool)
+            if limit is not None and not (number and limit >= 1):
                 raise InputError(f"partition: got {name}={limit!r}, expected a number of at least 1")
         self.network, self.max_regions, self.max_memory = network, max_regions, max_memory
         self.asked = max_regions is not None or max_memory is not None
