@@ -19,7 +19,7 @@ from geomrelu._version import __version__
 # At once, though light: imported later, the package of that name would hide the function.
 from geomrelu.crosscheck import crosscheck, refinement
 from geomrelu.domain import Box, Polygon, Polytope, Segment, Segments, Slice, as_domain
-from geomrelu.errors import GeomReluError, InputError
+from geomrelu.errors import DomainError, GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from geomrelu.analysis.aggregates import Aggregates
+    from geomrelu.analysis.comparison import Comparison
     from geomrelu.arrays import FloatArray
     from geomrelu.linear.complex import LinearComplex
     from geomrelu.planar.complex import PlanarComplex
@@ -49,6 +50,7 @@ __all__ = [
     "Slice",
     "__version__",
     "aggregate",
+    "compare",
     "count_regions",
     "crosscheck",
     "integrated_gradients",
@@ -377,6 +379,63 @@ def joint(model_a: Any, model_b: Any) -> Network:
     from geomrelu.importers import as_network
 
     return joint_network(as_network(model_a), as_network(model_b))
+
+
+def compare(
+    model_a: Any,
+    model_b: Any,
+    domain: Any,
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Comparison:
+    """How two networks differ on a domain, on the common refinement of their partitions.
+
+    Parameters
+    ----------
+    model_a, model_b : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
+        With equally many inputs and outputs.
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
+    n_jobs, progress
+        As in `partition`.
+
+    Returns
+    -------
+    Comparison
+        ``equal``, exactly; ``largest`` difference of an output, ``witness`` (2,) and ``output``; ``l1``
+        and ``l2`` distances (out,); ``class_area`` on which the classes differ; ``n_regions`` of
+        both and ``n_refinement``; ``regression(direction)`` of one's maps on the other's.  See
+        `geomrelu.analysis.comparison`.  Proving that two networks are equal takes a comparison in
+        integers for each cell, and may so take longer than the partition.
+
+    Raises
+    ------
+    InputError
+        As `partition`; `InputDimensionError` if the numbers of inputs differ, `ShapeError` if
+        those of outputs do.
+    RangeError
+        If the largest difference is too large for float64.
+
+    Examples
+    --------
+    >>> f = Network([[[1.0, 0.0], [-1.0, 0.0]], [[1.0, -1.0]]])  # x
+    >>> g = Network([[[2.0, 0.0]], [[1.0]]])  # max(2 x, 0)
+    >>> found = compare(f, g, Box(-1, 1))
+    >>> found.equal, found.largest, found.l1.round(9).tolist(), round(found.class_area, 9), found.n_refinement
+    (False, 1.0, [2.0], 0.0, 2)
+    >>> compare(f, Network([[[1.0, 0.0]]]), Box(-1, 1)).equal
+    True
+    """
+    from geomrelu.analysis.comparison import check_outputs, comparison
+    from geomrelu.importers import as_network
+
+    a, b = as_network(model_a), as_network(model_b)
+    joined = joint_network(a, b)
+    check_outputs(a, b)
+    plane = as_domain(domain)
+    if plane.dimension != 2:
+        raise DomainError(f"compare: got {domain!r}; expected a domain in the plane: a Box, a Polygon or a Slice")
+    return comparison(partition(joined, plane, n_jobs=n_jobs, progress=progress), a, b)
 
 
 def sample(

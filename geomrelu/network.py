@@ -138,7 +138,10 @@ class Network(ReadOnly):
         if input_shape is not None:
             shape = tuple(int(n) for n in input_shape)
             if math.prod(shape) != network.n_inputs:
-                raise ShapeError(f"network: got input_shape={shape} for {network.n_inputs} inputs; expected as many")
+                raise InputDimensionError(
+                    f"network: got inputs of shape {shape}, {math.prod(shape)} numbers, but it takes {network.n_inputs}; "
+                    "expected as many"
+                )
             vars(network)["input_shape"] = shape
         return network
 

@@ -74,7 +74,7 @@ def test_blocks_are_compact() -> None:
     cutter.advance()
     assert cutter.n_faces == 256
     blocks = list(cutter.blocks(16))
-    assert [len(b.faces.words) for b in blocks] == [16] * 16
+    assert [len(b.faces.mesh.face_words) for b in blocks] == [16] * 16
     assert sum(b.share for b in blocks) == pytest.approx(1.0)
     borders = [int((b.faces.mesh.edge_faces < 0).any(axis=1).sum()) for b in blocks]
     assert max(borders) <= 20

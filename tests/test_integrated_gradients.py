@@ -98,7 +98,12 @@ def test_more_segments_than_a_batch() -> None:
 
 ROWS: list[Misuse] = [
     ("one input", lambda: gr.integrated_gradients(NETWORK, X[0], BASE), InputDimensionError, ("(6,)", "x[None]")),
-    ("other inputs", lambda: gr.integrated_gradients(NETWORK, X[:, :5], 0), InputDimensionError, ("6 numbers",)),
+    (
+        "other inputs",
+        lambda: gr.integrated_gradients(NETWORK, X[:, :5], 0),
+        InputDimensionError,
+        ("5 numbers", "takes 6"),
+    ),
     ("baseline", lambda: gr.integrated_gradients(NETWORK, X, BASE[:3]), ShapeError, ("(3,)", "(6,)")),
     ("nan", lambda: gr.integrated_gradients(NETWORK, X * np.nan, BASE), WeightError, ("nan",)),
     ("output", lambda: gr.integrated_gradients(NETWORK, X, BASE, 3), InputError, ("output=3", "0 to 2")),

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 import geomrelu as gr
 from geomrelu import palette
 from geomrelu.errors import InputError, ShapeError
-from geomrelu.plot import plot_partition, plot_surface, tie_segments
+from geomrelu.plot import plot_partition, plot_surface
 from tests.networks_for_figures import TENT, random_network
 
 
@@ -191,7 +191,7 @@ def test_thousands_of_regions_are_drawn_quickly_and_as_pixels_in_vector_files():
 
 
 def test_zero_line_of_the_tent(tent):
-    segments = tie_segments(tent)
+    segments = tent.decision_boundary().segments
     # The tent is 0 on x1 + x2 = -1/2 and on x1 + x2 = 1/2.
     sums = segments.sum(axis=2)
     np.testing.assert_allclose(np.abs(sums), 0.5, atol=1e-15)
@@ -202,7 +202,7 @@ def test_zero_line_of_the_tent(tent):
 @pytest.mark.parametrize("n_outputs", [1, 2, 3, 5])
 def test_outputs_tie_on_the_boundary_and_nowhere_else(n_outputs):
     p = gr.partition(random_network((10, 10), n_outputs, seed=5), gr.Box(-1, 1))
-    segments = tie_segments(p)
+    segments = p.decision_boundary().segments
     assert len(segments) > 3
     middle = segments.mean(axis=1)
     values = np.sort(p.network(np.concatenate([middle, segments[:, 0], segments[:, 1]])), axis=1)
@@ -227,15 +227,15 @@ def test_outputs_tie_on_the_boundary_and_nowhere_else(n_outputs):
 def test_boundary_along_edges_and_on_flat_regions():
     # f = relu(x): 0 on the whole left half, whose rim x = 0 is drawn once from the right.
     p = gr.partition(gr.Network([[[1.0, 0.0]], [[1.0]]]), gr.Box(-1, 1))
-    segments = tie_segments(p)
+    segments = p.decision_boundary().segments
     assert sorted(map(sorted, segments.tolist())) == [[[0.0, -1.0], [0.0, 1.0]]]
     # f = x: 0 along an edge between two regions.
     p = gr.partition(gr.Network([[[1.0, 0.0], [-1.0, 0.0]], [[1.0, -1.0]]]), gr.Box(-1, 1))
-    segments = tie_segments(p)
+    segments = p.decision_boundary().segments
     assert {tuple(map(tuple, sorted(s))) for s in segments.tolist()} == {((0.0, -1.0), (0.0, 1.0))}
     # A constant network has no boundary.
     p = gr.partition(gr.Network([[[1.0, 0.0]], [[0.0]]]), gr.Box(-1, 1))
-    assert tie_segments(p).shape == (0, 2, 2)
+    assert p.decision_boundary().segments.shape == (0, 2, 2)
     png(plot_partition(p, color="class"))
 
 

@@ -114,8 +114,13 @@ def test_more_in_doubt_changes_nothing(factor: float, monkeypatch: pytest.Monkey
     networks = [case.network for case in degenerate_cases()[::5]] + [random_network((8, 7, 6), 3)]
     segment = gr.Segment([-1.0, 0.25], [1.0, -0.5])
     plain = [gr.partition(network, segment) for network in networks]
-    own = engine.entry_error
-    monkeypatch.setattr(engine, "entry_error", lambda *given: own(*given) * factor)
+    own = engine.bounded_errors
+
+    def inflated(*given: Any) -> tuple[Any, Any]:
+        entry, row = own(*given)
+        return entry * factor, row
+
+    monkeypatch.setattr(engine, "bounded_errors", inflated)
     for network, p in zip(networks, plain, strict=True):
         q = build_linear(network, segment)
         assert q.n_regions == p.n_regions

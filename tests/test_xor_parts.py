@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from geomrelu.analysis.cells import Cells, corner_values, positive_part, zero_segments
 from geomrelu.errors import InputError, ShapeError, TrainingError
 from geomrelu.experiments import xor
-from geomrelu.experiments.cells import Cells, corner_values, positive_part, zero_segments
 from geomrelu.experiments.handmade import map_text
 from geomrelu.network import Network, joint_network
 

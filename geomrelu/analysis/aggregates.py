@@ -120,7 +120,7 @@ def aggregate(
     stream = _Stream(_checked_names(network, names))
     task = prepared_task(network, domain)
     result = run_planned(task, stream, Plan(n_jobs, block_values, progress), resume)
-    report = closed_report(result.report)
+    report = closed_report(task, result.report)
     if network.has_pools:
         # Some edges and vertices are of no region's border; only a kept partition is rid of them.
         report["layers"] = [{"regions": counts["regions"]} for counts in report["layers"]]

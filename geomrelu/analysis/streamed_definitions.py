@@ -76,7 +76,7 @@ class Outline(NamedTuple):
         mesh, n = cutter.faces.mesh, cutter.n_given_vertices
         edge, vertex = np.full(len(mesh.edges), -1, dtype=np.int64), np.full(len(mesh.xy), -1, dtype=np.int64)
         # The domain's own border has no other side.
-        pieces = np.flatnonzero((mesh.edge_faces < 0).any(axis=1) & (cutter.faces.edge_line >= 0))
+        pieces = np.flatnonzero((mesh.edge_faces < 0).any(axis=1) & (mesh.edge_line >= 0))
         edge[pieces] = np.searchsorted(cutter.first_piece, pieces, side="right") - 1
         for ends in mesh.edges[pieces].T:
             vertex[ends] = np.where(ends < n, ends, n + edge[pieces])

@@ -29,7 +29,7 @@ from geomrelu.errors import InvariantError
 from geomrelu.exact import Point, crossing, words_between
 from geomrelu.matrices import dense_rows
 from geomrelu.patterns import Patterns
-from geomrelu.planar.bounds import entry_error, layer_bounds, row_error
+from geomrelu.planar.bounds import bounded_errors, layer_bounds
 from geomrelu.planar.settle import Forms, History, Judge
 
 if TYPE_CHECKING:
@@ -321,8 +321,7 @@ class ExactVertices:
                 with np.errstate(all="ignore"):
                     norm = np.sqrt((h * h).sum(axis=1)) * _SLACK
                     z = h @ layer.weight.T + layer.bias
-                    limit = entry_error(bounds[k], norm, error)
-                    error = row_error(bounds[k], norm, error)
+                    limit, error = bounded_errors(bounds[k], norm, error)
                     certain: BoolArray = z[:, : layer.n_neurons] > limit[:, None]
                 may_touch = common.unpack(k) & ~certain & (lowest[first : first + step] < k)[:, None]
                 found = np.argwhere(may_touch)

@@ -33,8 +33,9 @@ app = typer.Typer(
     help="The exact geometry of ReLU networks: linear regions, their polygons, patterns and affine maps.\n\n"
     "Examples:\n\ngeomrelu count model.npz --box -1 1\n\ngeomrelu plot model.pt2 -o regions.svg\n\n"
     "geomrelu xor --width 20 --out study",
-    epilog="MODEL is a .npz file of W0, b0, W1, b1, ... (ReLU between), a torch.export .pt2 file, a state dict "
-    "(.safetensors, .pt, .pth), or a scikit-learn MLP (.skops; .joblib or .pkl with --allow-joblib). "
+    epilog="MODEL is a .npz file of W0, b0, W1, b1, ... (ReLU between), a torch.export .pt2 file, an .onnx "
+    "or .nnet file, a state dict (.safetensors, .pt, .pth), or a scikit-learn MLP or pipeline (.skops; .joblib or "
+    ".pkl with --allow-joblib). "
     "A state dict holds no activations: ReLU between Linear layers is assumed. "
     "Exit status: 0, 1 for a failed check, 2 for bad input.",
 )
@@ -63,6 +64,9 @@ PolygonOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 JoblibOption = Annotated[
     bool, typer.Option("--allow-joblib", help="Open .joblib and .pkl files. They run code: only for files you trust.")
+]
+NormaliseOption = Annotated[
+    bool, typer.Option("--normalise", help="Of a .nnet file: take inputs and give outputs in their own units.")
 ]
 JobsOption = Annotated[
     str | None, typer.Option("--jobs", metavar="N", help="Workers; -1 for all cores. The result does not depend on it.")
@@ -122,6 +126,7 @@ def count(
     resume: ResumeOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Count regions, linear regions, affine pieces, vertices and edges.
 
@@ -144,7 +149,7 @@ def count(
         raise InputError("--stream: convex and closed_connected need the whole partition; name another --definition")
     run = Run(_jobs(jobs), resume)
     domain = _domain(box, low, high, polygon, slice_file)
-    network, facts = _model(model, domain, allow_joblib)
+    network, facts = _model(model, domain, allow_joblib, normalise)
     counts: dict[str, Any]
     if stream:
         counts = _streamed(model, network, domain, run, definitions)
@@ -181,6 +186,7 @@ def plot(
     dpi: Annotated[str, typer.Option("--dpi", metavar="N", help="Resolution of a .png, 10 to 2400.")] = "200",
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Draw the partition, every region filled, as a figure.
 
@@ -197,7 +203,7 @@ def plot(
     if color not in colors:
         raise InputError(f"--color: got {color!r}; expected one of {', '.join(colors)}")
     resolution = whole_number("--dpi", dpi, 10, 2400)
-    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib)
+    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib, normalise=normalise)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
@@ -221,6 +227,7 @@ def check(
     slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Check the exact partition: its invariants, and every sample of a grid against it.
 
@@ -235,7 +242,7 @@ def check(
     geomrelu check model.npz --exact
     """
     points = whole_number("--n", n, 2, 20_000)
-    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib)
+    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib, normalise=normalise)
     from geomrelu.crosscheck import crosscheck
 
     broken = None
@@ -272,6 +279,7 @@ def partition(
     resume: ResumeOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Write the partition: .npz (all of it; open with gr.load) or .geojson (regions with their maps).
 
@@ -282,7 +290,9 @@ def partition(
     geomrelu partition model.safetensors -o regions.geojson --polygon "0,0 1,0 0,1"
     """
     suffix = _checked_output(out, (".npz", ".geojson"), model)
-    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib, Run(_jobs(jobs), resume))
+    p, facts = _partition(
+        model, _domain(box, low, high, polygon, slice_file), allow_joblib, Run(_jobs(jobs), resume), normalise
+    )
     if suffix == ".npz":
         p.save(out)
     else:
@@ -407,11 +417,13 @@ def _jobs(word: str | None) -> int | None:
     return whole_number("--jobs", word, 1)
 
 
-def _model(model: Path, domain: Domain | None, allow_joblib: bool) -> tuple[Network, dict[str, Any]]:
+def _model(
+    model: Path, domain: Domain | None, allow_joblib: bool, normalise: bool = False
+) -> tuple[Network, dict[str, Any]]:
     """The network, and facts about model and domain for JSON."""
     from geomrelu.importers.files import assumes_relu, read_model
 
-    network = read_model(model, allow_joblib=allow_joblib)
+    network = read_model(model, allow_joblib, normalise)
     if network.n_neurons and assumes_relu(model):
         typer.echo(f"{model}: a state dict holds no activations; assuming ReLU between Linear layers", err=True)
     facts: dict[str, Any] = {"model": str(model), "network": _network_facts(network)}
@@ -452,10 +464,10 @@ def _named(model: Path) -> Iterator[None]:
 
 
 def _partition(
-    model: Path, domain: Domain, allow_joblib: bool, run: Run = _PLAIN
+    model: Path, domain: Domain, allow_joblib: bool, run: Run = _PLAIN, normalise: bool = False
 ) -> tuple[PlanarComplex, dict[str, Any]]:
     """The partition, and facts about model and domain for JSON."""
-    network, facts = _model(model, domain, allow_joblib)
+    network, facts = _model(model, domain, allow_joblib, normalise)
     return _built(model, network, domain, run), facts
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from geomrelu.errors import GeomReluError, InvariantError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["Commands", "print_json", "print_table", "shown_progress"]
+__all__ = ["Commands", "print_json", "print_rows", "print_table", "shown_progress"]
 
 FAILED, BAD_INPUT, INTERNAL, INTERRUPTED = 1, 2, 3, 130
 _PATIENCE = 0.7  # seconds of work before a progress bar appears
@@ -106,6 +106,21 @@ def print_table(title: str, rows: Mapping[str, Any]) -> None:
     table.add_column(justify="right")
     for name, value in rows.items():
         table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    Console().print(table)
+
+
+def print_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table with a header on stdout; all columns but the first are numbers."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    typer.echo(title)
+    table = Table(box=box.SIMPLE)
+    for k, name in enumerate(header):
+        table.add_column(name, justify="right" if k else "left")
+    for row in rows:
+        table.add_row(*row)
     Console().print(table)
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from geomrelu.analysis.cells import Cells, cells_of, corner_values, positive_part, zero_segments
+from geomrelu.analysis.regression import map_rows
 from geomrelu.arrays import FloatArray
 from geomrelu.domain import Box
-from geomrelu.experiments.cells import Cells, cells_of, corner_values, positive_part, zero_segments
 from geomrelu.experiments.data import parity_data, scatter_targets
 from geomrelu.experiments.drawing import (
     NEGATIVE,
@@ -28,7 +29,6 @@ from geomrelu.experiments.drawing import (
     space_axes,
     value_norm,
 )
-from geomrelu.experiments.regression import map_rows
 from geomrelu.experiments.training import Progress, Snapshot, TrainingHistory
 from geomrelu.files import atomic_path, check_output_path
 

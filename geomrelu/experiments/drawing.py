@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geomrelu.analysis.cells import Cells
 from geomrelu.arrays import FloatArray
-from geomrelu.experiments.cells import Cells
 
 if TYPE_CHECKING:
     from pathlib import Path

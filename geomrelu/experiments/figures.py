@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geomrelu.analysis.cells import cells_of, corner_values, positive_part, zero_segments
 from geomrelu.arrays import FloatArray
-from geomrelu.experiments.cells import cells_of, corner_values, positive_part, zero_segments
 from geomrelu.experiments.data import parity_data, scatter_targets
 from geomrelu.experiments.drawing import (
     BLUE,

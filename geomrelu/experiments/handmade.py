@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geomrelu.analysis.cells import Cells, cells_of, corner_values, positive_part, zero_segments
+from geomrelu.analysis.regression import map_rows
 from geomrelu.arrays import FloatArray, IntArray
 from geomrelu.domain import Box
-from geomrelu.experiments.cells import Cells, cells_of, corner_values, positive_part, zero_segments
 from geomrelu.experiments.data import parity_data, scatter_targets
 from geomrelu.experiments.drawing import (
     BLUE,
@@ -21,7 +22,6 @@ from geomrelu.experiments.drawing import (
     new_figure,
     space_axes,
 )
-from geomrelu.experiments.regression import map_rows
 from geomrelu.network import Network
 
 if TYPE_CHECKING:

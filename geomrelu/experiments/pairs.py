@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geomrelu.analysis.cells import Cells, cells_of
+from geomrelu.analysis.comparison import class_disagreement
+from geomrelu.analysis.regression import MapRegression, fit_maps, map_rows
 from geomrelu.arrays import FloatArray
 from geomrelu.domain import Box
 from geomrelu.errors import InputError
-from geomrelu.experiments.cells import Cells, cells_of, corner_values, positive_part
-from geomrelu.experiments.regression import MapRegression, fit_maps, map_rows
 from geomrelu.experiments.training import Progress, TrainingHistory, train
 from geomrelu.network import Network
 
@@ -248,13 +249,7 @@ def find_pair(
 
 
 def _agreement(refinement: PlanarComplex) -> float:
-    cells = cells_of(refinement)
-    one, two = _refined_maps(refinement)
-    first = positive_part(cells, corner_values(cells, one))
-    both = positive_part(first, corner_values(first, two)).areas().sum()
-    second = positive_part(cells, corner_values(cells, two))
-    differ = first.areas().sum() + second.areas().sum() - 2 * both
-    return float(np.clip(1 - differ / cells.areas().sum(), 0.0, 1.0))
+    return float(np.clip(1 - class_disagreement(refinement) / refinement.areas.sum(), 0.0, 1.0))
 
 
 def _refined_maps(refinement: PlanarComplex) -> tuple[FloatArray, FloatArray]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geomrelu.analysis.regression import map_rows
 from geomrelu.experiments.handmade import hand_made_network, map_text
 from geomrelu.experiments.latex import COORDINATES, network_latex
 from geomrelu.experiments.pairs import DECIMALS, DIRECTIONS, GRID, TOLERANCE, Pair, Regions
-from geomrelu.experiments.regression import map_rows
 from geomrelu.network import Network
 
 __all__ = ["ORIGINAL_COUNTS", "FigureFile", "StudyResult", "network_stem"]

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from geomrelu.analysis.regression import MapRegression, fit_maps, map_rows
 from geomrelu.experiments.animation import animate, plot_snapshot
 from geomrelu.experiments.data import parity_data, plot_parity_2d, plot_parity_3d
 from geomrelu.experiments.figures import (
@@ -19,7 +20,6 @@ from geomrelu.experiments.figures import (
 from geomrelu.experiments.handmade import hand_made_network, plot_hand_made
 from geomrelu.experiments.latex import network_latex, unit_coordinates
 from geomrelu.experiments.pairs import DEFAULT_SEEDS, Pair, Regions, compare, decision_agreement, find_pair
-from geomrelu.experiments.regression import MapRegression, fit_maps, map_rows
 from geomrelu.experiments.report import FigureFile, StudyResult
 from geomrelu.experiments.study import STUDY_WIDTHS, run_all, run_study
 from geomrelu.experiments.training import Snapshot, TrainingHistory, train

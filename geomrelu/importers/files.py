@@ -4,9 +4,11 @@
 |---|---|
 | ``.npz`` | ``W0``, ``b0``, ``W1``, ``b1``, ...: weights (outputs, inputs) and biases, ReLU between |
 | ``.pt2`` | what ``torch.export.save`` writes (torch 2.8 and later) |
+| ``.onnx`` | an ONNX model, with external data in its own folder only |
+| ``.nnet`` | a network in the text format of the ACAS Xu networks (`geomrelu.importers.nnet`) |
 | ``.safetensors``, ``.pt``, ``.pth`` | a state dict whose Linear layers are read in order (see below) |
-| ``.skops`` | a scikit-learn MLP saved with skops |
-| ``.joblib``, ``.pkl``, ``.pickle`` | a scikit-learn MLP; only with ``allow_joblib=True``, since it runs code |
+| ``.skops`` | a scikit-learn MLP, or pipeline that ends with one, saved with skops |
+| ``.joblib``, ``.pkl``, ``.pickle`` | the same; only with ``allow_joblib=True``, since it runs code |
 
 A state dict holds no activations: ReLU between Linear layers is assumed.
 """
@@ -19,7 +21,9 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +33,11 @@ from geomrelu.arrays import FloatArray, real_array
 from geomrelu.errors import FileFormatError, InputError, MissingDependencyError, ShapeError, UnsupportedLayerError
 from geomrelu.importers import as_network
 from geomrelu.importers.kinds import READ
+from geomrelu.importers.nnet import Nnet, read_nnet
+from geomrelu.importers.program import Program
 from geomrelu.network import Network
 
-__all__ = ["SUFFIXES", "assumes_relu", "read_model"]
+__all__ = ["SUFFIXES", "assumes_relu", "load_model", "naming", "read_model"]
 
 _EXPORT = "torch.export.save(torch.export.export(model, (example,)), 'model.pt2')"
 _STATE_DICT = "torch.save(model.state_dict(), path)"
@@ -39,7 +45,12 @@ _STATE_DICT = "torch.save(model.state_dict(), path)"
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError)
 
 
-def read_model(path: str | os.PathLike[str], allow_joblib: bool = False) -> Network:
+def read_model(
+    path: str | os.PathLike[str],
+    allow_joblib: bool = False,
+    normalise: bool = False,
+    input_shape: Sequence[int] | None = None,
+) -> Network:
     """The network in a file; see the module's docstring for the formats.
 
     A state dict holds no activations: ReLU between Linear layers is assumed.  Of a network
@@ -52,6 +63,12 @@ def read_model(path: str | os.PathLike[str], allow_joblib: bool = False) -> Netw
     allow_joblib : bool
         Whether ``.joblib`` and ``.pkl`` files may be opened.  Opening one runs whatever code
         it holds: allow it for files of your own only.
+    normalise : bool
+        Of a ``.nnet`` file: whether inputs and outputs are in their own units, so that its
+        normalisation is part of the network; without it they are normalised ones, as in the
+        ONNX versions of the ACAS Xu networks, and the weights are exactly the file's.
+    input_shape : sequence of int, optional
+        Shape of one input, without the batch, where the model leaves it open.
 
     Returns
     -------
@@ -63,7 +80,7 @@ def read_model(path: str | os.PathLike[str], allow_joblib: bool = False) -> Netw
     FileFormatError
         If there is no such file, or it is not what its suffix says, is damaged or not allowed.
     MissingDependencyError
-        If safetensors or skops is needed and not installed.
+        If safetensors, skops or onnx is needed and not installed.
     InputError
         As `geomrelu.importers.as_network`, for what the file holds.
 
@@ -75,6 +92,19 @@ def read_model(path: str | os.PathLike[str], allow_joblib: bool = False) -> Netw
     >>> read_model(file)
     Network(2-5-1, 5 neurons)
     """
+    model = load_model(path, allow_joblib, normalise)
+    with naming(Path(path)):
+        return as_network(model, input_shape)
+
+
+def load_model(path: str | os.PathLike[str], allow_joblib: bool = False, normalise: bool = False) -> Any:
+    """What a file holds, as `as_network` and `self_check` take it; parameters and errors as of `read_model`.
+
+    Returns
+    -------
+    Network, onnx.ModelProto, Nnet, Program, or a scikit-learn model
+        A network for ``.npz`` files and state dicts, a program for ``.pt2`` files.
+    """
     file = Path(path)
     try:
         reader = _reader(file, allow_joblib)
@@ -82,8 +112,18 @@ def read_model(path: str | os.PathLike[str], allow_joblib: bool = False) -> Netw
         raise
     except OSError as error:  # a name that is too long, a folder that may not be looked into
         raise FileFormatError(f"{file}: {error.strerror or error}; check the path") from error
+    if normalise and reader is not _read_nnet:
+        raise InputError(f"{file}: normalise is for .nnet files, which hold a normalisation; leave it out")
+    with naming(file):
+        model = reader(file)
+    return replace(model, normalise=True) if normalise else model
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Errors about what a file holds name the file."""
     try:
-        return reader(file)
+        yield
     except InputError as error:
         if str(error).startswith(f"{file}: "):
             raise
@@ -107,7 +147,7 @@ def _holds_program(names: list[str]) -> bool:
     return any(name.endswith("/models/model.json") for name in names)
 
 
-def _reader(file: Path, allow_joblib: bool) -> Callable[[Path], Network]:
+def _reader(file: Path, allow_joblib: bool) -> Callable[[Path], Any]:
     """What reads the file, if there is one to be read."""
     if file.is_dir():
         raise FileFormatError(f"{file}: is a directory; expected a model file ({_LIST})")
@@ -176,13 +216,13 @@ def _check_npz_names(file: Path, names: list[str]) -> None:
 # ---- torch
 
 
-def _read_pt2(file: Path) -> Network:
+def _read_pt2(file: Path) -> Program:
     from geomrelu.importers.pt2 import read_pt2
 
     return read_pt2(file)
 
 
-def _read_torch(file: Path) -> Network:
+def _read_torch(file: Path) -> Network | Program:
     names = _zip_names(file)
     if _holds_program(names):
         return _read_pt2(file)
@@ -257,9 +297,9 @@ def _natural(key: str) -> list[tuple[int, int, str]]:
     return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
 
 
-def _missing(package: str, file: Path) -> MissingDependencyError:
+def _missing(package: str, file: Path, extra: str = "files") -> MissingDependencyError:
     return MissingDependencyError(
-        f"{file}: reading it needs {package}, which is not installed; pip install 'geomrelu[files]'"
+        f"{file}: reading it needs {package}, which is not installed; pip install 'geomrelu[{extra}]'"
     )
 
 
@@ -319,7 +359,7 @@ _TRUSTED = frozenset(
 )
 
 
-def _read_skops(file: Path) -> Network:
+def _read_skops(file: Path) -> Any:
     try:
         import skops.io
     except ImportError as error:
@@ -341,10 +381,10 @@ def _read_skops(file: Path) -> Network:
         raise
     except (*_DAMAGE, AttributeError, ImportError) as error:
         raise _damaged(file, "skops file", error) from error
-    return as_network(model)
+    return model
 
 
-def _read_joblib(file: Path) -> Network:
+def _read_joblib(file: Path) -> Any:
     import joblib
 
     try:
@@ -353,12 +393,29 @@ def _read_joblib(file: Path) -> Network:
             model = joblib.load(file)
     except Exception as error:  # a pickle may raise anything
         raise _damaged(file, "joblib or pickle file", error) from error
-    return as_network(model)
+    return model
 
 
-_READERS: dict[str, Callable[[Path], Network]] = {
+# ---- ONNX and .nnet
+
+
+def _read_onnx(file: Path) -> Any:
+    try:
+        from geomrelu.importers.onnx import load_onnx
+    except ImportError as error:
+        raise _missing("onnx", file, extra="onnx") from error
+    return load_onnx(file)
+
+
+def _read_nnet(file: Path) -> Nnet:
+    return read_nnet(file)
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {
     ".npz": _read_npz,
     ".pt2": _read_pt2,
+    ".onnx": _read_onnx,
+    ".nnet": _read_nnet,
     ".safetensors": _read_safetensors,
     ".pt": _read_torch,
     ".pth": _read_torch,

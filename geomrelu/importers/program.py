@@ -28,7 +28,7 @@ from geomrelu.importers.shapes import Unshaped, WidthTold, unshaped_result
 from geomrelu.importers.tensors import Constant, Tensor
 from geomrelu.network import Network
 
-__all__ = ["Constant", "Operation", "Program", "Ref", "network_of"]
+__all__ = ["Constant", "Operation", "Program", "Ref", "Step", "network_of", "steps_of"]
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,21 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A layer or operator of the foreign model: its place and name, and the shape of its result for one input."""
+
+    where: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Program:
     """Operations in order of execution; `constants` by name; one input and one output.
 
     `input_shape` is the input tensor's shape with the batch's axis first: None if its length is
     free, else the length that the program is fixed to.  None as a whole stands for a shape that
-    the front end does not know.
+    the front end does not know.  `steps` are for people to read, where the front end has other
+    ones than the operations are.
     """
 
     operations: Sequence[Operation]
@@ -73,6 +82,7 @@ class Program:
     input: str
     output: Any
     input_shape: tuple[int | None, ...] | None = None
+    steps: Sequence[Step] | None = None
 
 
 def network_of(program: Program, input_shape: Sequence[int] | None = None) -> Network:
@@ -93,20 +103,41 @@ def network_of(program: Program, input_shape: Sequence[int] | None = None) -> Ne
     ShapeError, WeightError
         If weights do not fit each other or the input, or are not finite real numbers.
     """
-    _refuse_unsafe_writes(program)
-    given = _given_input(program, input_shape)
-    if given is None:
-        given = _Input((_width_told(program),), True, 0, None)
-    graph = Graph()
-    units = graph.inputs(math.prod(given.shape)).reshape((1,) * given.has_batch + given.shape)
-    result = _evaluated(program, Tensor(graph, units, given.batch, given.length))
+    tensor, shape = _input_tensor(program, input_shape)
+    result = _resolve(program.output, _values(program, tensor))
     if isinstance(result, list | tuple) and len(result) == 1:
         result = result[0]
     if not isinstance(result, Tensor):
         raise _no_tensor(result)
     if not result.units.size:
         raise ShapeError("model: its forward returns an empty tensor; expected at least one output")
-    return network_of_units(graph, result.units.ravel(), given.shape)
+    return network_of_units(tensor.graph, result.units.ravel(), shape)
+
+
+def steps_of(program: Program, input_shape: Sequence[int] | None = None) -> list[Step]:
+    """The program for people to read: operations of one place in the model in a row are one step."""
+    if program.steps is not None:
+        return list(program.steps)
+    steps: list[Step] = []
+    values = _values(program, _input_tensor(program, input_shape)[0])
+    for operation in program.operations:
+        value = values.get(operation.name)
+        if isinstance(value, Tensor):
+            if steps and steps[-1].where == operation.where:
+                steps.pop()
+            steps.append(Step(operation.where, tuple(value.units.shape)))
+    return steps
+
+
+def _input_tensor(program: Program, input_shape: Sequence[int] | None) -> tuple[Tensor, tuple[int, ...]]:
+    """The input as units of a new graph, and the shape of one input."""
+    _refuse_unsafe_writes(program)
+    given = _given_input(program, input_shape)
+    if given is None:
+        given = _Input((_width_told(program),), True, 0, None)
+    graph = Graph()
+    units = graph.inputs(math.prod(given.shape)).reshape((1,) * given.has_batch + given.shape)
+    return Tensor(graph, units, given.batch, given.length), given.shape
 
 
 class _Input(NamedTuple):
@@ -148,7 +179,7 @@ def _given_input(program: Program, input_shape: Sequence[int] | None) -> _Input 
 def _width_told(program: Program) -> int:
     """Number of inputs as the first layer tells it that depends on it."""
     try:
-        result = _evaluated(program, Unshaped())
+        result = _resolve(program.output, _values(program, Unshaped()))
     except WidthTold as told:
         return told.width
     if not isinstance(result, Unshaped):
@@ -170,15 +201,15 @@ def _shown(shape: tuple[int | None, ...]) -> str:
     return "(" + ", ".join("N" if n is None else str(n) for n in shape) + ")"
 
 
-def _evaluated(program: Program, value: Any) -> Any:
-    """The output that the program computes of the input `value`."""
+def _values(program: Program, value: Any) -> dict[str, Any]:
+    """What the program computes of the input `value`: the results that its output needs, by name."""
     values: dict[str, Any] = dict(program.constants)
     values[program.input] = value
     needed = _needed(program)
     for operation in program.operations:
         if operation.name in needed:
             values[operation.name] = _run(operation, values)
-    return _resolve(program.output, values)
+    return values
 
 
 def _needed(program: Program) -> set[str]:

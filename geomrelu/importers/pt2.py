@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ import numpy.typing as npt
 
 from geomrelu.errors import FileFormatError, UnsupportedLayerError, WeightError
 from geomrelu.importers.kinds import aten_kind, where_called
-from geomrelu.importers.program import Constant, Operation, Program, Ref, network_of
-from geomrelu.network import Network
+from geomrelu.importers.program import Constant, Operation, Program, Ref
 
 __all__ = ["read_pt2"]
 
@@ -30,8 +28,8 @@ _SAVE_AGAIN = "save it again with torch.export.save(torch.export.export(model, (
 _NUMBERS = ("as_int", "as_float", "as_bool", "as_string", "as_ints", "as_floats", "as_bools")
 
 
-def read_pt2(path: Path, input_shape: Sequence[int] | None = None) -> Network:
-    """The network in a ``.pt2`` file; nothing in it is unpickled or executed.
+def read_pt2(path: Path) -> Program:
+    """The program in a ``.pt2`` file; nothing in it is unpickled or executed.
 
     Raises
     ------
@@ -47,7 +45,7 @@ def read_pt2(path: Path, input_shape: Sequence[int] | None = None) -> Network:
         raise FileFormatError(
             f"{path}: its contents are not laid out as torch.export.save does it ({error!r}); {_SAVE_AGAIN}"
         ) from error
-    return network_of(program, input_shape)
+    return program
 
 
 def _read_program(archive: zipfile.ZipFile, path: Path) -> Program:

@@ -20,7 +20,7 @@ float fraction s between u and v represents (1 - s) t'_u + s t'_v, in real arith
 error* bounds |z(v) - F(t'(v))| for the affine forms F of both pieces beside v, extended beyond them.
 Interpolation adds only its own rounding, 4 u (|z_u| + |z_v|), to the larger of the ends' errors; a
 layer multiplies it by an operator norm and adds the rounding of one product
-(`planar.bounds.entry_error`, `row_error`).  Where the pieces beside v differ in neuron j's bit, its
+(`planar.bounds.bounded_errors`).  Where the pieces beside v differ in neuron j's bit, its
 rectified value is 0 at v, and one of the forms has there what z_j has, so |z_j| and its error are added.
 The *position error* |t' - t*| of a new vertex is at most its `radius`: with residual
 r = |(1 - s) z_u + s z_v| + error, the form's slope is at least (|z_u - z_v| - 2 error) / (t'_v - t'_u),
@@ -43,9 +43,10 @@ from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.linear.settle import Judge
 from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns, word_starts
-from geomrelu.planar.bounds import LayerBounds, entry_error, last_rounding, layer_bounds, row_error
+from geomrelu.planar.bounds import bounded_errors, last_rounding, layer_bounds
 from geomrelu.planar.crossings import SLACK
 from geomrelu.planar.merging import inside_pool, relevant_words
+from geomrelu.planar.records import LayerBounds
 
 __all__ = ["Chains", "Prepared", "advance", "finish", "place_rounding", "start"]
 
@@ -198,9 +199,9 @@ def _product(prepared: Prepared, chains: Chains, index: int) -> Chains:
         h_norm, h_error = _norms(rows), chains.row_error + extra
         z = rows @ layer.weight.T
         z += layer.bias
-        errors = entry_error(bounds, h_norm, h_error)
+        errors, row_errors = bounded_errors(bounds, h_norm, h_error)
         return replace(
-            chains, rows=z, row_error=row_error(bounds, h_norm, h_error), entry_error=errors,
+            chains, rows=z, row_error=row_errors, entry_error=errors,
             share=np.fmin(last_rounding(bounds, h_norm) / errors, 1.0),
         )  # fmt: skip
 

@@ -27,7 +27,6 @@ from geomrelu import palette
 from geomrelu.arrays import IntArray
 from geomrelu.errors import InputError
 from geomrelu.files import atomic_path, check_suffix
-from geomrelu.plot import tie_segments
 from geomrelu.plot.style import COLOR_NAMES, color_title, region_colors
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def to_html(
         "face_vertices": p.face_vertices.astype(np.int32),
         "areas": p.areas,
         "centroids": p.centroids,
-        "boundary": tie_segments(p),
+        "boundary": p.decision_boundary().segments,
     }
     arrays |= _pattern_tree(p)
     names, note, arrays["maps"] = _maps(p)

@@ -13,8 +13,10 @@ A child is written as soon as it is found, so each dart is walked once.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, lean
+from geomrelu.planar.bits import ONE
 from geomrelu.planar.chords import (
     chords_of_face,
     face_masks,
@@ -25,7 +27,6 @@ from geomrelu.planar.chords import (
     pair_keys,
     sort_items,
 )
-from geomrelu.planar.crossings import ONE
 from geomrelu.planar.records import Children, Cuts, Face, Links, Mesh, Pairs, Values
 
 __all__ = ["CONTRADICTION", "DOUBTFUL", "cut_faces", "kernel", "order_questions"]
@@ -45,10 +46,12 @@ def cut_faces(
     n_neurons: int,
     ranks: FloatArray,
     rank_offsets: IntArray,
-    status: IntArray,
+    status: npt.NDArray[np.int8],
     out: Children,
 ) -> int:
     """Cut ``faces[begin:end]`` until the output is full; returns where to go on.
+
+    Without `rank_offsets` these are the faces `begin` to `end`.
 
     ``status[k]`` becomes 0 when ``faces[k]`` is done, `DOUBTFUL` when the order along a chord
     is not certain, `CONTRADICTION` when no arrangement has these signs.  Items of face k take
@@ -66,7 +69,7 @@ def order_questions(
     nothing = np.zeros(2, dtype=np.int64)
     # What is in doubt stays in the scratch space.
     _, face, pairs = _cut(
-        np.array([f]), 0, 1, mesh, values, cuts, n_neurons, np.empty(0), nothing, np.empty(1, dtype=np.int64), out
+        np.array([f]), 0, 1, mesh, values, cuts, n_neurons, np.empty(0), nothing, np.empty(1, dtype=np.int8), out
     )
     chords, n = face.counts[3:5].tolist()
     lengths = {"i": n, "j": n, "vertex": n, "offsets": chords + 1}
@@ -75,7 +78,7 @@ def order_questions(
 
 def _cut(
     faces: IntArray, begin: int, end: int, mesh: Mesh, values: Values, cuts: Cuts, n_neurons: int,
-    ranks: FloatArray, rank_offsets: IntArray, status: IntArray, out: Children,
+    ranks: FloatArray, rank_offsets: IntArray, status: npt.NDArray[np.int8], out: Children,
 ) -> tuple[int, Face, Pairs]:  # fmt: skip
     """Run the kernel with enough scratch space, which it leaves to Python: allocation takes long to compile."""
     ring, strands, crossings = 64, 32, 256
@@ -97,13 +100,12 @@ def _cut(
 
 def _new_links(ring: int, chords: int, pairs: int) -> Links:
     segments = chords + 2 * pairs
-    vertices = np.empty((3, pairs), dtype=np.int64)
+    vertices = np.empty((2, pairs), dtype=np.int64)
     return Links(
         segment=np.empty(chords + 1, dtype=np.int64),
         chord=np.empty(segments, dtype=np.int64),
         first_dart=vertices[0],
         last_dart=vertices[1],
-        strands=vertices[2],
         next=np.empty(ring + 2 * segments, dtype=np.int64),
         child=np.empty(2 * segments, dtype=np.int64),
         queue=np.empty(2 * segments, dtype=np.int64),
@@ -121,7 +123,7 @@ def kernel(
     cuts: Cuts,
     ranks: FloatArray,
     rank_offsets: IntArray,
-    status: IntArray,
+    status: npt.NDArray[np.int8],
     face: Face,
     pairs: Pairs,
     links: Links,
@@ -136,8 +138,9 @@ def kernel(
     `room` (4,) is for how many vertices, edges, faces and corners there is room; `wanted` (3,)
     receives (ring, strands, pairs) where there is too little scratch space for a face.
     """
+    given = len(rank_offsets) > 0
     for k in range(begin, end):
-        f = faces[k]
+        f = faces[k] if given else k
         status[k] = 0
         n_chords = 0
         n_pairs = 0
@@ -160,13 +163,13 @@ def kernel(
                     return k
         if not _room(out.used, out.face_offsets, room, ring, n_chords, n_pairs):
             return k
-        exact = rank_offsets[k + 1] > rank_offsets[k]
-        error = 0.0
+        exact = given and rank_offsets[k + 1] > rank_offsets[k]
         if n_pairs > 0:
-            error = pair_keys(f, mesh, values, face, out, pairs, n_chords, n_pairs)
+            pair_keys(f, mesh, values, face, out, pairs, n_chords, n_pairs)
             list_items(n_chords, n_pairs, pairs.i, pairs.j, pairs.offsets, pairs.order)
-            for x in range(rank_offsets[k + 1] - rank_offsets[k]):
-                pairs.key[x] = ranks[rank_offsets[k] + x]
+            if exact:
+                for x in range(rank_offsets[k + 1] - rank_offsets[k]):
+                    pairs.key[x] = ranks[rank_offsets[k] + x]
             certain = sort_items(n_chords, pairs.offsets, pairs.order, pairs.key, pairs.radius, face.length)
             if not certain and not exact:
                 face.counts[3] = n_chords
@@ -176,9 +179,9 @@ def kernel(
         if n_chords == 0:
             _keep_face(f, mesh, cuts, active, out)
             continue
-        _first_word(face, n_chords, pending, active, out.face_words[out.used[2]])
+        _first_word(f, mesh, face, n_chords, pending, active, out.face_words[out.used[2]])
         if n_chords == 1:
-            _halve_face(f, ring, face, out)
+            _halve_face(f, ring, mesh, face, values.first_neuron, out)
             continue
         n_vertices = n_pairs
         if exact:
@@ -188,10 +191,12 @@ def kernel(
         else:
             for x in range(n_pairs):
                 pairs.vertex[x] = x
-        n_segments = _link_chords(face, pairs, links, ring, n_chords, n_pairs, n_vertices, len(mesh.xy), out)
+        n_segments = _link_chords(
+            face, pairs, links, ring, n_chords, n_pairs, n_vertices, len(mesh.xy), values.first_neuron, out
+        )
         _link_ring(n_chords, ring, face.first, face.second, face.closing, links.segment, links.next, links.ends)
-        _write_vertices(f, error, mesh.xy, values.steepness, face, pairs, links.strands, n_pairs, n_vertices, out)
-        status[k] = _trace(f, face, links, ring, n_segments, n_vertices, out)
+        _write_vertices(f, mesh.xy, values, face, pairs, n_pairs, n_vertices, out)
+        status[k] = _trace(f, mesh.face_words.shape[1], face, links, ring, n_segments, n_vertices, out)
     return end
 
 
@@ -220,19 +225,22 @@ def _keep_face(f: int, mesh: Mesh, cuts: Cuts, active: WordArray, out: Children)
         at += 1
     out.face_offsets[number + 1] = at
     out.face_parent[number] = f
+    n_before = mesh.face_words.shape[1]
+    for w in range(n_before):
+        out.face_words[number, w] = mesh.face_words[f, w]
     for w in range(len(active)):
-        out.face_words[number, w] = active[w]
+        out.face_words[number, n_before + w] = active[w]
     out.used[2] = number + 1
 
 
 @inner
-def _halve_face(f: int, ring: int, face: Face, out: Children) -> None:
+def _halve_face(f: int, ring: int, mesh: Mesh, face: Face, first_neuron: int, out: Children) -> None:
     """Cut a face by its only chord, in the order of the general way: first the child at dart 0."""
     edge, number = out.used[1], out.used[2]
     first, second = face.first[0], face.second[0]
     out.edges[edge, 0] = face.ring_vertex[first]
     out.edges[edge, 1] = face.ring_vertex[second]
-    out.edge_neuron[edge] = face.name[0]
+    out.edge_line[edge] = first_neuron + face.name[0]
     out.edge_distance[edge] = face.distance[0]
     # The first child has the darts below a, then the chord, then those from b on; the second has the others.
     a, b, side = first, second, 0
@@ -260,36 +268,39 @@ def _halve_face(f: int, ring: int, face: Face, out: Children) -> None:
     out.face_offsets[number + 2] = start + ring + 2
     out.face_parent[number] = f
     out.face_parent[number + 1] = f
-    _flip(face.strand[0], face.strand_neuron, face.strand_next, out.face_words, number, number + 1)
+    _flip(face.strand[0], face, mesh.face_words.shape[1], out.face_words, number, number + 1)
     out.used[1] = edge + 1
     out.used[2] = number + 2
 
 
 @inner
-def _first_word(face: Face, n_chords: int, pending: WordArray, active: WordArray, word: WordArray) -> None:
+def _first_word(
+    f: int, mesh: Mesh, face: Face, n_chords: int, pending: WordArray, active: WordArray, word: WordArray
+) -> None:
     """Pattern of the child at dart 0, which lies right of the chords that start at position 0, left of the others."""
-    for w in range(len(word)):
-        word[w] = active[w] & ~pending[w]
+    n_before = mesh.face_words.shape[1]
+    for w in range(n_before):
+        word[w] = mesh.face_words[f, w]
+    for w in range(len(active)):
+        word[n_before + w] = active[w] & ~pending[w]
     for c in range(n_chords):
         s = face.strand[c]
         while s >= 0:
             if (face.strand_right[s] == 1) == (face.first[c] == 0):
                 j = face.strand_neuron[s]
-                word[j >> 6] |= ONE << np.uint64(j & 63)
+                word[n_before + (j >> 6)] |= ONE << np.uint64(j & 63)
             s = face.strand_next[s]
 
 
 @inner
-def _flip(
-    strand: int, strand_neuron: IntArray, strand_next: IntArray, words: WordArray, child: int, beyond: int
-) -> None:
+def _flip(strand: int, face: Face, n_before: int, words: WordArray, child: int, beyond: int) -> None:
     """Pattern of the child beyond a chord with the given first strand."""
     for w in range(words.shape[1]):
         words[beyond, w] = words[child, w]
     while strand >= 0:
-        j = strand_neuron[strand]
-        words[beyond, j >> 6] ^= ONE << np.uint64(j & 63)
-        strand = strand_next[strand]
+        j = face.strand_neuron[strand]
+        words[beyond, n_before + (j >> 6)] ^= ONE << np.uint64(j & 63)
+        strand = face.strand_next[strand]
 
 
 @inner
@@ -331,12 +342,11 @@ def _number_vertices(
 @inner
 def _link_chords(
     face: Face, pairs: Pairs, links: Links, ring: int, n_chords: int, n_pairs: int, n_vertices: int, n_old: int,
-    out: Children,
+    first_neuron: int, out: Children,
 ) -> int:  # fmt: skip
     """Number the chords' segments, write them as edges, link the darts at local vertices; returns their number."""
     for v in range(n_vertices):
         links.first_dart[v] = -1
-        links.strands[v] = 0
     base = n_old + out.used[0]
     segment = 0
     for c in range(n_chords):
@@ -349,13 +359,12 @@ def _link_chords(
                 if k > start and pairs.key[pairs.order[k]] == pairs.key[pairs.order[k - 1]]:
                     continue
                 v = pairs.vertex[pairs.order[k] >> 1]
-                links.strands[v] += face.strands[c]
                 _link_vertex(links.first_dart, links.last_dart, links.next, v, ring + 2 * segment)
                 vertex = base + v
             edge = out.used[1] + segment
             out.edges[edge, 0] = before
             out.edges[edge, 1] = vertex
-            out.edge_neuron[edge] = face.name[c]
+            out.edge_line[edge] = first_neuron + face.name[c]
             out.edge_distance[edge] = face.distance[c]
             before = vertex
             links.chord[segment] = c
@@ -441,9 +450,8 @@ def _ahead(first: int, second: int, position: int, ring: int) -> int:
 
 @inner
 def _write_vertices(
-    f: int, error: float, xy: FloatArray, steepness: float, face: Face, pairs: Pairs, strands: IntArray,
-    n_pairs: int, n_vertices: int, out: Children,
-) -> None:  # fmt: skip
+    f: int, xy: FloatArray, values: Values, face: Face, pairs: Pairs, n_pairs: int, n_vertices: int, out: Children
+) -> None:
     """Write the vertices inside the face; each stands where its best-placed pair is represented."""
     base = out.used[0]
     for v in range(n_vertices):
@@ -455,9 +463,8 @@ def _write_vertices(
             continue
         along, other = (pairs.i[x], pairs.j[x]) if item == 2 * x else (pairs.j[x], pairs.i[x])
         out.radius[at] = pairs.radius[item]
-        out.residual[at] = face.residual[along] + pairs.residual[item]
-        out.lines[at, 0] = face.name[along]
-        out.lines[at, 1] = face.name[other]
+        out.lines[at, 0] = values.first_neuron + face.name[along]
+        out.lines[at, 1] = values.first_neuron + face.name[other]
         out.parents[at] = f
         # With exact ranks the key is no fraction; `t` holds it in either case.
         t = pairs.t[item]
@@ -470,9 +477,7 @@ def _write_vertices(
                 total += out.weights[at, m] * xy[out.sources[at, m], axis]
             out.xy[at, axis] = total
     for v in range(n_vertices):
-        if strands[v] > 2:
-            # The other neurons vanish at the true point, so near it they are small.
-            out.residual[base + v] += (strands[v] - 2) * (steepness * out.radius[base + v] + error)
+        out.limit[base + v] = values.steepness[f] * out.radius[base + v]
     out.used[0] = base + n_vertices
 
 
@@ -492,7 +497,9 @@ def _blend(n_old: int, sources: IntArray, weights: FloatArray, at: int, m: int, 
 
 
 @inner
-def _trace(f: int, face: Face, links: Links, ring: int, n_segments: int, n_vertices: int, out: Children) -> int:
+def _trace(
+    f: int, n_before: int, face: Face, links: Links, ring: int, n_segments: int, n_vertices: int, out: Children
+) -> int:
     """Write the children, of which the first at dart 0 has its pattern; 0, or `CONTRADICTION`.
 
     The darts of segments are queued as they are walked.  Beyond a segment is a new child where
@@ -533,7 +540,7 @@ def _trace(f: int, face: Face, links: Links, ring: int, n_segments: int, n_verti
         inside = links.queue[k]
         start = ring + (inside ^ 1)
         strand = face.strand[links.chord[inside >> 1]]
-        _flip(strand, face.strand_neuron, face.strand_next, out.face_words, links.child[inside], number)
+        _flip(strand, face, n_before, out.face_words, links.child[inside], number)
     if k < n_queued or number < limit:
         return CONTRADICTION
     out.used[1] += n_segments

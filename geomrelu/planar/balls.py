@@ -22,11 +22,11 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.exact import Line
-from geomrelu.matrices import Matrix, dense_rows
+from geomrelu.matrices import Matrix, dense_rows, is_sparse
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns, word_starts
 
-__all__ = ["BallForms", "Balls", "border_ball", "cross", "signs_at", "travel"]
+__all__ = ["BallForms", "Balls", "border_ball", "cross", "part", "signs_at", "travel"]
 
 # Numbers in a product's operand: faces are taken in groups of this size.
 _GROUP = 1 << 20
@@ -108,12 +108,24 @@ class BallForms:
 
 def _row_products(weight: Matrix, units: IntArray, forms: FloatArray, group: IntArray) -> FloatArray:
     """Rows `units` (k,) of a matrix times forms (inputs, 3, faces), row k those of face ``group[k]``, (k, 3)."""
-    result = np.empty((len(units), 3))
+    result = np.zeros((len(units), 3))
+    if is_sparse(weight):
+        rows = weight[units]
+        sizes = np.diff(rows.indptr)
+        products = rows.data[:, None] * forms[rows.indices, :, np.repeat(group, sizes)]
+        filled = np.flatnonzero(sizes)
+        result[filled] = np.add.reduceat(products, rows.indptr[filled], axis=0) if len(filled) else 0.0
+        return result
     step = max(1, _GROUP // len(forms))
     for first in range(0, len(units), step):
         some = slice(first, first + step)
-        result[some] = np.einsum("kn,nck->kc", dense_rows(weight, units[some]), forms[:, :, group[some]])
+        result[some] = np.einsum("kn,nck->kc", weight[units[some]], forms[:, :, group[some]])
     return result
+
+
+def part(balls: Balls, chosen: IntArray | slice) -> Balls:
+    """Some rows."""
+    return Balls(balls.value[chosen], balls.error[chosen])
 
 
 def border_ball(line: Line) -> Balls:

@@ -20,9 +20,9 @@ import numpy as np
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.errors import InvariantError
-from geomrelu.planar.crossings import rectified_rows
 from geomrelu.planar.records import Mesh, Rows
 from geomrelu.planar.regroup import extract_rings, face_places, place_part
+from geomrelu.planar.rows import rectified_rows
 from geomrelu.planar.settle import History
 
 __all__ = ["Block", "Faces", "Part", "merge", "split"]
@@ -33,10 +33,9 @@ class Faces:
     """A complex under construction, or a block of it."""
 
     mesh: Mesh
-    edge_line: IntArray  # (E,) the neuron, or -1 - k for the domain's side k
-    words: WordArray  # (F, words) of the layers done
     radius: FloatArray  # (V,) rigorous bound on the position error, which is mostly far smaller
     place_error: FloatArray  # (V,) estimate of it: the bound, had values only the rounding of their last product
+    stretch: FloatArray  # (F,) bound on the norm of the affine map to the next layer's inputs (`steepness`)
 
 
 @dataclass
@@ -145,12 +144,13 @@ def split(
             face_offsets=offsets,
             face_vertices=ring_vertices,
             face_edges=ring_edges,
+            face_words=mesh.face_words[chosen],
+            edge_line=mesh.edge_line[edge_ids],
         )
         yield Block(
             layer,
             Faces(
-                own, faces.edge_line[edge_ids], faces.words[chosen], faces.radius[vertex_ids],
-                faces.place_error[vertex_ids],
+                own, faces.radius[vertex_ids], faces.place_error[vertex_ids], faces.stretch[chosen]
             ),
             chosen_history(history, vertex_ids),
             chosen_rows(rows, vertex_ids, n_inputs),
@@ -185,7 +185,7 @@ def chosen_rows(rows: Rows, vertices: IntArray, n_inputs: int) -> Rows:
 def given_rows(h: FloatArray, error: FloatArray) -> Rows:
     """Rows that are a layer's inputs already."""
     sources, lines, nothing = np.empty((0, 4), dtype=np.int64), np.empty((0, 2), dtype=np.int64), np.empty(0)
-    return Rows(h, 0, error, np.zeros(len(h)), sources, np.empty((0, 4)), lines, nothing, nothing)
+    return Rows(h, 0, 0, error, np.zeros(len(h)), sources, np.empty((0, 4)), lines, nothing)
 
 
 def z_order(points: FloatArray) -> IntArray:

@@ -14,19 +14,19 @@ rounding of the interpolation.  A layer u = W h + b multiplies it by an operator
 adds its own rounding.  With unit roundoff u, gamma = n u / (1 - n u), and error d of h in
 the 2-norm,
 
-    |error of entry i| <= |W_i| d + gamma (|W_i| |h| + |b_i|)             (`entry_error`)
-    |error of the row| <= |W|_2 d + gamma (||W||_2 |h| + |b|)              (`row_error`)
+    |error of entry i| <= |W_i| d + gamma (|W_i| |h| + |b_i|)
+    |error of the row| <= |W|_2 d + gamma (||W||_2 |h| + |b|)              (`rows.value_errors`)
 
 for any order of summation, fused or not; gamma's n is the largest number of products in a sum
 plus 20, which pays for the bias, the interpolation of four rows and their weights.  |W|_2 is
 bounded by the Schatten norm (sum of sigma^16)^(1/16), ||W||_2, of the magnitudes, by the
 Frobenius norm; of sparse matrices as `_sparse_norms` tells.  Rectification moves no two values apart.  A value that
-is stored as zero by definition, or with a sign that was decided exactly against it, has its
-own residual added to d.  So has a value at a new vertex that may have, at the represented
+is replaced by zero as that of one of the vertex's two neurons, or whose sign was decided
+exactly against it, has its own magnitude added to d.  So has a value at a new vertex that may have, at the represented
 point, another sign than at the true one: the faces around rectify it by the latter.
 
-*Position error.*  Let g be the neuron's gradient, `steepness` a bound on |g| (row norm times
-the operator norms of the layers before).  The represented points of an edge's ends lie
+*Position error.*  Let g be the neuron's gradient in the face, `steepness` a bound on |g| (see
+the module of that name).  The represented points of an edge's ends lie
 within `distance` of the edge's true line, and the neuron's stored values at its ends fall
 by |z(b) - z(a)|.  At the represented crossing the neuron's value is at most the residual r =
 |(1 - t) z(a) + t z(b)| + error, and its slope along the line at least
@@ -43,12 +43,13 @@ error (as if values had only the rounding of their last product) exceeds `PLACE_
 vertex is computed again from its two lines, in ball arithmetic (`balls`) or exactly.
 
 *Decisions.*  Neuron m has at the true vertex the sign of its stored value if that exceeds
-entry_error + steepness * radius.  Two crossings along an edge have the order of their
-fractions if these, times the length, differ by more than the sum of their radii.
+error + steepness * radius, with the steepness of any face around, as all their maps agree
+there.  Two crossings along an edge have the order of their fractions if these, times the
+length, differ by more than the sum of their radii.
 
 Bounds are themselves computed in floating point; the factor `SLACK` covers that.  Where a
 partial sum may overflow the bound is infinite, so the signs are in doubt and decided exactly;
-the constant `_TINY` pays for underflow.
+the constant `TINY` pays for underflow.
 
 The method is the floating-point filter of exact geometric computation: J. R. Shewchuk,
 "Adaptive Precision Floating-Point Arithmetic and Fast Robust Geometric Predicates", 1997;
@@ -57,51 +58,37 @@ the rounding model is that of N. J. Higham, "Accuracy and Stability of Numerical
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray
 from geomrelu.matrices import Matrix, entries, is_sparse
 from geomrelu.network import Network
 from geomrelu.planar.crossings import SLACK
+from geomrelu.planar.records import LayerBounds
+from geomrelu.planar.rows import TINY, value_errors
 
 __all__ = [
     "PLACE_BOUND",
     "PLACE_ERROR",
-    "LayerBounds",
     "blur",
-    "entry_error",
+    "bounded_errors",
     "last_rounding",
     "layer_bounds",
     "place_bound",
-    "row_error",
 ]
 
 _UNIT_ROUNDOFF = 2.0**-53
-_TINY = 1e-290
 # Multiplications that the bound on a sparse matrix's norm may cost.
 _CHEAP_PRODUCT = 1e8
 # Rounds up what is subnormal.
 _LEAST = 2.0**-1070
-# Partial sums of a product stay finite while magnitudes are below this.
-_LARGE = 1e307
 # Vertices get tighter or exact coordinates where their position error is estimated to exceed the first
 # of these shares of the domain's extent, or where its bound exceeds the second.
 PLACE_ERROR = 2.0**-27
 PLACE_BOUND = 2.0**-16
-
-
-class LayerBounds(NamedTuple):
-    """Norms of one layer, rounded up."""
-
-    gamma: float
-    row_norm: float  # largest 2-norm of a row of the weights
-    operator_norm: float
-    magnitude_norm: float  # of the weights' magnitudes
-    bias_max: float
-    bias_norm: float
-    steepness: float  # bound on the gradient of every unit of the layer
 
 
 def layer_bounds(network: Network) -> list[LayerBounds]:
@@ -123,11 +110,11 @@ def layer_bounds(network: Network) -> list[LayerBounds]:
                 magnitude,
                 float(np.abs(layer.bias).max()),
                 float(np.linalg.norm(bias)) * largest_bias * SLACK + _LEAST,
-                max(rows * steepness * SLACK, _TINY),
+                max(rows * steepness * SLACK, TINY),
             )
         )
         # A product of small norms may underflow, and be multiplied by large ones later.
-        steepness = max(steepness * operator, _TINY)
+        steepness = max(steepness * operator, TINY)
     return result
 
 
@@ -149,10 +136,26 @@ def _dense_norms(weight: FloatArray) -> tuple[float, float, float]:
     """
     wide = weight.shape[1] > weight.shape[0]
     gram = weight @ weight.T if wide else weight.T @ weight
-    square = gram @ gram
-    fourth = square @ square
-    operator = float(np.linalg.norm(fourth)) ** 0.125
+    # With G = |G| U in the Frobenius norm and the 2-norm ||.||: ||W||^2 = |G| ||U||, and ||U||^2 = ||U^2||.
+    size = float(np.linalg.norm(gram))
+    if size > 0.0:
+        square, square_size, error = _unit_square(gram / size)
+        _, fourth_size, fourth_error = _unit_square(square)
+        size *= (square_size * (fourth_size + fourth_error) ** 0.5 + error) ** 0.5
+    operator = size**0.5
     return float(np.linalg.norm(weight, axis=1).max()), operator, float(np.linalg.norm(weight))
+
+
+def _unit_square(unit: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.float32], float, float]:
+    """The square of a symmetric matrix of Frobenius norm 1: scaled to norm 1, the norm it had, and its error.
+
+    In single precision, which is twice as fast.  The error bounds the Frobenius norm of what is
+    lost by rounding the matrix, its product with n terms a sum, and the scaling.
+    """
+    rounded = unit.astype(np.float32)
+    square = rounded @ rounded.T
+    size = float(np.linalg.norm(square.astype(np.float64)))
+    return square / np.float32(size), size, (len(unit) + 8) * 2.0**-24
 
 
 def _sparse_norms(weight: Matrix) -> tuple[float, float, float]:
@@ -182,31 +185,21 @@ def _sparse_norms(weight: Matrix) -> tuple[float, float, float]:
     return float(np.sqrt(squares.max(initial=0.0))), operator, min(magnitude, float(np.sqrt(squares.sum())))
 
 
-def entry_error(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> FloatArray:
-    """Bound on the error of each entry of a vertex's row, (V,)."""
-    values = bounds.row_norm * (h_error + bounds.gamma * h_norm) + bounds.gamma * bounds.bias_max
-    return _unless_overflow(bounds, h_norm, values * SLACK + _TINY)
-
-
-def _unless_overflow(bounds: LayerBounds, h_norm: FloatArray, errors: FloatArray) -> FloatArray:
-    """Infinite where a partial sum may overflow: the value's sign then means nothing."""
-    return np.where(bounds.row_norm * h_norm + bounds.bias_max < _LARGE, errors, np.inf)
-
-
-def row_error(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> FloatArray:
-    """Bound on the 2-norm of the error of a vertex's row, (V,)."""
-    rounding = bounds.gamma * (bounds.magnitude_norm * h_norm + bounds.bias_norm)
-    return _unless_overflow(bounds, h_norm, (bounds.operator_norm * h_error + rounding) * SLACK + _TINY)
+def bounded_errors(bounds: LayerBounds, h_norm: FloatArray, h_error: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Bounds on the error of each entry of rows' values, and on its 2-norm, (V,) each."""
+    entry, row = np.empty(len(h_norm)), np.empty(len(h_norm))
+    value_errors(bounds, 1.0, h_norm, h_error, entry, row)
+    return entry, row
 
 
 def last_rounding(bounds: LayerBounds, h_norm: FloatArray) -> FloatArray:
-    """Estimate (no bound) of a row's error from the rounding of the last product alone, (V,)."""
+    """Estimate (no bound) of an entry's error from the rounding of the last product alone, (V,)."""
     return 2.0**-50 * (bounds.row_norm * h_norm + bounds.bias_max)
 
 
 def blur(corners: FloatArray, layer: int) -> float:
     """Bound on the distance of stored coordinates from represented points, before a layer's cut."""
-    return 32.0 * (layer + 1) * _UNIT_ROUNDOFF * float(np.abs(corners).max()) + _TINY
+    return 32.0 * (layer + 1) * _UNIT_ROUNDOFF * float(np.abs(corners).max()) + TINY
 
 
 def place_bound(corners: FloatArray) -> float:

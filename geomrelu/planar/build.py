@@ -74,11 +74,11 @@ def build_complex(
     """
     task = prepared_task(network, domain, caution, balls)
     result = run_planned(task, Keep(), Plan(n_jobs, block_values, progress), resume)
-    part, report = result.value, result.report
+    part, report = result.value, closed_report(task, result.report)
     if network.has_pools:
         part = tidied(task.network, part)
         report["layers"][-1]["edges"] = len(part.edges)
-    return as_complex(task, part, closed_report(report))
+    return as_complex(task, part, report)
 
 
 def prepared_task(network: Network, domain: Domain, caution: float = 1.0, balls: bool = True) -> Task:
@@ -151,15 +151,16 @@ def as_complex(task: Task, part: Part, report: dict[str, Any]) -> PlanarComplex:
         face_offsets=part.face_offsets,
         face_vertices=part.face_vertices,
         face_edges=part.face_edges,
-        patterns=Patterns(part.words, task.network.widths),
-        network=task.network,
+        patterns=Patterns(part.words, task.given.widths),
+        network=task.given,
         domain=task.domain,
         report=report,
     )
 
 
-def closed_report(report: dict[str, Any]) -> dict[str, Any]:
-    """The finished report: what follows from its sums."""
+def closed_report(task: Task, report: dict[str, Any]) -> dict[str, Any]:
+    """The finished report: of the layers that were given, with what follows from its sums."""
+    report["layers"] = [report["layers"][k] for k in task.last_parts.tolist()]
     for counts in report["layers"]:
         counts["vertices"] = 1 + counts["edges"] - counts["regions"]
     report["signs_filter"] = report["signs"] - report["signs_ball"] - report["signs_exact"]

@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray, inner
+from geomrelu.planar.bits import ONE, ZERO, lowest_bit, popcount
 from geomrelu.planar.crossings import (
     LEAST,
-    ONE,
     SLACK,
     START,
-    ZERO,
     crossing_between,
     distance_bound,
     length_bound,
-    lowest_bit,
-    popcount,
     sort_certain,
 )
 from geomrelu.planar.records import Children, Cuts, Face, Mesh, Pairs, Values
@@ -34,7 +31,7 @@ __all__ = [
 
 def new_face(n_neurons: int, ring: int, strands: int) -> Face:
     """Scratch space for faces of at most the given sizes."""
-    ints = np.empty((11, strands), dtype=np.int64)
+    ints = np.empty((10, strands), dtype=np.int64)
     floats = np.empty((4, strands), dtype=np.float64)
     return Face(
         local=np.full(n_neurons, -1, dtype=np.int64),
@@ -46,15 +43,14 @@ def new_face(n_neurons: int, ring: int, strands: int) -> Face:
         first=ints[3],
         second=ints[4],
         strand=ints[5],
-        strands=ints[6],
-        name=ints[7],
+        name=ints[6],
         residual=floats[0],
         slope=floats[1],
         distance=floats[2],
         length=floats[3],
-        closing=ints[8],
-        before=ints[9],
-        after=ints[10],
+        closing=ints[7],
+        before=ints[8],
+        after=ints[9],
         counts=np.zeros(5, dtype=np.int64),
     )
 
@@ -62,14 +58,13 @@ def new_face(n_neurons: int, ring: int, strands: int) -> Face:
 def new_pairs(chords: int, pairs: int) -> Pairs:
     """Scratch space for at most the given numbers of chords and pairs."""
     ints = np.empty((2, pairs), dtype=np.int64)
-    floats = np.empty((4, 2 * pairs), dtype=np.float64)
+    floats = np.empty((3, 2 * pairs), dtype=np.float64)
     return Pairs(
         i=ints[0],
         j=ints[1],
         t=floats[0],
         key=floats[1],
         radius=floats[2],
-        residual=floats[3],
         order=np.empty(2 * pairs, dtype=np.int64),
         vertex=np.empty(pairs, dtype=np.int64),
         offsets=np.empty(chords + 1, dtype=np.int64),
@@ -185,7 +180,6 @@ def _join_strands(face: Face, n_strands: int) -> int:
             head = face.strand[twin]
             face.strand_next[s] = face.strand_next[head]
             face.strand_next[head] = s
-            face.strands[twin] += 1
             if neuron < face.name[twin]:
                 face.name[twin] = neuron
             face.before[s] = -1
@@ -195,7 +189,6 @@ def _join_strands(face: Face, n_strands: int) -> int:
             face.residual[n_chords] = face.residual[s]
             face.slope[n_chords] = face.slope[s]
             face.strand[n_chords] = s
-            face.strands[n_chords] = 1
             face.name[n_chords] = neuron
             face.before[s] = n_chords
             n_chords += 1
@@ -308,8 +301,8 @@ def _place(xy: FloatArray, new_xy: FloatArray, vertex: int) -> tuple[float, floa
 @inner
 def pair_keys(
     f: int, mesh: Mesh, values: Values, face: Face, out: Children, pairs: Pairs, n_chords: int, n_pairs: int
-) -> float:
-    """Fill t, key, radius and residual of both items of each pair; returns the face's value error."""
+) -> None:
+    """Fill t, key and radius of both items of each pair."""
     error = 0.0
     for c in range(mesh.face_offsets[f], mesh.face_offsets[f + 1]):
         error = max(error, values.error[mesh.face_vertices[c]])
@@ -324,14 +317,12 @@ def pair_keys(
             neuron = face.strand_neuron[face.strand[other]]
             za = _value(values.z, out.sources, out.weights, face.ring_vertex[face.first[along]], neuron)
             zb = _value(values.z, out.sources, out.weights, face.ring_vertex[face.second[along]], neuron)
-            t, radius, residual, _ = crossing_between(
-                za, zb, error, face.distance[along], face.length[along], values.steepness
+            t, radius, _, _ = crossing_between(
+                za, zb, error, face.distance[along], face.length[along], values.steepness[f]
             )
             pairs.t[2 * x + side] = t
             pairs.key[2 * x + side] = t
             pairs.radius[2 * x + side] = radius
-            pairs.residual[2 * x + side] = residual
-    return error
 
 
 @inner

@@ -19,6 +19,8 @@ from geomrelu.errors import InputError, InvariantError, RangeError, ShapeError
 from geomrelu.exact import exact_maps
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
+from geomrelu.planar.measures import Measures
+from geomrelu.planar.questions import Questions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +39,7 @@ _THIN = 2.0**-32.5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PlanarComplex(ReadOnly):
+class PlanarComplex(Measures, Questions, ReadOnly):
     """The partition of a domain into a network's activation regions.
 
     Made by `geomrelu.partition`.  All arrays are read-only.  The combinatorial structure is

@@ -10,46 +10,39 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.domain import Domain
 from geomrelu.errors import InvariantError
 from geomrelu.matrices import is_sparse
 from geomrelu.network import Layer, Network
+from geomrelu.planar import narrow
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
 from geomrelu.planar.blocks import Block, Faces, Part, given_rows, split
-from geomrelu.planar.bounds import (
-    PLACE_ERROR,
-    LayerBounds,
-    blur,
-    entry_error,
-    last_rounding,
-    layer_bounds,
-    place_bound,
-    row_error,
-)
-from geomrelu.planar.crossings import (
-    count_crossings,
-    edge_crossings,
-    rectified_rows,
-    row_norms,
-    sign_masks,
-    split_edges,
-)
+from geomrelu.planar.bounds import PLACE_ERROR, blur, bounded_errors, layer_bounds, place_bound
+from geomrelu.planar.crossings import SLACK, count_crossings, edge_crossings, split_edges
 from geomrelu.planar.merging import inside_pool, merge_faces, relevant_words
-from geomrelu.planar.records import Children, Cuts, Mesh, Rows, Values
+from geomrelu.planar.pool import Pool, thread_pool
+from geomrelu.planar.records import Children, Cuts, LayerBounds, Mesh, Rows, Values
+from geomrelu.planar.rows import rectified_rows, row_norms, sign_rows, value_errors
 from geomrelu.planar.settle import Forms, History, Judge
+from geomrelu.planar.steepness import face_steepness, vertex_stretch
 
 __all__ = ["Cutter", "Task", "add_report", "new_report", "root_block"]
+
+_A = TypeVar("_A", bound=npt.NDArray[Any])
 
 # Rows per matrix product: enough for BLAS to run at full speed, few enough to stay in cache.
 _BLOCK_ROWS = 1024
 # The same for wide layers: numbers per row block.
 _BLOCK_NUMBERS = 1 << 20
 _FEWEST_ROWS = 32
+# Measuring faces' steepness costs as much as signs do; norms overestimate it, by two or three a layer mostly.
+_STALE = 16.0
 # Faces per call of the kernel, between which interrupts are seen.
 _BLOCK_FACES = 16384
 
@@ -65,11 +58,22 @@ class Task:
         Factor on all error bounds.
     balls : bool
         Whether signs in doubt are tried with tighter bounds before exact integers.
+
+    Attributes
+    ----------
+    given : Network
+    network : Network
+        The same, without very wide layers (`narrow`): what the engine cuts by.
+    last_parts : (hidden layers,) int64
+        For each hidden layer of the given one, its last part in the other.
     """
 
     def __init__(self, network: Network, domain: Domain, caution: float = 1.0, balls: bool = True) -> None:
-        self.network, self.domain, self.caution, self.balls = network, domain, caution, balls
+        self.given, self.domain, self.caution, self.balls = network, domain, caution, balls
+        network, self.last_parts = narrow.narrowed(network, narrow.WIDE)
+        self.network = network
         self.bounds = layer_bounds(network)
+        self.measured = _measured([b.operator_norm for b in self.bounds])
         self.weights = [
             layer.weight.T if is_sparse(layer.weight) else np.ascontiguousarray(layer.weight.T)
             for layer in network.hidden
@@ -77,7 +81,7 @@ class Task:
         self._local = threading.local()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Task, (self.network, self.domain, self.caution, self.balls)
+        return Task, (self.given, self.domain, self.caution, self.balls)
 
     def next_cut(self, layer: int) -> int:
         """The first layer with neurons from `layer` on; the number of hidden layers if there is none."""
@@ -98,6 +102,16 @@ class Task:
         return found
 
 
+def _measured(norms: list[float]) -> list[bool]:
+    """In which layers faces' steepness is measured: where the norms since the last one have multiplied too far."""
+    result, stale = [], 1.0
+    for norm in norms:
+        stale *= norm
+        result.append(stale > _STALE)
+        stale = 1.0 if result[-1] else stale
+    return result
+
+
 def root_block(task: Task) -> Block:
     """The whole domain as one face."""
     corners = np.array(task.domain.vertices)
@@ -111,8 +125,10 @@ def root_block(task: Task) -> Block:
         face_offsets=np.array([0, n], dtype=np.int64),
         face_vertices=ids.copy(),
         face_edges=ids.copy(),
+        face_words=np.zeros((1, 0), dtype=np.uint64),
+        edge_line=-1 - ids,
     )
-    faces = Faces(mesh, -1 - ids, np.zeros((1, 0), dtype=np.uint64), np.zeros(n), np.zeros(n))
+    faces = Faces(mesh, np.zeros(n), np.zeros(n), np.ones(1))
     lines = np.stack([-1 - np.roll(ids, 1), -1 - ids], axis=1)
     history = History(lines, ids, np.full_like(ids, -1), [])
     mine = np.ones(n, dtype=bool)
@@ -152,6 +168,7 @@ class Cutter:
         self.layer, self.share = block.layer, block.share
         self.faces, self.history, self.rows, self.owned = block.faces, block.history, block.rows, block.owned
         self.owned_vertices = block.owned_vertices
+        self.pool = thread_pool()
         self.n_given_vertices = len(block.faces.mesh.xy)
         self.first_piece = np.arange(len(block.faces.mesh.edges) + 1, dtype=np.int64)
         self.rounding_share = 1.0
@@ -161,7 +178,7 @@ class Cutter:
     @property
     def n_faces(self) -> int:
         """Number of faces so far."""
-        return len(self.faces.words)
+        return len(self.faces.mesh.face_words)
 
     # ------------------------------------------------------------------ one layer
 
@@ -169,26 +186,26 @@ class Cutter:
         """Cut the block by the next layer with neurons; affine steps before it are taken on the way."""
         steps = range(self.layer, self.task.next_cut(self.layer))
         for k in steps:
-            self.history.words.append(self.faces.words)
+            self.history.words.append(self.faces.mesh.face_words)
             self._count(k)
         self.layer = steps.stop
         if self.layer == len(self.network.hidden):
             return
         index, layer = self.layer, self.network.hidden[self.layer]
         seconds = self.report["seconds"]
-        self.history.words.append(self.faces.words)
-        values, row_errors, extra = self._values(steps, index, layer, self.task.bounds[index])
+        self.history.words.append(self.faces.mesh.face_words)
+        values, row_errors, extra, stretch = self._values(steps, index, layer, self.task.bounds[index])
         clock, exact = time.perf_counter(), seconds["exact decisions"]
         cuts = self._cut_edges(index, values)
         # What was decided exactly on the way has a stage of its own.
         seconds["crossings"] += time.perf_counter() - clock - (seconds["exact decisions"] - exact)
         out = self._cut_faces(index, layer, values, cuts)
-        self._take(index, layer, cuts, out)
-        self.rows = self._next_rows(index, layer, values, row_errors, extra, cuts, out)
+        self._take(index, out, stretch)
+        self.rows = self._next_rows(layer, values, row_errors, extra, out)
         self.first_piece += cuts.vertex_offsets[self.first_piece]
         self._own_pieces(np.diff(cuts.vertex_offsets[: len(self.owned) + 1]))
         if inside_pool(self.network, index):
-            self.faces = merge_faces(self.faces, relevant_words(self.network, self.faces.words, index + 1))
+            self.faces = merge_faces(self.faces, relevant_words(self.network, self.faces.mesh.face_words, index + 1))
         self._count(index)
         self.layer += 1
 
@@ -209,19 +226,19 @@ class Cutter:
 
     def _values(
         self, steps: range, index: int, layer: Layer, bounds: LayerBounds
-    ) -> tuple[Values, FloatArray, FloatArray]:
+    ) -> tuple[Values, FloatArray, FloatArray, FloatArray]:
         """The layer's preactivations, errors and signs at all vertices, through the affine steps before it."""
         clock = time.perf_counter()
         n_vertices, n_words = len(self.faces.mesh.xy), (layer.n_neurons + 63) // 64
-        z = np.empty((n_vertices, layer.n_units))
-        error, row_errors = np.empty(n_vertices), np.empty(n_vertices)
-        positive = np.empty((n_vertices, n_words), dtype=np.uint64)
-        negative = np.empty((n_vertices, n_words), dtype=np.uint64)
+        empty = self.pool.empty
+        z, error, row_errors = empty((n_vertices, layer.n_units)), empty(n_vertices), empty(n_vertices)
+        positive, negative = empty((n_vertices, n_words), np.uint64), empty((n_vertices, n_words), np.uint64)
+        stretch, around = self._stretches(steps)
         weight, all_vertices = self.task.weights[index], np.arange(n_vertices, dtype=np.int64)
         block_rows = self.task.block_rows(steps.start, index)
-        h = np.empty((min(block_rows, n_vertices), self.network.hidden[steps.start].n_inputs))
-        self.rounding_share = 0.0
+        h = empty((min(block_rows, n_vertices), self.network.hidden[steps.start].n_inputs))
         doubts = []
+        self.rounding_share = 0.0
         for first in range(0, n_vertices, block_rows):
             last = min(first + block_rows, n_vertices)
             block, rows = slice(first, last), h[: last - first]
@@ -233,29 +250,46 @@ class Cutter:
                 z[block] = rows @ weight
             else:
                 np.matmul(rows, weight, out=z[block])
-            z[block] += layer.bias
-            error[block] = self.caution * entry_error(bounds, h_norm, h_error)
-            row_errors[block] = self.caution * row_error(bounds, h_norm, h_error)
-            share = last_rounding(bounds, h_norm) / np.maximum(error[block], last_rounding(bounds, h_norm))
-            self.rounding_share = max(self.rounding_share, float(np.nan_to_num(share, nan=1.0).max()))
-            limit = error[block] + bounds.steepness * self.faces.radius[block]
-            found = _signs(z[block], limit, layer.n_neurons, positive[block], negative[block])
+            share = value_errors(bounds, self.caution, h_norm, h_error, error[block], row_errors[block])
+            self.rounding_share = max(self.rounding_share, share)
+            found = _signs(
+                z[block], layer, error[block], bounds.row_norm * SLACK, around[block], self.faces.radius[block],
+                positive[block], negative[block],
+            )  # fmt: skip
             found[:, 0] += first
             doubts.append(found)
+        steepness, next_stretch = empty(len(stretch)), empty(len(stretch))
+        first_neuron = sum(self.network.widths[:index])
+        values = Values(
+            z, error, positive, negative, steepness, first_neuron, blur(self.domain.vertices, index)
+        )  # fmt: skip
+        face_steepness(
+            self.faces.mesh, values, bounds, self.task.measured[index], stretch, next_stretch
+        )  # fmt: skip
         self.report["seconds"]["products and signs"] += time.perf_counter() - clock
-        values = Values(z, error, positive, negative, bounds.steepness, blur(self.domain.vertices, index))
         self.report["signs"] += n_vertices * layer.n_neurons
         extra = self._settle_signs(index, np.concatenate(doubts), values)
-        return values, row_errors, extra
+        return values, row_errors, extra, next_stretch
+
+    def _stretches(self, steps: range) -> tuple[FloatArray, FloatArray]:
+        """Faces' stretch behind the affine steps, (F,), and the least one of the faces around each vertex, (V,)."""
+        mesh, stretch = self.faces.mesh, self.faces.stretch
+        for k in steps:
+            stretch = stretch * (self.task.bounds[k].operator_norm * SLACK)
+        around = self.pool.empty(len(mesh.xy))
+        # Merging leaves vertices without faces: their signs have no effect, but should not be in doubt.
+        around.fill(stretch.max())
+        vertex_stretch(mesh.face_offsets, mesh.face_vertices, stretch, around)
+        return stretch, around
 
     def _step(
         self, index: int, rows: FloatArray, h_norm: FloatArray, h_error: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Rows behind an affine step, their norms and errors."""
-        error = self.caution * row_error(self.task.bounds[index], h_norm, h_error)
+        _, error = bounded_errors(self.task.bounds[index], h_norm, h_error)
         rows = rows @ self.task.weights[index]
         rows += self.network.hidden[index].bias
-        return rows, row_norms(rows), error
+        return rows, row_norms(rows), self.caution * error
 
     def _settle_signs(self, index: int, doubts: IntArray, values: Values) -> FloatArray:
         """Decide the signs in doubt, set their bits; returns the vertices' extra errors."""
@@ -269,7 +303,7 @@ class Cutter:
         some_face[mesh.face_vertices] = np.repeat(
             np.arange(len(mesh.face_offsets) - 1), np.diff(mesh.face_offsets)
         )  # fmt: skip
-        signs = self.judge.signs(doubts, index, some_face[doubts[:, 0]], self.faces.words)
+        signs = self.judge.signs(doubts, index, some_face[doubts[:, 0]], self.faces.mesh.face_words)
         vertices, neurons = doubts.T
         bits = np.uint64(1) << (neurons % 64).astype(np.uint64)
         for masks, wanted in ((values.positive, signs > 0), (values.negative, signs < 0)):
@@ -284,58 +318,56 @@ class Cutter:
         return extra
 
     def _cut_edges(self, index: int, values: Values) -> Cuts:
-        mesh = self.faces.mesh
-        offsets = np.empty(len(mesh.edges) + 1, dtype=np.int64)
-        count_crossings(mesh.edges, values.positive, values.negative, offsets)
+        mesh, empty = self.faces.mesh, self.pool.empty
+        n_edges = len(mesh.edges)
+        offsets = empty(n_edges + 1, np.int64)
+        most = count_crossings(mesh.edges, values.positive, values.negative, offsets)
         n = int(offsets[-1])
-        integers, floats = np.empty((2, n), dtype=np.int64), np.empty((4, n))
-        cuts = Cuts(offsets, integers[0], integers[1], floats[0], floats[1], floats[2], floats[3], offsets.copy())
-        doubtful = np.zeros(len(mesh.edges), dtype=np.bool_)
-        edge_crossings(mesh, values, cuts, doubtful)
-        n_new = np.diff(offsets)
+        integers, floats = empty((2, n), np.int64), empty((4, n))
+        cuts = Cuts(offsets, integers[0], integers[1], floats[0], floats[1], floats[2], floats[3], offsets)
+        doubtful = empty(n_edges, np.bool_)
+        n_doubtful = edge_crossings(mesh, values, cuts, most, doubtful)
+        if n_doubtful == 0:
+            return cuts
+        # Ties share a vertex, so there may be fewer vertices than crossings.
         clock = time.perf_counter()
-        for e in np.flatnonzero(doubtful).tolist():
-            left, right = mesh.edge_faces[e].tolist()
-            words = self.faces.words[left if left >= 0 else right]
-            n_new[e] = self.judge.order_edge(e, int(self.faces.edge_line[e]), words, index, mesh, values, cuts)
+        n_new, asked = np.diff(offsets), np.flatnonzero(doubtful)
+        n_new[asked] = self.judge.order_edges(asked, index, mesh, values, cuts)
         self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
-        self.report["edges_exact"] += int(doubtful.sum())
-        np.cumsum(n_new, out=cuts.vertex_offsets[1:])
+        self.report["edges_exact"] += n_doubtful
         tied = np.diff(offsets) - n_new
         self.report["ties"] += int(tied.sum() - tied[: len(self.owned)][~self.owned].sum())
-        return cuts
+        return cuts._replace(vertex_offsets=np.concatenate([[0], np.cumsum(n_new)]))
 
     def _cut_faces(self, index: int, layer: Layer, values: Values, cuts: Cuts) -> Children:
         clock = time.perf_counter()
-        mesh = self.faces.mesh
-        n_faces, n_edges = len(mesh.face_offsets) - 1, len(mesh.edges)
+        mesh, pool = self.faces.mesh, self.pool
+        n_faces, n_edges = len(mesh.face_words), len(mesh.edges)
         n_on_edges = int(cuts.vertex_offsets[-1])
         # Room for as many crossings inside faces as on edges: seldom too little, never much too much.
         room = 2 * n_on_edges + 64
         out = _new_children(
+            pool,
             n_on_edges + room,
             n_edges + n_on_edges + 3 * room,
             n_faces + 2 * room,
             len(mesh.face_vertices) + 8 * room,
-            values.positive.shape[1],
+            mesh.face_words.shape[1] + values.positive.shape[1],
         )
-        split_edges(mesh, values, cuts, self.faces.edge_line, out)
+        split_edges(mesh, values, cuts, out)
         out.used[:] = n_on_edges, n_edges + n_on_edges, 0
-        status = np.zeros(n_faces, dtype=np.int64)
-        faces = np.arange(n_faces, dtype=np.int64)
-        nothing, zeros = np.empty(0), np.zeros(n_faces + 1, dtype=np.int64)
-        out = self._run(index, faces, status, nothing, zeros, layer, mesh, values, cuts, out)
+        status, nothing = pool.empty(n_faces, np.int8), np.empty(0, dtype=np.int64)
+        out = self._run(nothing, status, np.empty(0), nothing, layer, mesh, values, cuts, out)
         self.report["seconds"]["faces"] += time.perf_counter() - clock
+        if not status.any():
+            return out
         doubtful = np.flatnonzero(status == DOUBTFUL)
         if len(doubtful):
             clock = time.perf_counter()
-            words = self.faces.words
-            ranks = [self.judge.order_face(f, words[f], index, mesh, values, cuts, out) for f in doubtful.tolist()]
+            ranks = self.judge.order_faces(doubtful, index, mesh, values, cuts, out)
             rank_offsets = np.concatenate([[0], np.cumsum([len(r) for r in ranks])]).astype(np.int64)
-            again = np.zeros(len(doubtful), dtype=np.int64)
-            out = self._run(
-                index, doubtful, again, np.concatenate(ranks), rank_offsets, layer, mesh, values, cuts, out
-            )  # fmt: skip
+            again = np.zeros(len(doubtful), dtype=np.int8)
+            out = self._run(doubtful, again, np.concatenate(ranks), rank_offsets, layer, mesh, values, cuts, out)
             status[doubtful] = again
             self.report["faces_exact"] += len(doubtful)
             self.report["ties"] += self.judge.face_ties
@@ -347,45 +379,34 @@ class Cutter:
         return out
 
     def _run(
-        self, index: int, faces: IntArray, status: IntArray, ranks: FloatArray, rank_offsets: IntArray,
+        self, faces: IntArray, status: npt.NDArray[np.int8], ranks: FloatArray, rank_offsets: IntArray,
         layer: Layer, mesh: Mesh, values: Values, cuts: Cuts, out: Children,
     ) -> Children:  # fmt: skip
         """Cut the faces in blocks, growing the output as needed."""
         begin = 0
-        while begin < len(faces):
-            end = min(begin + _BLOCK_FACES, len(faces))
+        while begin < len(status):
+            end = min(begin + _BLOCK_FACES, len(status))
             done = cut_faces(
                 faces, begin, end, mesh, values, cuts, max(layer.n_neurons, 1), ranks, rank_offsets, status, out
             )
             if done < end:
                 # One face that needs far more room than all before may be met at once.
-                out = _grown(out, 2 if done > begin else 8)
+                out = _grown(self.pool, out, 2 if done > begin else 8)
             begin = done
         return out
 
-    def _take(self, index: int, layer: Layer, cuts: Cuts, out: Children) -> None:
+    def _take(self, index: int, out: Children, stretch: FloatArray) -> None:
         """Make the children the complex."""
-        mesh = self.faces.mesh
         n_vertices, n_edges, n_faces = out.used.tolist()
-        n_on_edges = int(cuts.vertex_offsets[-1])
-        n_pieces = len(mesh.edges) + n_on_edges
-        first = sum(self.network.widths[:index])
         corners = int(out.face_offsets[n_faces])
-        lines = out.lines[:n_vertices].copy()
-        lines[:, 0] += first
-        lines[n_on_edges:, 1] += first
-        history = self.history
-        history.lines = np.concatenate([history.lines, lines])
-        history.parents = np.concatenate([history.parents, out.parents[:n_vertices]])
-        history.layers = np.concatenate([history.layers, np.full(n_vertices, index)])
-        pieces = np.diff(cuts.vertex_offsets) + 1
-        edge_line = np.concatenate(
-            [np.repeat(self.faces.edge_line, pieces), out.edge_neuron[n_pieces:n_edges] + first]
-        )  # fmt: skip
-        parents = out.face_parent[:n_faces]
+        faces, history = self.faces, self.history
+        history.lines = self._longer(history.lines, out.lines[:n_vertices])
+        history.parents = self._longer(history.parents, out.parents[:n_vertices])
+        history.layers = self._longer(history.layers, np.full(n_vertices, index))
+        radius = out.radius[:n_vertices]
         self.faces = Faces(
             Mesh(
-                xy=np.concatenate([mesh.xy, out.xy[:n_vertices]]),
+                xy=self._longer(faces.mesh.xy, out.xy[:n_vertices]),
                 # Views: the room that was not needed was never touched, so it costs no memory.
                 edges=out.edges[:n_edges],
                 edge_faces=out.edge_faces[:n_edges],
@@ -393,26 +414,29 @@ class Cutter:
                 face_offsets=out.face_offsets[: n_faces + 1],
                 face_vertices=out.face_vertices[:corners],
                 face_edges=out.face_edges[:corners],
+                face_words=out.face_words[:n_faces],
+                edge_line=out.edge_line[:n_edges],
             ),
-            edge_line=edge_line,
-            words=np.concatenate([self.faces.words[parents], out.face_words[:n_faces]], axis=1),
-            radius=np.concatenate([self.faces.radius, out.radius[:n_vertices]]),
-            place_error=np.concatenate([self.faces.place_error, out.radius[:n_vertices] * self.rounding_share]),
+            radius=self._longer(faces.radius, radius),
+            place_error=self._longer(faces.place_error, radius * self.rounding_share),
+            stretch=stretch[out.face_parent[:n_faces]],
         )
 
+    def _longer(self, before: _A, after: _A) -> _A:
+        """Two arrays as one."""
+        whole = self.pool.empty((len(before) + len(after), *before.shape[1:]), before.dtype)
+        np.concatenate([before, after], out=whole)
+        return cast(_A, whole)
+
     def _next_rows(
-        self, index: int, layer: Layer, values: Values, row_errors: FloatArray, extra: FloatArray, cuts: Cuts,
-        out: Children,
+        self, layer: Layer, values: Values, row_errors: FloatArray, extra: FloatArray, out: Children
     ) -> Rows:  # fmt: skip
-        n_vertices, n_on_edges = int(out.used[0]), int(cuts.vertex_offsets[-1])
-        # Only this layer's neurons are zero by definition; the second line of a vertex on an edge is older.
-        lines = out.lines[:n_vertices].copy()
-        lines[:n_on_edges, 1] = -1
+        n = int(out.used[0])
         # How far a value at the represented point may be from that at the true one.
-        limit = self.caution * self.task.bounds[index].steepness * out.radius[:n_vertices]
+        limit = self.caution * out.limit[:n]
         return Rows(
-            values.z, layer.n_neurons, row_errors, extra, out.sources[:n_vertices], out.weights[:n_vertices], lines,
-            out.residual[:n_vertices], limit,
+            values.z, layer.n_neurons, values.first_neuron, row_errors, extra, out.sources[:n], out.weights[:n],
+            out.lines[:n], limit,
         )  # fmt: skip
 
     def _place_vertices(self) -> FloatArray:
@@ -422,8 +446,10 @@ class Cutter:
         wanted = PLACE_ERROR * float(np.ptp(corners, axis=0).max())
         errors = self.faces.radius + blur(corners, len(self.network.hidden))
         errors[self.history.layers < 0] = 0.0
-        again = np.flatnonzero(~((errors <= place_bound(corners)) & (self.faces.place_error <= wanted)))
-        self.faces.mesh.xy[again], errors[again] = self.judge.places(again, wanted)
+        # Those that are mostly as good as all others need no better coordinates, only a bound.
+        limits = np.where(self.faces.place_error <= wanted, place_bound(corners), wanted)
+        again = np.flatnonzero(~((errors <= limits) & (self.faces.place_error <= wanted)))
+        self.faces.mesh.xy[again], errors[again] = self.judge.places(again, limits[again])
         self.report["vertices_again"] = len(again)
         self.report["vertices_exact"] = self.judge.exact_places
         self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
@@ -447,49 +473,57 @@ class Cutter:
         errors = self._place_vertices()
         mesh = self.faces.mesh
         return Part(
-            mesh.xy, errors, self.history.lines, mesh.edges.copy(), mesh.edge_faces.copy(), self.faces.edge_line,
-            mesh.face_offsets.copy(), mesh.face_vertices.copy(), mesh.face_edges.copy(), self.faces.words,
-            self.first_piece,
+            mesh.xy.copy(), errors, self.history.lines.copy(), mesh.edges.copy(), mesh.edge_faces.copy(),
+            mesh.edge_line.copy(), mesh.face_offsets.copy(), mesh.face_vertices.copy(), mesh.face_edges.copy(),
+            mesh.face_words.copy(), self.first_piece,
         )  # fmt: skip
 
 
 # ---------------------------------------------------------------------- arrays
 
 
-def _signs(z: FloatArray, limit: FloatArray, n_neurons: int, positive: WordArray, negative: WordArray) -> IntArray:
-    doubts = np.empty((1024, 2), dtype=np.int64)
-    count = sign_masks(z, limit, n_neurons, positive, negative, doubts)
-    if count > len(doubts):
-        doubts = np.empty((count, 2), dtype=np.int64)
-        sign_masks(z, limit, n_neurons, positive, negative, doubts)
-    return doubts[:count]
+def _signs(
+    z: FloatArray, layer: Layer, error: FloatArray, reach: float, stretch: FloatArray, radius: FloatArray,
+    positive: WordArray, negative: WordArray,
+) -> IntArray:  # fmt: skip
+    """Add the biases, set the signs; returns the (row, neuron) pairs in doubt."""
+    doubts, bias = np.empty((1024, 2), dtype=np.int64), layer.bias
+    while True:
+        count = sign_rows(z, bias, layer.n_neurons, error, reach, stretch, radius, positive, negative, doubts)
+        if count <= len(doubts):
+            return doubts[:count]
+        doubts, bias = np.empty((count, 2), dtype=np.int64), np.zeros_like(bias)
 
 
-def _new_children(vertices: int, edges: int, faces: int, corners: int, n_words: int) -> Children:
+def _new_children(pool: Pool, vertices: int, edges: int, faces: int, corners: int, n_words: int) -> Children:
+    empty, integer = pool.empty, np.int64
+    face_offsets = empty(faces + 1, integer)
+    face_offsets[0] = 0
     return Children(
-        xy=np.empty((vertices, 2)),
-        lines=np.empty((vertices, 2), dtype=np.int64),
-        parents=np.empty(vertices, dtype=np.int64),
-        sources=np.empty((vertices, 4), dtype=np.int64),
-        weights=np.empty((vertices, 4)),
-        radius=np.empty(vertices),
-        residual=np.empty(vertices),
-        edges=np.empty((edges, 2), dtype=np.int64),
-        edge_faces=np.empty((edges, 2), dtype=np.int64),
-        edge_neuron=np.empty(edges, dtype=np.int64),
-        edge_distance=np.empty(edges),
-        face_offsets=np.zeros(faces + 1, dtype=np.int64),
-        face_parent=np.empty(faces, dtype=np.int64),
-        face_words=np.empty((faces, n_words), dtype=np.uint64),
-        face_vertices=np.empty(corners, dtype=np.int64),
-        face_edges=np.empty(corners, dtype=np.int64),
-        used=np.zeros(3, dtype=np.int64),
+        xy=empty((vertices, 2)),
+        lines=empty((vertices, 2), integer),
+        parents=empty(vertices, integer),
+        sources=empty((vertices, 4), integer),
+        weights=empty((vertices, 4)),
+        radius=empty(vertices),
+        limit=empty(vertices),
+        edges=empty((edges, 2), integer),
+        edge_faces=empty((edges, 2), integer),
+        edge_line=empty(edges, integer),
+        edge_distance=empty(edges),
+        face_offsets=face_offsets,
+        face_parent=empty(faces, integer),
+        face_words=empty((faces, n_words), np.uint64),
+        face_vertices=empty(corners, integer),
+        face_edges=empty(corners, integer),
+        used=np.zeros(3, dtype=integer),
     )
 
 
-def _grown(out: Children, factor: int) -> Children:
+def _grown(pool: Pool, out: Children, factor: int) -> Children:
     """A copy with `factor` times the room."""
     bigger = _new_children(
+        pool,
         factor * len(out.xy),
         factor * len(out.edges),
         factor * len(out.face_parent),

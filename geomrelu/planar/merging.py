@@ -60,7 +60,7 @@ def merge_faces(faces: Faces, words: WordArray) -> Faces:
     left, right = mesh.edge_faces.T
     dropped = inner & (words[left] == words[right]).all(axis=1)
     if not dropped.any():
-        faces.words = words
+        faces.mesh = mesh._replace(face_words=words)
         return faces
     n = len(words)
     arcs = coo_array((np.ones(int(dropped.sum()), dtype=bool), (left[dropped], right[dropped])), shape=(n, n))
@@ -80,9 +80,11 @@ def merge_faces(faces: Faces, words: WordArray) -> Faces:
         face_offsets=offsets,
         face_vertices=ring_vertices,
         face_edges=number[ring_edges],
+        face_words=words[first_face],
+        edge_line=mesh.edge_line[keep],
     )
-    faces.edge_line = faces.edge_line[keep]
-    faces.words = words[first_face]
+    # Rectified, the maps of the faces in one are the same.
+    faces.stretch = faces.stretch[first_face]
     return faces
 
 

@@ -4,7 +4,7 @@ Inside one *parent* face all neurons of the layer are affine, so the zero set of
 that has both signs on the face is one *chord*, and the face is cut into the arrangement of
 its chords:
 
-1. `crossings.sign_masks`: two bits per vertex and neuron, positive and negative; neither
+1. `rows.sign_rows`: two bits per vertex and neuron, positive and negative; neither
    means zero.  A value below its error bound is in doubt, listed, and decided elsewhere.
 2. `crossings.edge_crossings`: where each neuron crosses each edge, sorted along the edge.
    Every edge is cut once, so both its faces share the new vertices.
@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray
 
-__all__ = ["Children", "Cuts", "Face", "Links", "Mesh", "Pairs", "Rows", "Values"]
+__all__ = ["Children", "Cuts", "Face", "LayerBounds", "Links", "Mesh", "Pairs", "Rows", "Values"]
 
 
 class Mesh(NamedTuple):
@@ -45,6 +45,20 @@ class Mesh(NamedTuple):
     face_offsets: IntArray  # (F + 1,)
     face_vertices: IntArray  # (C,)
     face_edges: IntArray  # (C,)
+    face_words: WordArray  # (F, words) patterns in the layers before
+    edge_line: IntArray  # (E,) the neuron, or -1 - k for the domain's side k
+
+
+class LayerBounds(NamedTuple):
+    """Norms of one layer, rounded up."""
+
+    gamma: float
+    row_norm: float  # largest 2-norm of a row of the weights
+    operator_norm: float
+    magnitude_norm: float  # of the weights' magnitudes
+    bias_max: float
+    bias_norm: float
+    steepness: float  # bound, by norms alone, on the gradient of every unit of the layer
 
 
 class Rows(NamedTuple):
@@ -52,12 +66,12 @@ class Rows(NamedTuple):
 
     z: FloatArray  # (old, units) preactivations
     n_neurons: int  # how many of the units are rectified
+    first_neuron: int  # the number of the first
     row_error: FloatArray  # (old,) bound on the 2-norm of a row's error
     extra_error: FloatArray  # (old,) for values that contradict a sign that was decided exactly
     sources: IntArray  # (new, 4) old vertices
     weights: FloatArray  # (new, 4)
-    lines: IntArray  # (new, 2) neurons that are zero by definition, -1 for none
-    new_error: FloatArray  # (new,) residual of these
+    lines: IntArray  # (new, 2) neurons that are zero by definition, among them of layers before, and the domain's sides
     new_limit: FloatArray  # (new,) how far a value may be from that at the true vertex
 
 
@@ -68,7 +82,8 @@ class Values(NamedTuple):
     error: FloatArray  # (V,) bound on the error of every entry of a row at the represented point
     positive: WordArray  # (V, words)
     negative: WordArray  # (V, words)
-    steepness: float  # bound on the gradient's norm of every neuron of the layer
+    steepness: FloatArray  # (F,) bound on the gradient's norm of every neuron of the layer in each face
+    first_neuron: int  # the number of the layer's first neuron
     blur: float  # bound on the distance of a stored coordinate pair from its represented point
 
 
@@ -89,19 +104,19 @@ class Children(NamedTuple):
     """Growing output of `cut_faces`."""
 
     xy: FloatArray  # new vertices, the ones on edges first
-    lines: IntArray  # (., 2) layer's neuron numbers, or as given for vertices on edges
+    lines: IntArray  # (., 2) as `Mesh.edge_line`, one of this layer first
     parents: IntArray  # (.,) parent face in which the two lines cross
     sources: IntArray  # (., 4) old vertices
     weights: FloatArray  # (., 4) of the represented point
     radius: FloatArray
-    residual: FloatArray  # bound on the values that are stored as zero there
+    limit: FloatArray  # bound on the distance of any value from that at the true vertex
     edges: IntArray
     edge_faces: IntArray
-    edge_neuron: IntArray  # layer's neuron number, for chord pieces
+    edge_line: IntArray
     edge_distance: FloatArray
     face_offsets: IntArray
     face_parent: IntArray
-    face_words: WordArray
+    face_words: WordArray  # patterns, this layer's included
     face_vertices: IntArray
     face_edges: IntArray
     used: IntArray  # (3,) vertices, edges, faces written so far
@@ -119,7 +134,6 @@ class Face(NamedTuple):
     first: IntArray  # per chord: ring position of its first end
     second: IntArray
     strand: IntArray  # per chord: its first strand
-    strands: IntArray  # per chord: how many
     name: IntArray  # per chord: the first of its neurons
     residual: FloatArray
     slope: FloatArray
@@ -142,7 +156,6 @@ class Pairs(NamedTuple):
     t: FloatArray  # per item: fraction of the way along the chord
     key: FloatArray  # per item: t, or an exact rank that is equal for ties
     radius: FloatArray
-    residual: FloatArray
     order: IntArray  # items of chord 0 in order, of chord 1, ...
     vertex: IntArray  # per pair: local vertex
     offsets: IntArray  # (chords + 1,) into order
@@ -155,7 +168,6 @@ class Links(NamedTuple):
     chord: IntArray  # per segment
     first_dart: IntArray  # per local vertex: forward dart that arrives on the first of its chords
     last_dart: IntArray  # the same on the last chord so far
-    strands: IntArray  # per local vertex: neurons that vanish there
     next: IntArray  # per dart
     child: IntArray  # per dart of a segment
     queue: IntArray  # darts of segments in the order in which children were walked

@@ -28,9 +28,11 @@ from geomrelu.planar.merging import inside_pool
 __all__ = ["BLOCK_VALUES", "Ids", "Plan", "Progress", "Reducer", "Result", "run"]
 
 # Numbers that a block's preactivations should take at most.
-BLOCK_VALUES = 1 << 22
+BLOCK_VALUES = 1 << 21
 # How many times the faces of a good block a layer may leave before the block is split again.
 _MANY = 4
+# How many times more faces a block is to become at most.
+_MOST_GROWTH = 25.0
 
 Progress: TypeAlias = Callable[[str, float], None]
 Ids: TypeAlias = list[tuple[IntArray, IntArray]]
@@ -84,12 +86,14 @@ class Plan(NamedTuple):
     def block_size(self, network: Network, layer: int) -> int:
         """Faces that a block should have before a layer, to stay within `block_values`.
 
-        The number of regions mostly grows about as the square of the number of layers.
+        The number of regions grows about as the square of the number of layers; a block that grows
+        more, or that wider layers wait for, is split again in time.
         """
         last = len(network.hidden) - 1
         layer = min(layer, last)
-        growth = (max(last, 1) / max(layer, 1)) ** 2
-        widest = max(v.n_units for v in network.hidden[layer:])
+        growth = min((max(last, 1) / max(layer, 1)) ** 2, _MOST_GROWTH)
+        cut = next((k for k in range(layer, last) if network.hidden[k].n_neurons), last)
+        widest = max(v.n_units for v in network.hidden[layer : cut + 1])
         return max(1, int(self.block_values / (widest * growth)))
 
 

@@ -22,11 +22,14 @@ from geomrelu.exact import ExactForms, Line, Point, border_line, crossing, dyadi
 from geomrelu.network import Network
 from geomrelu.planar import balls
 from geomrelu.planar.arrange import order_questions
-from geomrelu.planar.balls import BallForms, Balls, border_ball, cross, signs_at
+from geomrelu.planar.balls import BallForms, Balls, border_ball, cross, part, signs_at
 from geomrelu.planar.crossings import LEAST
-from geomrelu.planar.records import Children, Cuts, Mesh, Values
+from geomrelu.planar.records import Children, Cuts, Face, Mesh, Pairs, Values
 
 __all__ = ["Forms", "History", "Judge"]
+
+# Faces whose crossings are put in order at a time.
+_FACES = 256
 
 
 @dataclass
@@ -91,6 +94,11 @@ class Judge:
         """Exact forms."""
         return self._forms.exact
 
+    @property
+    def ball_forms(self) -> BallForms:
+        """Forms with error bounds."""
+        return self._forms.balls
+
     def line(self, line: int, words: WordArray) -> Line:
         """A border side or a neuron's form under a pattern."""
         if line < 0:
@@ -112,8 +120,8 @@ class Judge:
             self.points[vertex] = found
         return found
 
-    def places(self, vertices: IntArray, wanted: float) -> tuple[FloatArray, FloatArray]:
-        """Coordinates (k, 2) of vertices, and bounds on their errors: at most `wanted`, or from integers."""
+    def places(self, vertices: IntArray, wanted: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Coordinates (k, 2) of vertices, and bounds on their errors: at most `wanted` (k,), or from integers."""
         at, errors = np.zeros((len(vertices), 2)), np.full(len(vertices), np.inf)
         if self.use_balls and len(vertices):
             found = self._ball_points(vertices)
@@ -142,7 +150,7 @@ class Judge:
             vertices, which = np.unique(doubts[:, 0], return_inverse=True)
             points = self._ball_points(vertices)
             forms = self._forms.balls.rows(layer, doubts[:, 1], words[faces])
-            result = signs_at(forms, Balls(points.value[which], points.error[which]))
+            result = signs_at(forms, part(points, which))
         left = np.flatnonzero(result == 0)
         self.exact_signs += len(left)
         left = left[np.argsort(faces[left], kind="stable")]
@@ -167,18 +175,14 @@ class Judge:
             made = layers == layer
             rows = history.words[layer][history.parents[vertices[made]]]
             words[made, : rows.shape[1]] = rows
-        first, second = (self._ball_lines(history.lines[vertices, side], words) for side in range(2))
+        first, second = (self.ball_lines(history.lines[vertices, side], words) for side in range(2))
         points = cross(first, second)
         for k in np.flatnonzero(layers < 0).tolist():
             corner = border_ball(self.corners[history.parents[vertices[k]]])
             points.value[k], points.error[k] = corner
         return points
 
-    def _ball_forms(self, layer: int, neurons: IntArray, words: WordArray) -> Balls:
-        """Neurons' forms in one face, (k, 3)."""
-        return self._forms.balls.rows(layer, neurons, np.broadcast_to(words, (len(neurons), len(words))))
-
-    def _ball_lines(self, lines: IntArray, words: WordArray) -> Balls:
+    def ball_lines(self, lines: IntArray, words: WordArray) -> Balls:
         """Lines (k,) under patterns (k, words), (k, 3)."""
         value, error = np.empty((len(lines), 3)), np.empty((len(lines), 3))
         layers = np.where(lines < 0, -1, np.searchsorted(self.firsts, lines, side="right") - 1)
@@ -193,42 +197,100 @@ class Judge:
                 )
         return Balls(value, error)
 
-    def order_edge(
-        self, edge: int, edge_line: int, words: WordArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts
-    ) -> int:
-        """Put an edge's crossings into exact order, ties in one group; returns the number of groups."""
+    def order_edges(self, edges: IntArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts) -> IntArray:
+        """Put the crossings of some edges into exact order, ties in one group; returns the numbers of groups, (k,)."""
+        lines, sizes = mesh.edge_line[edges], cuts.offsets[edges + 1] - cuts.offsets[edges]
+        beside = mesh.face_words[
+            np.where(mesh.edge_faces[edges, 0] >= 0, mesh.edge_faces[edges, 0], mesh.edge_faces[edges, 1])
+        ]
+        found: list[tuple[Balls, Balls] | None] = [None] * len(edges)
+        if self.use_balls and len(edges):
+            own = self.ball_lines(lines, beside)
+            neurons = np.concatenate([cuts.neuron[cuts.offsets[e] : cuts.offsets[e + 1]] for e in edges.tolist()])
+            forms = self._forms.balls.rows(layer, neurons, np.repeat(beside, sizes, axis=0))
+            ends = np.cumsum(sizes).tolist()
+            found = [
+                (part(own, slice(k, k + 1)), part(forms, slice(end - size, end)))
+                for k, (end, size) in enumerate(zip(ends, sizes.tolist(), strict=True))
+            ]
+        groups = [
+            self._order_edge(e, int(lines[k]), beside[k], self._forward(e, int(lines[k]), mesh), layer, mesh,
+                             values, cuts, found[k])
+            for k, e in enumerate(edges.tolist())
+        ]  # fmt: skip
+        return np.array(groups, dtype=np.int64)
+
+    def _forward(self, edge: int, line: int, mesh: Mesh) -> bool:
+        """Whether an edge runs in its line's direction, the line's positive side on its right."""
+        left, right = mesh.edge_faces[edge].tolist()
+        if line < 0:
+            # The domain lies on the positive side of its border.
+            return bool(right >= 0)
+        layer = int(np.searchsorted(self.firsts, line, side="right")) - 1
+        neuron = int(line - self.firsts[layer])
+        column, bit = self._forms.balls.starts[layer] + neuron // 64, np.uint64(neuron % 64)
+        sides = [bool((mesh.face_words[f, column] >> bit) & np.uint64(1)) for f in (left, right)]
+        if sides[0] != sides[1]:
+            return sides[1]
+        # A neuron that does not matter on one of the sides has no bit there.
+        own = self.line(line, mesh.face_words[left])
+        u, v = mesh.edges[edge].tolist()
+        return travel(own, self.point(v)) > travel(own, self.point(u))
+
+    def _order_edge(
+        self, edge: int, edge_line: int, words: WordArray, forward: bool, layer: int, mesh: Mesh, values: Values,
+        cuts: Cuts, found: tuple[Balls, Balls] | None,
+    ) -> int:  # fmt: skip
+        """One edge; `found`: its line's form and those of its crossings, with error bounds."""
         start, stop = int(cuts.offsets[edge]), int(cuts.offsets[edge + 1])
         u, v = mesh.edges[edge].tolist()
-        own = self.line(edge_line, words)
-        forward = travel(own, self.point(v)) > travel(own, self.point(u))
 
         def place(item: int) -> Fraction:
+            own = self.line(edge_line, words)
             other = self.forms.line(layer, int(cuts.neuron[start + item]), words)
             along = travel(own, crossing(own, other))
             return along if forward else -along
 
-        def finer(items: IntArray) -> Balls:
-            line = self._ball_lines(np.array([edge_line]), words[None])
-            others = self._ball_forms(layer, cuts.neuron[start + items], words)
-            return travel_ball(line, others, forward)
-
         length = float(np.hypot(*(mesh.xy[v] - mesh.xy[u]))) + 2 * values.blur
-        ranks = ranked(
-            cuts.t[start:stop] * length, cuts.radius[start:stop], length, place, finer if self.use_balls else None
-        )
+        ranks = ranked(cuts.t[start:stop] * length, cuts.radius[start:stop], length, place, _finer(found, forward))
         order = np.argsort(ranks, kind="stable")
         for column in (cuts.neuron, cuts.t, cuts.residual, cuts.radius, cuts.slope):
             column[start:stop] = column[start:stop][order]
         cuts.group[start:stop] = ranks[order].astype(np.int64)
         return int(ranks.max()) + 1
 
-    def order_face(
-        self, f: int, words: WordArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children
+    def order_faces(
+        self, faces: IntArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts, out: Children
+    ) -> list[FloatArray]:
+        """Exact ranks of all items of each face, (items,)."""
+        words = mesh.face_words[faces]
+        ranks: list[FloatArray] = []
+        for first in range(0, len(faces), _FACES):
+            some = slice(first, first + _FACES)
+            questions = [
+                order_questions(f, self.network.hidden[layer].n_neurons, mesh, values, cuts, out)
+                for f in faces[some].tolist()
+            ]
+            neurons = [
+                face.strand_neuron[face.strand[: len(pairs.offsets) - 1]] for face, pairs in questions
+            ]  # fmt: skip
+            sizes = [len(own) for own in neurons]
+            forms = None
+            if self.use_balls:
+                patterns = np.repeat(words[some], sizes, axis=0)
+                forms = self._forms.balls.rows(layer, np.concatenate(neurons), patterns)
+            at = 0
+            for (face, pairs), own, pattern in zip(questions, neurons, words[some], strict=True):
+                chosen = slice(at, at + len(own))
+                found = None if forms is None else part(forms, chosen)
+                ranks.append(self._order_face(face, pairs, own, pattern, layer, found))
+                at += len(own)
+        return ranks
+
+    def _order_face(
+        self, face: Face, pairs: Pairs, neurons: IntArray, words: WordArray, layer: int, forms: Balls | None
     ) -> FloatArray:
-        """Exact ranks of all items of a face, (items,)."""
-        face, pairs = order_questions(f, self.network.hidden[layer].n_neurons, mesh, values, cuts, out)
-        n_chords, n_pairs = len(pairs.offsets) - 1, len(pairs.i)
-        neurons = face.strand_neuron[face.strand[:n_chords]]
+        """One face; `forms`: those of its chords' neurons, with error bounds."""
         lines: dict[int, Line] = {}
 
         def chord_line(chord: int) -> Line:
@@ -236,31 +298,36 @@ class Judge:
                 lines[chord] = self.forms.line(layer, int(neurons[chord]), words)
             return lines[chord]
 
-        ranks = np.zeros(2 * n_pairs)
-        for c in range(n_chords):
+        ranks = np.zeros(2 * len(pairs.i))
+        for c in range(len(neurons)):
             items = pairs.order[pairs.offsets[c] : pairs.offsets[c + 1]]
             if len(items) < 2:
                 continue
             others = np.where(items % 2 == 0, pairs.j[items // 2], pairs.i[items // 2])
-            own = chord_line(c)
-            positive_right = bool(face.strand_right[face.strand[c]])
+            right = bool(face.strand_right[face.strand[c]])
 
-            def place(item: int, own: Line = own, right: bool = positive_right, o: IntArray = others) -> Fraction:
+            def place(item: int, c: int = c, right: bool = right, o: IntArray = others) -> Fraction:
+                own = chord_line(c)
                 along = travel(own, crossing(own, chord_line(int(o[item]))))
                 return along if right else -along
 
-            def finer(chosen: IntArray, c: int = c, right: bool = positive_right, o: IntArray = others) -> Balls:
-                forms = self._ball_forms(layer, neurons[np.append(c, o[chosen])], words)
-                return travel_ball(
-                    Balls(forms.value[:1], forms.error[:1]), Balls(forms.value[1:], forms.error[1:]), right
-                )
-
+            found = None
+            if forms is not None:
+                found = part(forms, slice(c, c + 1)), part(forms, others)
             length = float(face.length[c])
             ranks[items] = ranked(
-                pairs.key[items] * length, pairs.radius[items], length, place, finer if self.use_balls else None
-            )
+                pairs.key[items] * length, pairs.radius[items], length, place, _finer(found, right)
+            )  # fmt: skip
             self.face_ties += len(items) - 1 - int(ranks[items].max())
         return ranks
+
+
+def _finer(found: tuple[Balls, Balls] | None, forward: bool) -> Callable[[IntArray], Balls] | None:
+    """Places along a line (1, 3) of some of the crossings with others (k, 3), with error bounds."""
+    if found is None:
+        return None
+    own, others = found
+    return lambda items: travel_ball(own, part(others, items), forward)
 
 
 def travel_ball(own: Balls, others: Balls, forward: bool) -> Balls:

@@ -4,10 +4,9 @@ matplotlib is imported when a figure is asked for, and pyplot never: a figure ma
 belongs to its caller alone and is freed with it.
 """
 
-from geomrelu.plot.boundary import tie_segments
 from geomrelu.plot.notebook import notebook_html
 from geomrelu.plot.partition import plot_partition
 from geomrelu.plot.segment import plot_segment
 from geomrelu.plot.surface import plot_surface
 
-__all__ = ["notebook_html", "plot_partition", "plot_segment", "plot_surface", "tie_segments"]
+__all__ = ["notebook_html", "plot_partition", "plot_segment", "plot_surface"]

@@ -10,7 +10,6 @@ from geomrelu import palette
 from geomrelu.arrays import FloatArray
 from geomrelu.domain import Slice
 from geomrelu.plot.axes import axis_names, check_axes, domain_limits, frame, new_axes
-from geomrelu.plot.boundary import class_pieces, tie_segments
 from geomrelu.plot.labels import LabelChoice, draw_labels, draw_marks, label_texts
 from geomrelu.plot.style import INK, MANY, ColorChoice, color_title, edge_style, region_colors
 
@@ -61,7 +60,7 @@ def plot_partition(
     edges : bool
         Draw the edges; their width falls as the number of regions grows.
     boundary : bool, optional
-        Draw the decision boundary (see `tie_segments`); by default with ``color="class"`` only.
+        Draw the decision boundary (`PlanarComplex.decision_boundary`); by default with ``color="class"`` only.
     labels : bool, str or sequence of str
         True or ``"id"`` writes the region's number on it, ``"map"`` its affine map, a sequence
         (F,) its entries; on the 150 largest regions at most.
@@ -133,8 +132,11 @@ def _draw_faces(ax: Axes, p: PlanarComplex, colors: FloatArray, alpha: float | N
 def _draw_class_pieces(ax: Axes, p: PlanarComplex, alpha: float | None) -> None:
     from matplotlib.collections import PolyCollection
 
-    polygons, classes = class_pieces(p)
-    colors = palette.class_colors(classes)
+    ties = p._class_ties
+    if len(ties.cell_class) == 0:
+        return
+    polygons = np.split(ties.points[ties.cell_points], ties.cell_offsets[1:-1])
+    colors = palette.class_colors(ties.cell_class)
     # Over the regions' own fill, which is of one class only; its translucency would show through, so alpha is left out.
     pieces = PolyCollection(
         polygons,
@@ -161,7 +163,7 @@ def _draw_edges(ax: Axes, p: PlanarComplex, linewidth: float | None) -> None:
 def _draw_boundary(ax: Axes, p: PlanarComplex) -> None:
     from matplotlib.collections import PathCollection
 
-    paths = _segment_paths(tie_segments(p))
+    paths = _segment_paths(p.decision_boundary().segments)
     # Ink on a light casing, so that it shows on every colour.
     for width, ink, order in ((3.4, "white", 3.0), (1.8, "black", 3.1)):
         ax.add_collection(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray, lean
-from geomrelu.planar.crossings import popcount
+from geomrelu.planar.bits import popcount
 
 __all__ = ["cell_counts", "directions", "lowest_cells", "rising_edges"]
 

@@ -13,7 +13,8 @@ import numpy as np
 from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.errors import InvariantError, RangeError
 from geomrelu.network import Network
-from geomrelu.planar.bounds import LayerBounds, entry_error, layer_bounds, row_error
+from geomrelu.planar.bounds import bounded_errors, layer_bounds
+from geomrelu.planar.records import LayerBounds
 from geomrelu.polyhedral import cutting
 from geomrelu.polyhedral.judge import Judge
 from geomrelu.polyhedral.rows import ExactRows, Facets, Rows
@@ -124,7 +125,7 @@ class Cutter:
         n = self.skeleton.n_vertices
         norms, largest = np.empty((2, n))
         cutting.row_sizes(h, norms, largest)
-        entry, row = entry_error(bounds, norms, h_error), row_error(bounds, norms, h_error)
+        entry, row = bounded_errors(bounds, norms, np.ascontiguousarray(h_error))
         with np.errstate(over="ignore", invalid="ignore"):
             z = self.skeleton.start_layer(h, weight, bias)
         cutting.row_sizes(z, norms, largest)

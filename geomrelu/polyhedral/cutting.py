@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, lean
-from geomrelu.planar.crossings import lowest_bit
+from geomrelu.planar.bits import lowest_bit
 from geomrelu.polyhedral.skeleton import Cells
 
 __all__ = ["bucket", "decide", "fill_buckets", "join", "place", "row_signs", "row_sizes", "zero_sets"]

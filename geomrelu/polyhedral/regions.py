@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import IntArray, WordArray, inner, lean
-from geomrelu.planar.crossings import lowest_bit, popcount
+from geomrelu.planar.bits import lowest_bit, popcount
 from geomrelu.polyhedral.cutting import _mixed
 
 __all__ = [

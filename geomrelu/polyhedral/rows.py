@@ -32,7 +32,8 @@ from geomrelu.exact import exponent, scaled
 from geomrelu.matrices import dense_rows
 from geomrelu.network import Network
 from geomrelu.patterns import layer_bits, word_starts
-from geomrelu.planar.bounds import LayerBounds, layer_bounds
+from geomrelu.planar.bounds import layer_bounds
+from geomrelu.planar.records import LayerBounds
 from geomrelu.polyhedral.cutting import zero_sets
 from geomrelu.polyhedral.simple import SimpleComplex
 from geomrelu.polyhedral.skeleton import RADIUS, RENEWED, WORST, Skeleton, Words

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, lean
 from geomrelu.errors import InvariantError
-from geomrelu.planar.crossings import lowest_bit, popcount
+from geomrelu.planar.bits import lowest_bit, popcount
 from geomrelu.polyhedral.cutting import _word_hash
 from geomrelu.polyhedral.simple import SimpleComplex
 

@@ -25,7 +25,8 @@ class Cells:
 
     Attributes
     ----------
-    points : (C, 2) float64
+    points : (C, 2 + m) float64
+        Coordinates, and whatever else is affine on each cell and to be carried along when cells are cut.
     offsets : (F + 1,) int64
 
     Examples
@@ -115,7 +116,7 @@ def positive_part(cells: Cells, values: FloatArray) -> Cells:
     np.logical_or.at(somewhere_positive, owners, values > 0)
     inside = (values >= 0) & somewhere_positive[owners]
     # Slot 2 k holds corner k, slot 2 k + 1 the crossing between it and the next corner.
-    slots = np.stack([cells.points, where], axis=1).reshape(-1, 2)
+    slots = np.stack([cells.points, where], axis=1).reshape(-1, cells.points.shape[1])
     keep = np.stack([inside, crossing], axis=1).reshape(-1)
     counts = np.bincount(owners, weights=inside.astype(float) + crossing, minlength=len(cells)).astype(np.int64)
     return Cells(slots[keep], np.concatenate([[0], np.cumsum(counts)]))
@@ -133,7 +134,7 @@ def zero_segments(cells: Cells, values: FloatArray) -> FloatArray:
     np.logical_or.at(both[1], owners, values < 0)
     changes = (both[0] & both[1])[owners]
     at_corner = changes & (values == 0)
-    slots = np.stack([cells.points, where], axis=1).reshape(-1, 2)
+    slots = np.stack([cells.points, where], axis=1).reshape(-1, cells.points.shape[1])
     hit = np.stack([at_corner, crossing], axis=1).reshape(-1)
     cell = np.repeat(owners, 2)[hit]
     ends = slots[hit]
@@ -147,7 +148,7 @@ def zero_segments(cells: Cells, values: FloatArray) -> FloatArray:
 
 
 def _crossings(cells: Cells, values: FloatArray) -> tuple[BoolArray, FloatArray]:
-    """For each corner and the next one: whether the sign changes strictly on the way, and where, (C, 2)."""
+    """For each corner and the next one: whether the sign changes strictly on the way, and where, as `points`."""
     following = cells.following()
     after = values[following]
     crossing = ((values > 0) & (after < 0)) | ((values < 0) & (after > 0))

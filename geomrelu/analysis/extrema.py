@@ -1,0 +1,158 @@
+"""The largest and smallest value of an output, or of any linear functional of the outputs.
+
+On a region the functional is affine, and a region is the convex hull of its corners, so both are
+attained at vertices.  Floats with their bounds leave a few vertices that may be the one; of these the
+highest get tighter values, which rules out others, until only vertices are left that are
+tight; they are compared as fractions.  Vertices of a region on which the functional is constant share
+their value, so plateaus cost one comparison and one affine form for each of their regions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geomrelu.analysis.boundary import checked_output
+from geomrelu.analysis.expressions import linear_expression
+from geomrelu.analysis.outputs import Functionals
+from geomrelu.arrays import FloatArray, ReadOnly, frozen, real_array
+from geomrelu.errors import InputError, RangeError
+
+if TYPE_CHECKING:
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["Extremum", "functional", "largest", "maximum", "minimum", "output_range"]
+
+# Vertices whose values are tightened at a time.
+_STEP = 64
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Extremum(ReadOnly):
+    """An extreme value and a vertex at which it is attained, the one with the lowest number of several.
+
+    Attributes
+    ----------
+    value : float
+        The exact value, rounded once.
+    point : (2,) float64
+        The vertex's coordinates, rounded once.
+    vertex : int
+    region : int
+        A region with this vertex.
+    exact_value : Fraction
+    exact_point : (Fraction, Fraction)
+    """
+
+    value: float
+    point: FloatArray
+    vertex: int
+    region: int
+    exact_value: Fraction
+    exact_point: tuple[Fraction, Fraction]
+
+    def __repr__(self) -> str:
+        return f"Extremum({self.value!r} at {self.point.tolist()})"
+
+
+def functional(p: PlanarComplex, of: Any, question: str) -> Functionals:
+    """One functional: an output's number, an expression of the outputs, or coefficients (out,).
+
+    Raises
+    ------
+    InputError
+        If there is no such output, the expression does not parse, or the shape is wrong.
+    """
+    n = p.network.n_outputs
+    if isinstance(of, str):
+        a, constant = linear_expression(of, n)
+        return Functionals(a[None], np.array([-constant]))
+    if isinstance(of, bool | int | np.integer):
+        return Functionals(np.eye(n)[[checked_output(p, of, question)]], np.zeros(1))
+    a = real_array(of, f"{question}: coefficients", advice="give finite ones")
+    if a.shape != (n,):
+        raise InputError(
+            f"{question}: got coefficients of shape {a.shape}; expected ({n},), one for each output, or an output's "
+            "number, or an expression such as 'y0 - y1'"
+        )
+    return Functionals(a[None], np.zeros(1))
+
+
+def maximum(p: PlanarComplex, of: Any = 0) -> Extremum:
+    """The largest value; see `PlanarComplex.maximum`."""
+    return largest(p, functional(p, of, "maximum"))
+
+
+def minimum(p: PlanarComplex, of: Any = 0) -> Extremum:
+    """The smallest value; see `PlanarComplex.minimum`."""
+    asked = functional(p, of, "minimum")
+    found = largest(p, Functionals(-asked.a, -asked.b))
+    # Zero has one sign only.
+    return Extremum(
+        0.0 - found.value, found.point, found.vertex, found.region, -found.exact_value, found.exact_point
+    )  # fmt: skip
+
+
+def output_range(p: PlanarComplex, of: Any = None) -> FloatArray:
+    """Smallest and largest values; see `PlanarComplex.output_range`."""
+    if of is not None:
+        return frozen(np.array([minimum(p, of).value, maximum(p, of).value]))
+    return frozen(np.array([[minimum(p, k).value, maximum(p, k).value] for k in range(p.network.n_outputs)]))
+
+
+def largest(p: PlanarComplex, asked: Functionals) -> Extremum:
+    """The largest value of one functional over the domain.
+
+    Raises
+    ------
+    RangeError
+        If it is too large for float64.
+    """
+    outputs = p._vertex_outputs
+    value, error = (v[:, 0].copy() for v in outputs.level(asked))
+    candidates, tight = np.arange(p.n_vertices), np.zeros(p.n_vertices, dtype=bool)
+    while True:
+        candidates = candidates[value[candidates] + error[candidates] >= (value - error)[candidates].max()]
+        loose = candidates[~tight[candidates]]
+        if len(candidates) == 1 or len(loose) == 0:
+            break
+        highest = loose[np.argsort(-(value + error)[loose], kind="stable")[:_STEP]]
+        outputs.refine(highest)
+        tight[highest] = True
+        better, better_error = (v[:, 0] for v in outputs.level(asked, highest))
+        value[highest], error[highest] = better, better_error
+    exact = _exact_values(p, asked, candidates.tolist())
+    top = max(exact.values())
+    vertex = min(v for v, y in exact.items() if y == top)
+    at = outputs.position(vertex)
+    try:
+        point = frozen(np.array([float(x) for x in at]))
+        return Extremum(float(top), point, vertex, outputs.face_of(vertex), top, at)
+    except OverflowError:
+        raise RangeError(
+            "extremum: the value is above 2^1024, the most that float64 holds; scale the functional down"
+        ) from None
+
+
+def _exact_values(p: PlanarComplex, asked: Functionals, candidates: list[int]) -> dict[int, Fraction]:
+    """The functional's exact value at each candidate."""
+    outputs, known = p._vertex_outputs, dict[int, Fraction]()
+    wanted = set(candidates)
+    seen: set[int] = set()
+    for start in candidates:
+        if start in known:
+            continue
+        known[start] = asked.exactly(0, outputs.exact(start))
+        front = [start] if len(candidates) > 1 else []
+        while front:
+            for face in p._exact_vertices.faces_around(front.pop()).tolist():
+                ring = set(p.ring(face).tolist())
+                # Constant on a region: all its corners are candidates.
+                if face not in seen and ring <= wanted and outputs.is_constant(asked, face):
+                    front += ring - known.keys()
+                    known.update(dict.fromkeys(ring - known.keys(), known[start]))
+                seen.add(face)
+    return known

@@ -1,0 +1,92 @@
+"""Integrals, means and covariances of the outputs over the domain, by closed formulas.
+
+In a region of area a and centroid c, with second moments M about c, the outputs y = A x + b have
+
+    integral of y_i      = a y_i(c)
+    integral of y_i y_j  = a y_i(c) y_j(c) + A_i M A_j^T,
+
+so nothing is sampled and no quadrature error arises.  Variances are those of y less its mean, so
+they do not cancel.  The value at a point drawn uniformly from the domain has this mean and covariance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from geomrelu.analysis.moments import Moments, region_moments
+from geomrelu.arrays import FloatArray
+from geomrelu.errors import RangeError
+
+if TYPE_CHECKING:
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["covariance", "integral", "mean", "product_integral"]
+
+
+class _Outputs(NamedTuple):
+    """The outputs over 2^unit, so that squares stay within float64's range, in scaled coordinates."""
+
+    slopes: FloatArray  # (F, out, 2)
+    values: FloatArray  # at the centroids, (F, out)
+    unit: int
+
+
+def integral(p: PlanarComplex) -> FloatArray:
+    """Integrals of the outputs over the domain, (out,)."""
+    moments = region_moments(p)
+    outputs = _outputs(p, moments)
+    return _in_range(moments.areas @ outputs.values, outputs.unit + int(moments.exponents.sum()), "integral")
+
+
+def product_integral(p: PlanarComplex) -> FloatArray:
+    """Integrals of the products of two outputs over the domain, (out, out)."""
+    moments = region_moments(p)
+    outputs = _outputs(p, moments)
+    return _in_range(_products(moments, outputs), 2 * outputs.unit + int(moments.exponents.sum()), "integral")
+
+
+def mean(p: PlanarComplex, products: bool = False) -> FloatArray:
+    """Means of the outputs (out,), or of the products of two, (out, out)."""
+    moments = region_moments(p)
+    outputs = _outputs(p, moments)
+    sums = _products(moments, outputs) if products else moments.areas @ outputs.values
+    return _in_range(sums / moments.areas.sum(), outputs.unit * (2 if products else 1), "mean")
+
+
+def covariance(p: PlanarComplex) -> FloatArray:
+    """Covariances of the outputs, (out, out)."""
+    moments = region_moments(p)
+    slopes, values, unit = _outputs(p, moments)
+    area = moments.areas.sum()
+    central = _Outputs(slopes, values - moments.areas @ values / area, unit)
+    return _in_range(_products(moments, central) / area, 2 * unit, "covariance")
+
+
+def _outputs(p: PlanarComplex, moments: Moments) -> _Outputs:
+    maps = p.affine_maps
+    largest = max(float(np.abs(part).max()) for part in (np.ldexp(maps.A / 4, moments.exponents), maps.b / 4))
+    unit = int(np.frexp(largest)[1])
+    slopes = np.ldexp(maps.A, moments.exponents - unit)
+    return _Outputs(slopes, np.einsum("foi,fi->fo", slopes, moments.centroids) + np.ldexp(maps.b, -unit), unit)
+
+
+def _products(moments: Moments, outputs: _Outputs) -> FloatArray:
+    """Integrals of the products of two outputs, (out, out), in scaled coordinates."""
+    xx, xy, yy = moments.second.T[:, :, None]
+    x, y = outputs.slopes[:, :, 0], outputs.slopes[:, :, 1]
+    # Sums over all regions of A_i M A_j^T, as matrix products.
+    spread = x.T @ (xx * x + xy * y) + y.T @ (xy * x + yy * y)
+    total = outputs.values.T @ (moments.areas[:, None] * outputs.values) + spread
+    return np.asarray((total + total.T) / 2)
+
+
+def _in_range(values: FloatArray, exponent: int, what: str) -> FloatArray:
+    with np.errstate(over="ignore"):
+        result = np.ldexp(values, exponent)
+    if not np.isfinite(result).all():
+        raise RangeError(
+            f"{what}: the value is above 1.8e308, the most that float64 holds; scale the domain or the outputs down"
+        )
+    return np.asarray(result)

@@ -1,0 +1,346 @@
+"""The outputs at a complex's vertices, and the signs of linear functionals of them, exactly.
+
+Outputs are continuous, so they have one value at a vertex whatever the region: y(v), of the
+network's forward pass at the true vertex.  It is computed in float64 at the stored vertex, with
+the bounds of `planar.bounds`: the pass starts with the vertex's own error (`vertex_errors`), a
+layer multiplies it by its operator norm and adds its rounding.  So with e(v) the bound on every
+entry,
+
+    |a . y - b - (float value)| <= sum |a_j| e(v) + gamma (sum |a_j y_j| + |b|),
+
+gamma = n u / (1 - n u) for n terms.  A value beyond that bound has a certain sign.  The others are
+decided as the engine decides its own: in double precision with a bound on every entry
+(`planar.balls`), then in integers, where the functional's affine form under the pattern of a
+face around the vertex is evaluated at the crossing of the vertex's two lines.  Where all
+corners of a face are in doubt its form comes first: if that is constant, it tells them all, and
+no corner need be computed.
+
+Cost: one forward pass over the vertices, kept for all questions.  On wide and deep networks that is more than
+the partition itself (twice, for 2-256x4): the engine's products are those of the vertices before each cut,
+and it interpolates the rest, while here every vertex goes through all layers.  What questions add is
+less than the partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from geomrelu.analysis.vertices import crossing_in_face, lines_at_corners
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
+from geomrelu.errors import InvariantError, RangeError
+from geomrelu.exact import Line, Point, sign_at
+from geomrelu.network import Layer, Network
+from geomrelu.planar.balls import BallForms, Balls, cross, signs_at
+from geomrelu.planar.bounds import bounded_errors, layer_bounds
+from geomrelu.planar.settle import Forms, History, Judge
+
+if TYPE_CHECKING:
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["Functionals", "VertexOutputs"]
+
+_UNIT_ROUNDOFF = 2.0**-53
+_SLACK = 1.0 + 2.0**-20
+_TINY = 1e-290
+# Vertices in a forward pass at a time: their rows stay in the cache.
+_ROWS = 1024
+
+
+class Functionals(NamedTuple):
+    """Linear functionals a . y - b of the outputs y."""
+
+    a: FloatArray  # (M, out)
+    b: FloatArray  # (M,)
+
+    @classmethod
+    def difference(cls, n_outputs: int, first: IntArray, second: IntArray) -> Functionals:
+        """The functionals y_first - y_second, for arrays (M,) of outputs."""
+        a = np.zeros((len(first), n_outputs))
+        a[np.arange(len(first)), first] = 1.0
+        a[np.arange(len(first)), second] = -1.0
+        return cls(a, np.zeros(len(first)))
+
+    def exactly(self, which: int, outputs: list[Fraction]) -> Fraction:
+        """The value of one functional, given exact outputs."""
+        terms = (Fraction(a) * y for a, y in zip(self.a[which].tolist(), outputs, strict=True) if a)
+        return sum(terms, -Fraction(float(self.b[which])))
+
+
+class VertexOutputs:
+    """Outputs at the vertices of a complex, made once for each; asked through ``p._vertex_outputs``.
+
+    Attributes
+    ----------
+    values : (V, out) float64
+        The outputs.
+    errors : (V,) float64
+        No entry of a vertex's row is farther from its true value than this.
+    positions : (V, 2) float64
+    position_errors : (V,) float64
+        As the complex stores them; like outputs, closer to the truth after `refine`.
+    """
+
+    def __init__(self, p: PlanarComplex) -> None:
+        self.p = p
+        self.values, self.errors = _forward(p)
+        for vertex in np.flatnonzero(~(np.isfinite(self.values).all(axis=1) & np.isfinite(self.errors))).tolist():
+            self._compute_again(vertex)
+        self.positions, self.position_errors = p.vertices.copy(), p.vertex_errors.copy()
+        self._refined = np.zeros(p.n_vertices, dtype=bool)
+
+    def _compute_again(self, vertex: int) -> None:
+        """Of a vertex whose forward pass overflows: in integers, rounded once."""
+        exact = self.exact(vertex)
+        try:
+            self.values[vertex] = [float(y) for y in exact]
+        except OverflowError:
+            raise RangeError(
+                f"outputs: vertex {vertex} has an output above 2^1024; expected less, what float64 holds; scale the "
+                "network's last layer down"
+            ) from None
+        self.errors[vertex] = np.abs(self.values[vertex]).max() * (2 * _UNIT_ROUNDOFF) + _TINY
+
+    # ------------------------------------------------------------------ exact values
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Exact forms of the network, and the exact points found so far."""
+        nowhere = np.empty(0, dtype=np.int64)
+        return Judge(self.p.domain, Forms(self.p.network), History(self.p.vertex_lines, nowhere, nowhere))
+
+    @cached_property
+    def _faces(self) -> dict[int, int]:
+        return {}
+
+    def face_of(self, vertex: int) -> int:
+        """A face around a vertex in which its two lines cross."""
+        self.point(vertex)
+        return self._faces[vertex]
+
+    def point(self, vertex: int) -> Point:
+        """A vertex's exact position, homogeneous."""
+        if vertex not in self._faces:
+            for face in self._faces_with(vertex):
+                found = crossing_in_face(self.p, self.judge, vertex, face)
+                if found is not None:
+                    self.judge.points[vertex], self._faces[vertex] = found, face
+                    break
+            else:
+                p, q = self.p.vertex_lines[vertex].tolist()
+                raise InvariantError("vertex lines", f"vertex {vertex}", f"lines {p} and {q}", "lines that cross there")
+        return self.judge.points[vertex]
+
+    def _faces_with(self, vertex: int) -> Iterator[int]:
+        """All faces around a vertex, first such that are quickly found."""
+        corners = self._some_corners[:, vertex]
+        yield from (np.searchsorted(self.p.face_offsets, corners, side="right") - 1).tolist()
+        yield from self.p._exact_vertices.faces_around(vertex).tolist()
+
+    def position(self, vertex: int) -> tuple[Fraction, Fraction]:
+        """A vertex's exact position."""
+        x, y, w = self.point(vertex)
+        return Fraction(x, w), Fraction(y, w)
+
+    def exact(self, vertex: int) -> list[Fraction]:
+        """The exact outputs at a vertex."""
+        x, y, w = self.point(vertex)
+        scale = w << self.judge.forms.scales[-1]
+        rows = self.judge.forms.output_map(self.p.patterns.words[self._faces[vertex]])
+        return [Fraction(int(a * x + b * y + c * w), scale) for a, b, c in rows]
+
+    # ------------------------------------------------------------------ signs
+
+    def level(self, asked: Functionals, vertices: IntArray | slice = slice(None)) -> tuple[FloatArray, FloatArray]:
+        """Values of the functionals at (chosen) vertices and bounds on their errors, both (V, M)."""
+        used = np.flatnonzero((asked.a != 0).any(axis=0))
+        values, a = self.values[vertices][:, used], asked.a[:, used]
+        with np.errstate(all="ignore"):
+            value = values @ a.T - asked.b
+            size = np.abs(a)
+            gamma = (len(used) + 4) * _UNIT_ROUNDOFF * _SLACK
+            rounding = gamma * (np.abs(values) @ size.T + np.abs(asked.b))
+            error = (np.outer(self.errors[vertices], size.sum(axis=1)) + rounding) * _SLACK + _TINY
+        error[~np.isfinite(value)] = np.inf
+        return np.nan_to_num(value), error
+
+    def signs(self, asked: Functionals) -> IntArray:
+        """Signs -1, 0, 1 of the functionals at the vertices, exactly, (V, M) int64."""
+        value, error = self.level(asked)
+        result = np.sign(value).astype(np.int64)
+        vertices, which = np.nonzero(~(np.abs(value) > error))
+        result[vertices, which] = self.decide(asked, vertices, which)
+        return result
+
+    def decide(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
+        """Signs of functionals ``which`` (N,) at ``vertices`` (N,) whose float values leave them in doubt, (N,)."""
+        if len(vertices) == 0:
+            return np.zeros(0, dtype=np.int64)
+        used, number = np.unique(which, return_inverse=True)
+        asked, which = Functionals(asked.a[used], asked.b[used]), number.ravel()
+        result = self._by_balls(asked, vertices, which)
+        left = np.flatnonzero(result == 0)
+        if len(left):
+            result[left] = self._in_integers(asked, vertices[left], which[left])
+        return result
+
+    def _by_balls(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
+        """Certain signs, 0 where in doubt."""
+        used, place = np.unique(vertices, return_inverse=True)
+        points, words = self._ball_points(used)
+        network = Network.from_layers([*self.p.network.layers, Layer(asked.a, -asked.b, 0)])
+        with np.errstate(all="ignore"):
+            forms = BallForms(network).rows(len(network.layers) - 1, which, words[place.ravel()])
+            return signs_at(forms, Balls(points.value[place.ravel()], points.error[place.ravel()]))
+
+    def _ball_points(self, vertices: IntArray, turn: int = 0) -> tuple[Balls, WordArray]:
+        """Vertices as homogeneous points with bounds, and the pattern of a face around each; `turn` says which."""
+        corners = self._some_corners[turn][vertices]
+        lines, words = lines_at_corners(self.p, corners)
+        with np.errstate(all="ignore"):
+            points = cross(*(self.judge.ball_lines(lines[:, k], words[k]) for k in range(2)))
+        faces = np.searchsorted(self.p.face_offsets, corners, side="right") - 1
+        return points, self.p.patterns.words[faces]
+
+    @cached_property
+    def _some_corners(self) -> IntArray:
+        """Two ring entries of each vertex, (2, V): the last and the first."""
+        corner, result = np.arange(len(self.p.face_vertices)), np.zeros((2, self.p.n_vertices), dtype=np.int64)
+        result[0, self.p.face_vertices] = corner
+        result[1, self.p.face_vertices[::-1]] = corner[::-1]
+        return result
+
+    def refine(self, vertices: IntArray) -> None:
+        """Tighten values, positions and their bounds at some vertices: in ball arithmetic, from their two lines."""
+        chosen = np.unique(vertices)
+        chosen = chosen[~self._refined[chosen]]
+        self._refined[chosen] = True
+        step = max(1, _ROWS // self.p.network.n_outputs)
+        for turn in range(len(self._some_corners)):
+            unknown = [self._refine_some(chosen[k : k + step], turn) for k in range(0, len(chosen), step)]
+            # In one face the two lines may be parallel, in another not.
+            chosen = np.concatenate([chosen[:0], *unknown])
+
+    def _refine_some(self, vertices: IntArray, turn: int) -> IntArray:
+        """`refine`, in one of the faces around each; returns those about which that face tells nothing."""
+        n, last = self.p.network.n_outputs, len(self.p.network.layers) - 1
+        points, words = self._ball_points(vertices, turn)
+        units, owner = np.tile(np.arange(n), len(vertices)), np.repeat(np.arange(len(vertices)), n)
+        with np.errstate(all="ignore"):
+            value, error = _quotients(self.judge.ball_forms.rows(last, units, words[owner]), points, owner)
+            value, error = value.reshape(-1, n), error.reshape(-1, n).max(axis=1)
+            axes = np.tile([[1.0, 0, 0], [0, 1, 0]], (len(vertices), 1))
+            at, away = _quotients(Balls(axes, np.zeros_like(axes)), points, np.repeat(np.arange(len(vertices)), 2))
+            at, away = at.reshape(-1, 2), np.hypot(*away.reshape(-1, 2).T) * _SLACK
+        better = error < self.errors[vertices]
+        self.values[vertices[better]], self.errors[vertices[better]] = value[better], error[better]
+        better = away < self.position_errors[vertices]
+        self.positions[vertices[better]], self.position_errors[vertices[better]] = at[better], away[better]
+        unknown: IntArray = vertices[~np.isfinite(error)]
+        return unknown
+
+    def _in_integers(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
+        unknown = -2
+        result = np.full(len(vertices), unknown, dtype=np.int64)
+        for m in np.unique(which).tolist():
+            own = np.flatnonzero(which == m)
+            found = np.full(self.p.n_vertices, unknown, dtype=np.int64)
+            self._by_constant_faces(asked, m, vertices[own], found)
+            for vertex in vertices[own][found[vertices[own]] == unknown].tolist():
+                point = self.point(vertex)
+                found[vertex] = sign_at(self._form(asked, m, self._faces[vertex]), point)
+            result[own] = found[vertices[own]]
+        return result
+
+    def _by_constant_faces(self, asked: Functionals, m: int, doubtful: IntArray, found: IntArray) -> None:
+        """Signs at the corners of faces on which the functional is constant."""
+        p = self.p
+        flagged = np.zeros(p.n_vertices, dtype=bool)
+        flagged[doubtful] = True
+        for face in np.flatnonzero(np.logical_and.reduceat(flagged[p.face_vertices], p.face_offsets[:-1])).tolist():
+            ring = p.ring(face)
+            if (found[ring] == -2).any():
+                a, b, c = self._form(asked, m, face)
+                if a == b == 0:
+                    found[ring] = (c > 0) - (c < 0)
+
+    def is_constant(self, asked: Functionals, face: int) -> bool:
+        """Whether a single functional is constant on a face, exactly."""
+        a, b, _ = self._form(asked, 0, face)
+        return a == b == 0
+
+    def _form(self, asked: Functionals, m: int, face: int) -> Line:
+        """A functional's affine form on a face, times a positive number."""
+        rows = self.judge.forms.output_map(self.p.patterns.words[face])
+        weights = [Fraction(a) for a in asked.a[m].tolist()]
+        offset = Fraction(float(asked.b[m])) * (1 << self.judge.forms.scales[-1])
+        # Denominators are powers of two: the largest is common to all.
+        unit = max(w.denominator for w in (*weights, offset))
+        a, b, c = (sum(int(w * unit) * int(row[k]) for w, row in zip(weights, rows, strict=True)) for k in range(3))
+        return a, b, c - int(offset * unit)
+
+    # ------------------------------------------------------------------ largest outputs
+
+    @cached_property
+    def top(self) -> BoolArray:
+        """Which outputs are the largest at each vertex, exactly, (V, out) bool: more than one where they tie."""
+        values, rows = self.values, np.arange(len(self.values))
+        best = np.argmax(values, axis=1)
+        close = np.zeros(values.shape, dtype=bool)
+        close[rows, best] = True
+        others = values.copy()
+        others[rows, best] = -np.inf
+        size = np.maximum(values[rows, best], -values.min(axis=1))
+        limit = 4 * self.errors + 4 * _UNIT_ROUNDOFF * size
+        tied = np.flatnonzero(~(values[rows, best] - others.max(axis=1) > limit))
+        if len(tied) == 0:
+            return close
+        close[tied] |= ~(values[tied, best[tied]][:, None] - values[tied] > limit[tied, None])
+        place, other = np.nonzero(close[tied])
+        keep = other != best[tied[place]]
+        vertices, other = tied[place[keep]], other[keep]
+        pairs, which = np.unique(np.stack([best[vertices], other], axis=1), axis=0, return_inverse=True)
+        asked = Functionals.difference(values.shape[1], pairs[:, 0], pairs[:, 1])
+        signs = self.decide(asked, vertices, which.ravel())
+        close[vertices, other] = signs == 0
+        # Where the float value had the wrong output in front.
+        for vertex in np.unique(vertices[signs < 0]).tolist():
+            exact = self.exact(vertex)
+            close[vertex] = [y == max(exact) for y in exact]
+        return close
+
+
+def _quotients(forms: Balls, points: Balls, owner: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Values of forms (N, 3) at the points (k, 3) of number `owner` (N,), and bounds; infinite where unknown."""
+    x, dx = points.value[owner], points.error[owner]
+    products, size = forms.value * x, np.abs(forms.value)
+    error = (size * dx + forms.error * (np.abs(x) + dx) + 8 * _UNIT_ROUNDOFF * np.abs(products)).sum(axis=1)
+    w, dw = x[:, 2], dx[:, 2]
+    value = products.sum(axis=1) / w
+    bound = (error * 1.01 + np.abs(value) * dw + _TINY) / (w - dw) * 1.01 + np.abs(value) * 8 * _UNIT_ROUNDOFF + _TINY
+    return value, np.where((w > dw) & np.isfinite(value) & np.isfinite(bound), bound, np.inf)
+
+
+def _forward(p: PlanarComplex) -> tuple[FloatArray, FloatArray]:
+    """Outputs at the stored vertices, (V, out), and bounds on their distance from those at the true ones, (V,)."""
+    network = p.network
+    # The bounds are those of hidden layers: an identity after the output layer makes it one.
+    n = network.n_outputs
+    bounds = layer_bounds(Network.from_layers([*network.layers, Layer(np.eye(n), np.zeros(n), 0)]))
+    values, errors = np.empty((p.n_vertices, n)), np.empty(p.n_vertices)
+    last = len(network.layers) - 1
+    for first in range(0, p.n_vertices, _ROWS):
+        h, error = p.vertices[first : first + _ROWS], p.vertex_errors[first : first + _ROWS]
+        with np.errstate(all="ignore"):
+            for k, layer in enumerate(network.layers):
+                norm = np.sqrt(np.einsum("vn,vn->v", h, h)) * _SLACK
+                each, error = bounded_errors(bounds[k], norm, error)
+                h = h @ layer.weight.T + layer.bias
+                if k < last:
+                    np.maximum(h[:, : layer.n_neurons], 0.0, out=h[:, : layer.n_neurons])
+        values[first : first + _ROWS], errors[first : first + _ROWS] = h, np.minimum(each, error)
+    return values, errors

@@ -1,0 +1,169 @@
+"""Commands that measure partitions: ``geomrelu stats MODEL`` and ``geomrelu compare A B``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from geomrelu.cli.commands import (
+    BoxOption,
+    HighOption,
+    JoblibOption,
+    JsonOption,
+    LowOption,
+    Model,
+    PolygonOption,
+    _domain,
+    _model,
+    _named,
+    _partition,
+    app,
+)
+from geomrelu.cli.terminal import print_json, print_rows, print_table, shown_progress
+from geomrelu.errors import InputError
+
+if TYPE_CHECKING:
+    from geomrelu.analysis.comparison import Comparison
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["compare", "stats"]
+
+_COLUMNS = ("area", "perimeter", "sides", "inradius", "eccentricity", "active")
+_DIRECTIONS = ("a->b", "b->a")
+
+
+@app.command()
+def stats(
+    model: Model,
+    box: BoxOption = None,
+    low: LowOption = None,
+    high: HighOption = None,
+    polygon: PolygonOption = None,
+    json: JsonOption = False,
+    allow_joblib: JoblibOption = False,
+) -> None:
+    """Measure the regions and the function: sizes and shapes, Lipschitz constants, averages, creases.
+
+    Examples:
+
+    geomrelu stats model.npz --box -1 1
+
+    geomrelu stats model.pt2 --json
+    """
+    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    shapes, function = _shapes(p), _function(p)
+    if json:
+        print_json({**facts, "regions": p.n_regions, "shapes": shapes, **function})
+        return
+    header = ("", "smallest", "median", "mean", "largest")
+    rows = [(name, *(f"{v:.6g}" for v in row.values())) for name, row in shapes.items()]
+    print_rows(f"{model}: {p!r}", header, rows)
+    lines: dict[str, Any] = {"regions on the domain's border": function["on_border"]}
+    for norm, found in function["lipschitz"].items():
+        lines[f"Lipschitz constant, {norm}-norm"] = f"{found['constant']:.6g} in region {found['region']}"
+    for k, (mean, variance) in enumerate(zip(function["mean"], function["variance"], strict=True)):
+        lines[f"mean and variance of output {k}"] = f"{mean:.6g}, {variance:.6g}"
+    lines["creases"] = function["creases"]["edges"]
+    lines["their length"] = f"{function['creases']['length']:.6g}"
+    lines["total variation of the gradient"] = f"{function['creases']['total']:.6g}"
+    print_table("", lines)
+
+
+def _shapes(p: PlanarComplex) -> dict[str, dict[str, float]]:
+    from geomrelu.analysis.table import region_columns
+
+    columns = region_columns(p)
+    measures = (("smallest", np.min), ("median", np.median), ("mean", np.mean), ("largest", np.max))
+    return {name: {key: float(measure(columns[name])) for key, measure in measures} for name in _COLUMNS}
+
+
+def _function(p: PlanarComplex) -> dict[str, Any]:
+    from geomrelu.analysis.shapes import on_border
+
+    constants = {name: p.lipschitz(order) for name, order in (("1", 1), ("2", 2), ("inf", float("inf")))}
+    creases = p.crease()
+    return {
+        "on_border": int(on_border(p).sum()),
+        "lipschitz": {name: {"constant": v.constant, "region": v.region} for name, v in constants.items()},
+        "integral": p.integral().tolist(),
+        "mean": p.mean().tolist(),
+        "variance": p.variance().tolist(),
+        "creases": {"edges": creases.n_creases, "length": creases.length, "total": creases.total},
+    }
+
+
+@app.command()
+def compare(
+    model_a: Annotated[Path, typer.Argument(metavar="A", help="Model file, as for the other commands.")],
+    model_b: Annotated[Path, typer.Argument(metavar="B", help="Model file with as many inputs and outputs.")],
+    box: BoxOption = None,
+    low: LowOption = None,
+    high: HighOption = None,
+    polygon: PolygonOption = None,
+    json: JsonOption = False,
+    allow_joblib: JoblibOption = False,
+) -> None:
+    """Compare two networks: equal or not, exactly; largest difference, distances, where classes differ, regression.
+
+    Examples:
+
+    geomrelu compare before.npz after.npz
+
+    geomrelu compare a.pt2 b.npz --box -2 2 --json
+    """
+    import geomrelu as gr
+
+    domain = _domain(box, low, high, polygon)
+    (a, facts_a), (b, facts_b) = (_model(path, domain, allow_joblib) for path in (model_a, model_b))
+    with shown_progress() as progress, _named(model_a):
+        found = gr.compare(a, b, domain, progress=progress)
+    scores = _scores(found)
+    if json:
+        both = {key: [facts_a[key], facts_b[key]] for key in ("model", "network")}
+        print_json({**both, "domain": facts_a["domain"], **_facts(found), "regression": scores})
+        return
+    rows: dict[str, Any] = {
+        "equal": "yes, exactly" if found.equal else "no",
+        "largest difference": f"{found.largest:.6g} in output {found.output} at {found.witness.tolist()}",
+        "L1 distance": ", ".join(f"{v:.6g}" for v in found.l1),
+        "L2 distance": ", ".join(f"{v:.6g}" for v in found.l2),
+        "area where classes differ": f"{found.class_area:.6g} ({found.class_area / found.area:.4%})",
+        "regions of A": found.n_regions[0],
+        "regions of B": found.n_regions[1],
+        "cells of the common refinement": found.n_refinement,
+    }
+    for direction, values in scores.items():
+        shown = ", ".join("-" if v is None else f"{v:.6f}" for v in values)
+        rows[f"maps {direction.upper()}, R^2 of the regression"] = shown
+    print_table(f"A {model_a}: {a!r}\nB {model_b}: {b!r}\non {domain!r}", rows)
+
+
+def _facts(found: Comparison) -> dict[str, Any]:
+    return {
+        "equal": found.equal,
+        "largest": found.largest,
+        "witness": found.witness.tolist(),
+        "output": found.output,
+        "l1": found.l1.tolist(),
+        "l2": found.l2.tolist(),
+        "class_area": found.class_area,
+        "area": found.area,
+        "regions": list(found.n_regions),
+        "refinement_cells": found.n_refinement,
+    }
+
+
+def _scores(found: Comparison) -> dict[str, list[float | None]]:
+    """R^2 of the regression of maps for each output, by direction."""
+    return {way: [_score(found, way, k) for k in range(len(found.l1))] for way in _DIRECTIONS}
+
+
+def _score(found: Comparison, direction: str, output: int) -> float | None:
+    """R^2; None of a single cell, which has no spread."""
+    try:
+        return found.regression(direction, output).score
+    except InputError:
+        return None
