@@ -13,6 +13,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+WORKERS ?= auto
 INTERPRETED ?= tests/test_engine_*.py tests/test_io.py
 
 BIN := .venv/bin
@@ -41,11 +42,11 @@ demo: $(STAMP)
 	$(BIN)/geomrelu xor --width 20 --out demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # The same kernels, interpreted: what only the compiler lets pass (overflow, an index out of range) shows here.
 test-interpreted: $(STAMP)
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(INTERPRETED) $(ARGS)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(INTERPRETED) $(ARGS)
 
 # From a folder where the sources cannot be found, so that only what is in the wheel counts.
 test-wheel: $(STAMP)
