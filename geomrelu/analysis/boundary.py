@@ -54,7 +54,7 @@ class Boundary(ReadOnly):
         Nodes at both ends of each segment.
     classes : (S, 2) int64
         Classes on the left and on the right of each segment, the lower one left.  Of a tie along an
-        edge that only touches, with one class on both sides: the two that tie.
+        edge that only touches, with one class on both sides: the two lowest that tie.
     face : (S,) int64
         The region that a segment lies in; of one along an edge the region on one side.
     polyline_offsets, polyline_nodes : (P + 1,), (.,) int64
