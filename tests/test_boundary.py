@@ -211,6 +211,16 @@ def test_ties_over_whole_regions_are_reported() -> None:
     assert len(p.decision_boundary().tied) == p.n_regions
 
 
+def test_a_tie_of_three_along_an_edge_is_one_piece_though_two_of_them_are_equal_everywhere() -> None:
+    # y0 = y1 = -|x| and y2 = 0: by the definition the largest is tied on x = 0, and nowhere else.
+    p = gr.partition(gr.Network([[[1, 0], [-1, 0]], [[-1, -1], [-1, -1], [0, 0]]]), gr.Box(-1, 1))
+    boundary = p.decision_boundary()
+    assert np.sort(boundary.segments, axis=1).tolist() == [[[0, -1], [0, 1]]]
+    assert boundary.classes.tolist() == [[0, 1]]
+    assert len(boundary.tied) == 0
+    assert p.class_regions().areas.tolist() == [0, 0, 4]
+
+
 def test_scikit_learn_binary_and_multiclass_agree_with_predict() -> None:
     from sklearn.datasets import make_blobs, make_moons
     from sklearn.neural_network import MLPClassifier

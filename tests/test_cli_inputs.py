@@ -44,6 +44,31 @@ def test_planes(model: str, tmp_path: Path) -> None:
     assert run("check", model, "--slice", tmp_path / "abc.npz", "--n", "11", "--exact").exit_code == 0
 
 
+def test_answers_on_planes(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "abc.npz"
+    np.savez(path, a=A, b=B, c=C)
+    p = gr.partition(NETWORK, gr.Slice.through(A, B, C))
+    found = json.loads(run("boundary", model, "--slice", path, "--json").stdout)
+    assert (found["regions"], found["pieces"]) == (p.n_regions, p.decision_boundary().n_pieces)
+    found = json.loads(run("stats", model, "--slice", path, "--json").stdout)
+    assert found["lipschitz"]["2"]["constant"] == p.lipschitz().constant
+    found = json.loads(run("compare", model, model, "--slice", path, "--json").stdout)
+    assert found["equal"]
+    assert found["refinement_cells"] == p.n_regions
+    top = p.maximum().value
+    for margin, status in ((1e-9, 0), (-1e-9, 1)):
+        done = run("verify", model, "--property", f"y0 <= {top + margin}", "--slice", path, "--json")
+        found = json.loads(done.stdout)
+        assert done.exit_code == status
+        assert found["holds"] == (status == 0)
+    # The witness is an input of the model, beside its place on the plane.
+    assert len(found["witness"]) == 2
+    assert NETWORK(np.array([found["input"]]))[0, 0] > top - 1e-9
+    done = run("verify", model, "--vnnlib", tmp_path / "x.vnnlib", "--slice", path)
+    assert done.exit_code == 2
+    assert "--slice" in done.stderr
+
+
 def test_segments(model: str, tmp_path: Path) -> None:
     np.save(tmp_path / "ab.npy", np.stack([A, B]))
     p = gr.partition(NETWORK, gr.Segment(A, B))

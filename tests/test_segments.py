@@ -255,13 +255,18 @@ def test_questions_against_fractions(seed: int) -> None:
     ends = [
         (t, [s * t + c for s, c in piece.map], k) for k, piece in enumerate(pieces) for t in (piece.low, piece.high)
     ]
-    for chosen in (0, 2, weights):
-        row = np.eye(3)[chosen] if isinstance(chosen, int) else chosen
+    expression = "y0 - 2*y1 + y2/2"
+    for chosen in (0, 2, weights, expression):
+        row = np.eye(3)[chosen] if isinstance(chosen, int) else weights
         values = [sum(Fraction(w) * y for w, y in zip(row.tolist(), ys, strict=True)) for _, ys, _ in ends]
         for found, best in ((p.maximum(chosen), max(values)), (p.minimum(chosen), min(values))):
             assert found.value == float(best)
-            assert abs(found.point - float(ends[values.index(best)][0])) < 1e-9
+            assert found.exact_value == best
+            assert found.exact_point == ends[values.index(best)][0] == p.exact_breakpoint(found.vertex)
+            assert found.point == p.breakpoints[found.vertex]
             assert p.breakpoints[found.region] <= found.point <= p.breakpoints[found.region + 1]
+    assert p.maximum("3 - y1").exact_value == 3 - p.minimum(1).exact_value
+    assert p.output_range(expression).tolist() == [p.minimum(weights).value, p.maximum(weights).value]
     assert p.output_range().tolist() == [[p.minimum(k).value, p.maximum(k).value] for k in range(3)]
     t = np.linspace(0, 1, 2001)
     sampled = network(segment.lift(t))
@@ -343,8 +348,11 @@ ROWS: list[Misuse] = [
     ("no such segment", lambda: MANY.locate([0.5], 2), InputError, ("from 0 to 1",)),
     ("not as many", lambda: MANY.locate([0.5], [0, 1]), ShapeError, ("2 numbers for 1",)),
     ("shape of t", lambda: MANY.locate([[0.5]], 0), ShapeError, ("(N,)",)),
-    ("output", lambda: MANY.maximum(1), InputError, ("output", "from 0 to 0")),
+    ("output", lambda: MANY.maximum(1), InputError, ("maximum: got output 1", "only 0")),
     ("weights", lambda: MANY.maximum([1.0, 2.0]), ShapeError, ("(1,)",)),
+    ("expression", lambda: MANY.maximum("y0*y0"), InputError, ("maximum: got 'y0*y0'", "not linear")),
+    ("no output", lambda: MANY.minimum("y3"), InputError, ("minimum: got 'y3'", "only y0")),
+    ("no level", lambda: MANY.level_set([0.0, 1.0]), InputError, ("(2,)", "one number")),
     ("nan weights", lambda: MANY.maximum([np.nan]), WeightError, ("nan",)),
     ("level", lambda: MANY.level_set(np.nan), WeightError, ("nan",)),
     ("ord", lambda: MANY.lipschitz(3), InputError, ("ord=3", "1, 2")),

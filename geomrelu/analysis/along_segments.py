@@ -7,40 +7,54 @@ numbers, from the output's integer form on a piece and the breakpoint's exact pl
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, isqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from geomrelu.arrays import FloatArray, IntArray, frozen, real_array
-from geomrelu.errors import InputError, RangeError, ShapeError
+from geomrelu.analysis.boundary import checked_level, checked_output
+from geomrelu.analysis.extrema import functional
+from geomrelu.analysis.lipschitz import Lipschitz, checked_ord
+from geomrelu.arrays import FloatArray, IntArray, frozen
+from geomrelu.errors import RangeError
 
 if TYPE_CHECKING:
     from geomrelu.linear.complex import LinearComplex
 
-__all__ = ["Crossings", "Extremum", "Steepness", "extremum", "level_set", "lipschitz"]
+__all__ = ["Crossings", "Extremum", "extremum", "level_set", "lipschitz"]
 
 _EPS = 2.0**-52
 
 
-class Extremum(NamedTuple):
-    """A largest or smallest value.
+@dataclass(frozen=True, repr=False)
+class Extremum:
+    """An extreme value and a breakpoint at which it is attained, the one with the lowest number of several.
 
     Attributes
     ----------
     value : float
-        The exact value, rounded.
+        The exact value, rounded once.
     point : float
-        A place t where it is attained: a breakpoint.
+        The breakpoint's place t: within its `breakpoint_errors` of the true one.
+    vertex : int
+        The breakpoint's number.
     region : int
         A piece there.
+    exact_value : Fraction
+    exact_point : Fraction
     """
 
     value: float
     point: float
+    vertex: int
     region: int
+    exact_value: Fraction
+    exact_point: Fraction
+
+    def __repr__(self) -> str:
+        return f"Extremum({self.value!r} at t = {self.point!r})"
 
 
 class Crossings(NamedTuple):
@@ -61,45 +75,29 @@ class Crossings(NamedTuple):
     flat: IntArray
 
 
-class Steepness(NamedTuple):
-    """Slopes of the outputs in t.
-
-    Attributes
-    ----------
-    ord : float
-        1, 2 or inf: the norm of the outputs.
-    constant : float
-        The largest slope: the exact value, rounded.
-    region : int
-        The first piece where it is attained; exact.
-    per_region : (P,) float64
-        Of each piece; with the rounding of `affine_maps`.
-    """
-
-    ord: float
-    constant: float
-    region: int
-    per_region: FloatArray
-
-
-def extremum(p: LinearComplex, of: int | npt.ArrayLike, sign: int) -> Extremum:
+def extremum(p: LinearComplex, of: Any, sign: int) -> Extremum:
     """The largest (sign 1) or smallest (-1) value of a functional of the outputs; see `LinearComplex.maximum`."""
-    weights = _functional(p, of)
+    asked = functional(p.network, of, "maximum" if sign > 0 else "minimum")
+    weights, constant = asked.a[0], -float(asked.b[0])
     with np.errstate(over="ignore", invalid="ignore"):
-        values = sign * (p.values @ weights)
+        values = sign * (p.values @ weights + constant)
         size = np.abs(weights).sum()
-        errors = size * p.value_errors + 4 * len(weights) * _EPS * (np.abs(p.values) @ np.abs(weights))
+        rounding = 4 * (len(weights) + 1) * _EPS * (np.abs(p.values) @ np.abs(weights) + abs(constant))
+        errors = size * p.value_errors + rounding
         low = np.nanmax(np.where(np.isfinite(values), values - errors, -inf))
         candidates = np.flatnonzero(~(values + errors < low))
-    exact = {v: _value(p, v, weights) for v in candidates.tolist()}
+    exact = {v: _value(p, v, weights) + Fraction(constant) for v in candidates.tolist()}
     best = max(candidates.tolist(), key=lambda v: (sign * exact[v], -v))
-    return Extremum(_rounded(exact[best], "extremum"), float(p.breakpoints[best]), _piece(p, best))
+    value = _rounded(exact[best], "extremum")
+    return Extremum(
+        value, float(p.breakpoints[best]), best, _piece(p, best), exact[best], p.exact_breakpoint(best)
+    )  # fmt: skip
 
 
 def level_set(p: LinearComplex, c: float, output: int) -> Crossings:
     """Where an output equals c; see `LinearComplex.level_set`."""
-    weights = _functional(p, _number(p, output))
-    level = float(real_array(c, "level_set: c", "give a finite level"))
+    weights = np.eye(p.network.n_outputs)[checked_output(p.network, output, "level_set")]
+    level = checked_level(c)
     values = p.values[:, output] - level
     errors = p.value_errors + 2 * _EPS * np.abs(values)
     signs = np.sign(values).astype(np.int64)
@@ -124,21 +122,20 @@ def _root(p: LinearComplex, piece: int, output: int, level: float, weights: Floa
     return float((Fraction(level) * unit - constant) / slope)
 
 
-def lipschitz(p: LinearComplex, ord: Any) -> Steepness:
+def lipschitz(p: LinearComplex, ord: Any) -> Lipschitz:
     """The steepest piece; see `LinearComplex.lipschitz`."""
-    if isinstance(ord, bool) or not isinstance(ord, int | float | np.number) or ord not in (1, 2, inf):
-        raise InputError(f"lipschitz: got ord={ord!r}; expected 1, 2 or float('inf'), the norm of the outputs")
+    norm = checked_ord(ord)
     slopes = np.abs(p.affine_maps.A[:, :, 0])
     # Powers of two keep squares within float64's range.
     exponents = np.frexp(slopes.max(axis=1))[1]
     with np.errstate(over="ignore"):
-        norms = np.ldexp(np.linalg.norm(np.ldexp(slopes, -exponents[:, None]), ord=float(ord), axis=1), exponents)
+        norms = np.ldexp(np.linalg.norm(np.ldexp(slopes, -exponents[:, None]), ord=norm, axis=1), exponents)
     # The largest ones to within rounding that no chain of products exceeds.
     gamma = 4 * sum(layer.n_inputs + 2 for layer in p.network.layers) * _EPS
     candidates = np.flatnonzero(norms + gamma * _magnitudes(p) >= np.max(norms - gamma * _magnitudes(p)))
-    forms = {k: _norm(p, k, float(ord)) for k in candidates.tolist()}
+    forms = {k: _norm(p, k, norm) for k in candidates.tolist()}
     best = max(candidates.tolist(), key=lambda k: (forms[k], -k))
-    return Steepness(float(ord), _root_of(forms[best], float(ord)), best, frozen(norms))
+    return Lipschitz(norm, _root_of(forms[best], norm), best, frozen(norms))
 
 
 def _magnitudes(p: LinearComplex) -> FloatArray:
@@ -176,25 +173,6 @@ def _rounded(value: Fraction, what: str) -> float:
         raise RangeError(
             f"{what}: the value is above 1.8e308, the most that float64 holds; scale the network's last layer down"
         ) from None
-
-
-def _number(p: LinearComplex, output: Any) -> int:
-    n = p.network.n_outputs
-    if isinstance(output, bool) or not isinstance(output, int | np.integer) or not 0 <= output < n:
-        raise InputError(f"output: got {output!r}; expected a number from 0 to {n - 1}")
-    return int(output)
-
-
-def _functional(p: LinearComplex, output: Any) -> FloatArray:
-    """Weights of the outputs, (out,)."""
-    if np.ndim(output) == 0:
-        return np.asarray(np.eye(p.network.n_outputs)[_number(p, output)])
-    weights = real_array(output, "output", "give finite weights")
-    if weights.shape != (p.network.n_outputs,):
-        raise ShapeError(
-            f"output: got weights of shape {weights.shape}; expected ({p.network.n_outputs},), or an output's number"
-        )
-    return weights
 
 
 def _piece(p: LinearComplex, vertex: int) -> int:

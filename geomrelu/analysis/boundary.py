@@ -20,11 +20,13 @@ from geomrelu.arrays import FloatArray, IntArray, ReadOnly, frozen, real_array, 
 from geomrelu.errors import InputError
 
 if TYPE_CHECKING:
+    from geomrelu.network import Network
     from geomrelu.planar.complex import PlanarComplex
 
 __all__ = [
     "Boundary",
     "ClassRegions",
+    "checked_level",
     "checked_output",
     "class_regions",
     "class_ties",
@@ -54,7 +56,7 @@ class Boundary(ReadOnly):
         Nodes at both ends of each segment.
     classes : (S, 2) int64
         Classes on the left and on the right of each segment, the lower one left.  Of a tie along an
-        edge that only touches, with one class on both sides: the two that tie.
+        edge that only touches, with one class on both sides: the two lowest that tie.
     face : (S,) int64
         The region that a segment lies in; of one along an edge the region on one side.
     polyline_offsets, polyline_nodes : (P + 1,), (.,) int64
@@ -143,7 +145,7 @@ class ClassRegions(ReadOnly):
         return f"ClassRegions(areas {np.array2string(self.areas, precision=4)})"
 
 
-def checked_output(p: PlanarComplex, output: Any, question: str) -> int:
+def checked_output(network: Network, output: Any, question: str) -> int:
     """`output` as a number of an output.
 
     Raises
@@ -151,11 +153,25 @@ def checked_output(p: PlanarComplex, output: Any, question: str) -> int:
     InputError
         If the network has no output of that number.
     """
-    n = p.network.n_outputs
+    n = network.n_outputs
     if not isinstance(output, int | np.integer) or isinstance(output, bool) or not 0 <= output < n:
         only = "only 0" if n == 1 else f"a whole number from 0 to {n - 1}"
         raise InputError(f"{question}: got output {output!r}; the network has {n} output(s): expected {only}")
     return int(output)
+
+
+def checked_level(c: Any) -> float:
+    """The level of a level set.
+
+    Raises
+    ------
+    InputError
+        If it is not one finite number.
+    """
+    level = real_array(c, "level_set c", advice="give a finite level")
+    if level.ndim:
+        raise InputError(f"level_set: got c of shape {level.shape}; expected one number, such as 0.5")
+    return float(level)
 
 
 def decision_boundary(p: PlanarComplex) -> Boundary:
@@ -165,10 +181,9 @@ def decision_boundary(p: PlanarComplex) -> Boundary:
 
 def level_set(p: PlanarComplex, c: float, output: int = 0) -> Boundary:
     """Where an output equals c; see `PlanarComplex.level_set`."""
-    level = real_array(c, "level_set c", advice="give a finite level")
-    if level.ndim:
-        raise InputError(f"level_set: got c of shape {level.shape}; expected one number, such as 0.5")
-    return _boundary(p, find_ties(p, _against_level(p, float(level), checked_output(p, output, "level_set"))))
+    return _boundary(
+        p, find_ties(p, _against_level(p, checked_level(c), checked_output(p.network, output, "level_set")))
+    )
 
 
 def class_ties(p: PlanarComplex) -> Ties:

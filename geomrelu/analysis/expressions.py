@@ -49,7 +49,7 @@ class Constraint:
     text: str
 
 
-def linear_expression(text: str, n_outputs: int) -> tuple[np.ndarray, float]:
+def linear_expression(text: str, n_outputs: int, question: str = "expression") -> tuple[np.ndarray, float]:
     """The coefficients (out,) and the constant of a linear expression.
 
     Raises
@@ -62,7 +62,7 @@ def linear_expression(text: str, n_outputs: int) -> tuple[np.ndarray, float]:
     >>> linear_expression("(y0 - 2*y1)/4 + 1", 2)
     (array([ 0.25, -0.5 ]), 1.0)
     """
-    reader = _Reader(text, n_outputs, _EXAMPLE)
+    reader = _Reader(text, n_outputs, question, _EXAMPLE)
     found = reader.linear(reader.tree)
     return np.array([reader.number(v) for v in found.coefficients]), reader.number(found.constant)
 
@@ -80,25 +80,25 @@ def linear_constraints(text: str, n_outputs: int) -> list[Constraint]:
     >>> [(c.a, c.b, c.strict) for c in linear_constraints("y0 > y1 and 0 <= y1", 2)]
     [((-1.0, 1.0), 0.0, True), ((0.0, -1.0), 0.0, False)]
     """
-    reader = _Reader(text, n_outputs, _CONSTRAINT_EXAMPLE)
+    reader = _Reader(text, n_outputs, "property", _CONSTRAINT_EXAMPLE)
     return reader.constraints(reader.tree)
 
 
 class _Reader:
-    def __init__(self, text: str, n_outputs: int, expected: str) -> None:
-        self.text, self.n_outputs, self.expected = text, n_outputs, expected
+    def __init__(self, text: str, n_outputs: int, question: str, expected: str) -> None:
+        self.text, self.n_outputs, self.question, self.expected = text, n_outputs, question, expected
         if not isinstance(text, str):
-            raise InputError(f"property: got {type(text).__name__}; {expected}")
+            raise InputError(f"{question}: got {type(text).__name__}; {expected}")
         if len(text) > _LONGEST:
-            raise InputError(f"property: got {len(text)} characters; expected at most {_LONGEST}")
+            raise InputError(f"{question}: got {len(text)} characters; expected at most {_LONGEST}")
         try:
             self.tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise InputError(f"property: {text[:200]!r} does not parse ({error}); {expected}") from None
+            raise InputError(f"{question}: {text[:200]!r} does not parse ({error}); {expected}") from None
 
     def _refuse(self, node: ast.AST, why: str) -> InputError:
         part = ast.get_source_segment(self.text.strip(), node) if hasattr(node, "lineno") else None
-        return InputError(f"property: got {(part or self.text)[:200]!r}, {why}; {self.expected}")
+        return InputError(f"{self.question}: got {(part or self.text)[:200]!r}, {why}; {self.expected}")
 
     def constraints(self, node: ast.expr) -> list[Constraint]:
         if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
@@ -133,8 +133,8 @@ class _Reader:
             rounded = float("inf")
         if rounded in (float("inf"), -float("inf")) or Fraction(rounded) != value:
             raise InputError(
-                f"property: {self.text[:200]!r} combines numbers to {rounded!r}, which float64 holds only rounded; "
-                "write each coefficient and the constant as one number"
+                f"{self.question}: {self.text[:200]!r} combines numbers to {rounded!r}, which float64 holds "
+                "only rounded; write each coefficient and the constant as one number"
             )
         return rounded
 
@@ -142,7 +142,7 @@ class _Reader:
         try:
             return self._linear(node)
         except RecursionError:
-            raise InputError(f"property: got parentheses nested too deep; {self.expected}") from None
+            raise InputError(f"{self.question}: got parentheses nested too deep; {self.expected}") from None
 
     def _linear(self, node: ast.expr) -> Linear:
         if isinstance(node, ast.Constant):

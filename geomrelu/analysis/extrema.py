@@ -19,9 +19,11 @@ from geomrelu.analysis.boundary import checked_output
 from geomrelu.analysis.expressions import linear_expression
 from geomrelu.analysis.outputs import Functionals
 from geomrelu.arrays import FloatArray, ReadOnly, frozen, real_array
-from geomrelu.errors import InputError, RangeError
+from geomrelu.errors import RangeError, ShapeError
 
 if TYPE_CHECKING:
+    from geomrelu.linear.complex import LinearComplex
+    from geomrelu.network import Network
     from geomrelu.planar.complex import PlanarComplex
 
 __all__ = ["Extremum", "functional", "largest", "maximum", "minimum", "output_range"]
@@ -58,23 +60,23 @@ class Extremum(ReadOnly):
         return f"Extremum({self.value!r} at {self.point.tolist()})"
 
 
-def functional(p: PlanarComplex, of: Any, question: str) -> Functionals:
+def functional(network: Network, of: Any, question: str) -> Functionals:
     """One functional: an output's number, an expression of the outputs, or coefficients (out,).
 
     Raises
     ------
     InputError
-        If there is no such output, the expression does not parse, or the shape is wrong.
+        If there is no such output, or the expression does not parse; `ShapeError` if coefficients do not fit.
     """
-    n = p.network.n_outputs
+    n = network.n_outputs
     if isinstance(of, str):
-        a, constant = linear_expression(of, n)
+        a, constant = linear_expression(of, n, question)
         return Functionals(a[None], np.array([-constant]))
     if isinstance(of, bool | int | np.integer):
-        return Functionals(np.eye(n)[[checked_output(p, of, question)]], np.zeros(1))
+        return Functionals(np.eye(n)[[checked_output(network, of, question)]], np.zeros(1))
     a = real_array(of, f"{question}: coefficients", advice="give finite ones")
     if a.shape != (n,):
-        raise InputError(
+        raise ShapeError(
             f"{question}: got coefficients of shape {a.shape}; expected ({n},), one for each output, or an output's "
             "number, or an expression such as 'y0 - y1'"
         )
@@ -83,12 +85,12 @@ def functional(p: PlanarComplex, of: Any, question: str) -> Functionals:
 
 def maximum(p: PlanarComplex, of: Any = 0) -> Extremum:
     """The largest value; see `PlanarComplex.maximum`."""
-    return largest(p, functional(p, of, "maximum"))
+    return largest(p, functional(p.network, of, "maximum"))
 
 
 def minimum(p: PlanarComplex, of: Any = 0) -> Extremum:
     """The smallest value; see `PlanarComplex.minimum`."""
-    asked = functional(p, of, "minimum")
+    asked = functional(p.network, of, "minimum")
     found = largest(p, Functionals(-asked.a, -asked.b))
     # Zero has one sign only.
     return Extremum(
@@ -96,11 +98,11 @@ def minimum(p: PlanarComplex, of: Any = 0) -> Extremum:
     )  # fmt: skip
 
 
-def output_range(p: PlanarComplex, of: Any = None) -> FloatArray:
+def output_range(p: PlanarComplex | LinearComplex, of: Any = None) -> FloatArray:
     """Smallest and largest values; see `PlanarComplex.output_range`."""
     if of is not None:
-        return frozen(np.array([minimum(p, of).value, maximum(p, of).value]))
-    return frozen(np.array([[minimum(p, k).value, maximum(p, k).value] for k in range(p.network.n_outputs)]))
+        return frozen(np.array([p.minimum(of).value, p.maximum(of).value]))
+    return frozen(np.array([[p.minimum(k).value, p.maximum(k).value] for k in range(p.network.n_outputs)]))
 
 
 def largest(p: PlanarComplex, asked: Functionals) -> Extremum:

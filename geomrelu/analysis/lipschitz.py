@@ -28,7 +28,7 @@ from geomrelu.patterns import Patterns
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["Lipschitz", "lipschitz"]
+__all__ = ["Lipschitz", "checked_ord", "lipschitz"]
 
 # What the largest norm is decided by: an integer, or (s, d) for the eigenvalue (s + sqrt(d)) / 2.
 _Key: TypeAlias = "tuple[int, int]"
@@ -39,7 +39,7 @@ _ROOT_BITS = 160
 
 @dataclass(frozen=True, eq=False)
 class Lipschitz:
-    """Lipschitz constants of a network over its domain.
+    """Lipschitz constants of a network over its domain; on segments those of t -> f, slopes in t.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def lipschitz(p: PlanarComplex, ord: Any = 2) -> Lipschitz:
     Costs little beside the maps, but where very many regions are equally steep to within
     rounding: each is then compared in integers.
     """
-    norm = _checked_ord(ord)
+    norm = checked_ord(ord)
     slopes = p.affine_maps.A
     norms = _operator_norms(slopes, norm)
     candidates = _candidates(p, norms, norm)
@@ -76,7 +76,14 @@ def lipschitz(p: PlanarComplex, ord: Any = 2) -> Lipschitz:
     return Lipschitz(norm, _rounded(keys[best], forms.scales[-1], norm), int(candidates[best]), frozen(norms))
 
 
-def _checked_ord(ord: Any) -> float:
+def checked_ord(ord: Any) -> float:
+    """The norm's order as a float.
+
+    Raises
+    ------
+    InputError
+        If there is no such norm here.
+    """
     if isinstance(ord, int | float | np.number) and not isinstance(ord, bool) and ord in (1, 2, inf):
         return float(ord)
     raise InputError(f"lipschitz: got ord={ord!r}; expected 1, 2 or float('inf'), the norm of inputs and outputs")

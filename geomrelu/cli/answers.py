@@ -26,6 +26,7 @@ from geomrelu.cli.commands import (
     _title,
     app,
 )
+from geomrelu.cli.inputs import SliceOption
 from geomrelu.cli.options import whole_number
 from geomrelu.cli.terminal import FAILED, print_json, print_table, shown_progress
 from geomrelu.errors import InputError
@@ -53,6 +54,7 @@ def boundary(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
 ) -> None:
@@ -72,7 +74,7 @@ def boundary(
     which = 0 if output is None else whole_number("--output", output, 0)
     if out is not None:
         _checked_output(out, (".geojson",), model)
-    domain = _domain(box, low, high, polygon)
+    domain = _domain(box, low, high, polygon, slice_file)
     network, facts = _model(model, domain, allow_joblib)
     if not which < network.n_outputs:
         raise InputError(f"--output: got {which}; the model has {network.n_outputs} output(s), numbered from 0")
@@ -118,6 +120,7 @@ def verify(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
 ) -> None:
@@ -139,7 +142,7 @@ def verify(
     if property is not None:
         if inputs is not None:
             raise InputError("--inputs: chooses a slice of a VNN-LIB file's box; give --vnnlib, too")
-        domain = _domain(box, low, high, polygon)
+        domain = _domain(box, low, high, polygon, slice_file)
         network, facts = _model(model, domain, allow_joblib)
         # What does not parse is told before the work starts.
         linear_constraints(property, network.n_outputs)
@@ -149,8 +152,10 @@ def verify(
         title = _title(model, p)
     else:
         assert vnnlib is not None
-        if box or low or high or polygon:
-            raise InputError("--vnnlib: the file holds the domain; leave --box, --low, --high and --polygon out")
+        if box or low or high or polygon or slice_file:
+            raise InputError(
+                "--vnnlib: the file holds the domain; leave --box, --low, --high, --polygon and --slice out"
+            )
         found, facts = _on_planes(model, vnnlib, inputs, allow_joblib)
         title = f"{model}: {vnnlib}"
     if json:

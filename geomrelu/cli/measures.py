@@ -22,6 +22,7 @@ from geomrelu.cli.commands import (
     _partition,
     app,
 )
+from geomrelu.cli.inputs import SliceOption
 from geomrelu.cli.terminal import print_json, print_rows, print_table, shown_progress
 from geomrelu.errors import InputError
 
@@ -42,6 +43,7 @@ def stats(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
 ) -> None:
@@ -53,7 +55,7 @@ def stats(
 
     geomrelu stats model.pt2 --json
     """
-    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib)
     shapes, function = _shapes(p), _function(p)
     if json:
         print_json({**facts, "regions": p.n_regions, "shapes": shapes, **function})
@@ -103,6 +105,7 @@ def compare(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
 ) -> None:
@@ -116,7 +119,7 @@ def compare(
     """
     import geomrelu as gr
 
-    domain = _domain(box, low, high, polygon)
+    domain = _domain(box, low, high, polygon, slice_file)
     (a, facts_a), (b, facts_b) = (_model(path, domain, allow_joblib) for path in (model_a, model_b))
     with shown_progress() as progress, _named(model_a):
         found = gr.compare(a, b, domain, progress=progress)

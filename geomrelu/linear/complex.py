@@ -23,7 +23,8 @@ from geomrelu.patterns import Patterns
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from geomrelu.analysis.along_segments import Crossings, Extremum, Steepness
+    from geomrelu.analysis.along_segments import Crossings, Extremum
+    from geomrelu.analysis.lipschitz import Lipschitz
 
 __all__ = ["LinearComplex"]
 
@@ -281,41 +282,59 @@ class LinearComplex(ReadOnly):
         if level == "exact":
             audit_linear(self)
 
-    def maximum(self, of: int | npt.ArrayLike = 0) -> Extremum:
+    def maximum(self, of: Any = 0) -> Extremum:
         """Largest value of an output, or of a linear functional of the outputs, over all segments; exact.
 
         Parameters
         ----------
-        of : int or (out,) array_like
-            An output's number, or coefficients of the functional.
+        of : int, str or (out,) array_like
+            An output's number, an expression such as ``"y0 - 2*y1"``, or coefficients.
 
         Returns
         -------
         Extremum
-            ``value``, the exact one rounded; ``point``, a breakpoint t where it is attained;
-            ``region``, a piece there.
+            ``value``, the exact one rounded; ``point``, the place t of the breakpoint ``vertex`` that attains it;
+            ``region``, a piece there; ``exact_value``, ``exact_point``, fractions.
+
+        Raises
+        ------
+        InputError
+            If there is no such output, or the functional does not parse or fit.
+        RangeError
+            If the value is too large for float64.
 
         Examples
         --------
         >>> import geomrelu as gr
         >>> p = gr.partition(gr.Network([[[1.0]], [[-2.0]]], [[-0.5], [3.0]]), gr.Segment([0.0], [1.0]))
-        >>> p.maximum(), p.minimum()
-        (Extremum(value=3.0, point=0.0, region=0), Extremum(value=2.0, point=1.0, region=1))
+        >>> p.maximum(), p.minimum(), p.maximum("1 - y0").exact_value
+        (Extremum(3.0 at t = 0.0), Extremum(2.0 at t = 1.0), Fraction(-1, 1))
         """
         from geomrelu.analysis.along_segments import extremum
 
         return extremum(self, of, 1)
 
-    def minimum(self, of: int | npt.ArrayLike = 0) -> Extremum:
+    def minimum(self, of: Any = 0) -> Extremum:
         """Smallest value of an output, or of a linear functional of the outputs; as `maximum`."""
         from geomrelu.analysis.along_segments import extremum
 
         return extremum(self, of, -1)
 
-    def output_range(self) -> FloatArray:
-        """Smallest and largest value of each output over all segments, (out, 2); exact values rounded."""
-        outputs = range(self.network.n_outputs)
-        return np.array([[self.minimum(k).value, self.maximum(k).value] for k in outputs])
+    def output_range(self, of: Any = None) -> FloatArray:
+        """Smallest and largest values over all segments, exact ones rounded once.
+
+        Parameters
+        ----------
+        of : int, str or (out,) array_like, optional
+            As in `maximum`; without it all outputs.
+
+        Returns
+        -------
+        (out, 2) float64, or (2,) of one functional
+        """
+        from geomrelu.analysis.extrema import output_range
+
+        return output_range(self, of)
 
     def level_set(self, c: float, output: int = 0) -> Crossings:
         """Where an output equals c.
@@ -337,7 +356,7 @@ class LinearComplex(ReadOnly):
 
         return level_set(self, c, output)
 
-    def lipschitz(self, ord: float = 2) -> Steepness:
+    def lipschitz(self, ord: float = 2) -> Lipschitz:
         """The steepest piece: the largest norm of the outputs' slope in t, over all segments; exact.
 
         Divide by the distance of a segment's ends for the slope per unit of input.
@@ -349,7 +368,7 @@ class LinearComplex(ReadOnly):
 
         Returns
         -------
-        Steepness
+        Lipschitz
             ``ord``, ``constant``, the exact value rounded, ``region`` where it is attained, ``per_region`` (P,).
 
         Examples

@@ -29,6 +29,12 @@ def value(row: Sequence[Fraction], point: Point) -> Fraction:
     return row[0] * point[0] + row[1] * point[1] + row[2]
 
 
+def centre(polygon: Sequence[Point]) -> Point:
+    """A point inside a convex polygon: its corners' mean."""
+    x, y = (sum(axis, Fraction(0)) / len(polygon) for axis in zip(*polygon, strict=True))
+    return x, y
+
+
 def clip(polygon: list[Point], row: Sequence[Fraction]) -> list[Point]:
     """The part of a convex polygon where a form is at least 0; empty if it has no area."""
     result: list[Point] = []
@@ -81,10 +87,11 @@ def inner_segments(found: Enumeration, **asked: Any) -> dict[Segment, tuple[int,
 
 
 def edge_segments(found: Enumeration, **asked: Any) -> set[Segment]:
-    """Parts of edges along which classes tie for the largest, the two lowest not all over both sides."""
+    """Parts of edges along which classes tie for the largest, the two lowest of them not so beside both sides."""
     result = set()
     for edge in found.edges:
         sides = [as_classes(found.cells[k].map, **asked) for k in edge.cells]
+        inside = [centre(found.cells[k].polygon) for k in edge.cells]
         a, b = ((Fraction(x, w), Fraction(y, w)) for x, y, w in edge.ends)
         at_a, at_b = ([value(row, end) for row in sides[0]] for end in (a, b))
         tied: dict[Segment, set[int]] = {}
@@ -104,6 +111,8 @@ def edge_segments(found: Enumeration, **asked: Any) -> set[Segment]:
                 tied.setdefault(ends, set()).update((i, j))
         for ends, classes in tied.items():
             i, j = sorted(classes)[:2]
-            if not all(side[i] == side[j] for side in sides):
+            # All of `classes` are equal on the edge's line: which are the largest beside it, one point tells.
+            beside = ([value(row, point) for row in side] for side, point in zip(sides, inside, strict=True))
+            if not all(y[i] == y[j] == max(y[k] for k in classes) for y in beside):
                 result.add(ends)
     return result
