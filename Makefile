@@ -74,6 +74,8 @@ bench-scaling: $(STAMP)
 
 figures: $(STAMP)
 	$(BIN)/python examples/readme_figure.py
+	$(BIN)/python examples/digits_plane.py
+	$(BIN)/python examples/acas_xu.py
 
 clean:
 	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
