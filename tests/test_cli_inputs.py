@@ -44,6 +44,51 @@ def test_planes(model: str, tmp_path: Path) -> None:
     assert run("check", model, "--slice", tmp_path / "abc.npz", "--n", "11", "--exact").exit_code == 0
 
 
+def test_answers_and_measures_on_planes(model: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "abc.npy", np.stack([A, B, C]))
+    p = gr.partition(NETWORK, gr.Slice.through(A, B, C))
+    on_plane = ("--slice", tmp_path / "abc.npy", "--json")
+    found = json.loads(run("boundary", model, *on_plane).stdout)
+    assert found["length"] == p.decision_boundary().length
+    assert json.loads(run("stats", model, *on_plane).stdout)["regions"] == p.n_regions
+    low = float(p.output_range()[0, 0])
+    for level, code in ((low - 1, 0), (low + 1e-6, 1)):
+        assert run("verify", model, "--property", f"y0 >= {level!r}", *on_plane).exit_code == code
+    same = json.loads(run("compare", model, model, *on_plane).stdout)
+    assert same["equal"] is True
+    done = run("verify", model, "--vnnlib", "x.vnnlib", *on_plane)
+    assert (done.exit_code, "--slice out" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["count", "boundary", "stats", "check"])
+def test_a_model_of_many_inputs_without_a_plane(model: str, command: str) -> None:
+    done = run(command, model)
+    assert done.exit_code == 2
+    assert "takes 4 inputs" in done.stderr
+    assert "--slice" in done.stderr
+    assert "--ends" in done.stderr
+
+
+def test_images_of_a_model_with_open_axes(tmp_path: Path) -> None:
+    """The plane tells the shape that the file leaves open."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(*pair) for pair in (("x", 1, ["n", 1, "h", "w"]), ("y", 1, None)))
+    kernel = helper.make_tensor("k", TensorProto.FLOAT, [2, 1, 2, 2], [1, -1, 2, 0, -1, 0, 1, 2])
+    nodes = [("Conv", ["x", "k"], "c"), ("Relu", ["c"], "r"), ("GlobalAveragePool", ["r"], "y")]
+    graph = helper.make_graph([helper.make_node(op, i, [o]) for op, i, o in nodes], "g", [x], [y], [kernel])
+    onnx.save(helper.make_model(graph), tmp_path / "open.onnx")
+    images = np.random.default_rng(0).normal(size=(3, 1, 3, 4))
+    np.save(tmp_path / "abc.npy", images)
+    np.save(tmp_path / "ab.npy", images[:2])
+    expected = gr.count_regions(onnx.load(tmp_path / "open.onnx"), gr.Slice.through(*images))
+    assert expected > 3
+    done = run("count", tmp_path / "open.onnx", "--slice", tmp_path / "abc.npy", "--json")
+    assert json.loads(done.stdout)["regions"] == expected
+    assert run("segment", tmp_path / "open.onnx", "--ends", tmp_path / "ab.npy").exit_code == 0
+
+
 def test_segments(model: str, tmp_path: Path) -> None:
     np.save(tmp_path / "ab.npy", np.stack([A, B]))
     p = gr.partition(NETWORK, gr.Segment(A, B))

@@ -16,6 +16,7 @@ from geomrelu.cli.commands import (
     JsonOption,
     LowOption,
     Model,
+    NormaliseOption,
     PolygonOption,
     Run,
     _built,
@@ -26,6 +27,7 @@ from geomrelu.cli.commands import (
     _title,
     app,
 )
+from geomrelu.cli.inputs import SliceOption
 from geomrelu.cli.options import whole_number
 from geomrelu.cli.terminal import FAILED, print_json, print_table, shown_progress
 from geomrelu.errors import InputError
@@ -53,8 +55,10 @@ def boundary(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Where the class changes, or with --level where an output has a value: exact pieces, length, areas of classes.
 
@@ -65,6 +69,8 @@ def boundary(
     geomrelu boundary model.npz --box -1 1
 
     geomrelu boundary model.npz --level 0.5 --output 1 -o contour.geojson
+
+    geomrelu boundary mnist.onnx --slice three_digits.npy
     """
     value = None if level is None else _number("--level", level)
     if output is not None and level is None:
@@ -72,8 +78,8 @@ def boundary(
     which = 0 if output is None else whole_number("--output", output, 0)
     if out is not None:
         _checked_output(out, (".geojson",), model)
-    domain = _domain(box, low, high, polygon)
-    network, facts = _model(model, domain, allow_joblib)
+    domain = _domain(box, low, high, polygon, slice_file)
+    network, facts = _model(model, domain, allow_joblib, normalise)
     if not which < network.n_outputs:
         raise InputError(f"--output: got {which}; the model has {network.n_outputs} output(s), numbered from 0")
     p = _built(model, network, domain, Run())
@@ -118,8 +124,10 @@ def verify(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Prove a property of the outputs, or find a point that breaks it.
 
@@ -139,8 +147,8 @@ def verify(
     if property is not None:
         if inputs is not None:
             raise InputError("--inputs: chooses a slice of a VNN-LIB file's box; give --vnnlib, too")
-        domain = _domain(box, low, high, polygon)
-        network, facts = _model(model, domain, allow_joblib)
+        domain = _domain(box, low, high, polygon, slice_file)
+        network, facts = _model(model, domain, allow_joblib, normalise)
         # What does not parse is told before the work starts.
         linear_constraints(property, network.n_outputs)
         p = _built(model, network, domain, Run())
@@ -149,9 +157,11 @@ def verify(
         title = _title(model, p)
     else:
         assert vnnlib is not None
-        if box or low or high or polygon:
-            raise InputError("--vnnlib: the file holds the domain; leave --box, --low, --high and --polygon out")
-        found, facts = _on_planes(model, vnnlib, inputs, allow_joblib)
+        if box or low or high or polygon or slice_file:
+            raise InputError(
+                "--vnnlib: the file holds the domain; leave --box, --low, --high, --polygon and --slice out"
+            )
+        found, facts = _on_planes(model, vnnlib, inputs, allow_joblib, normalise)
         title = f"{model}: {vnnlib}"
     if json:
         print_json({**facts, **_verification_facts(found)})
@@ -162,7 +172,7 @@ def verify(
 
 
 def _on_planes(
-    model: Path, vnnlib: Path, inputs: tuple[int, int] | None, allow_joblib: bool
+    model: Path, vnnlib: Path, inputs: tuple[int, int] | None, allow_joblib: bool, normalise: bool
 ) -> tuple[Verification, dict[str, Any]]:
     """The first violation on the planes of a VNN-LIB file, or the last proof."""
     import geomrelu as gr
@@ -171,7 +181,7 @@ def _on_planes(
 
     read = read_vnnlib(vnnlib)
     planes = regions_of_interest(read, inputs)
-    network, facts = _model(model, planes[0][0], allow_joblib)
+    network, facts = _model(model, None, allow_joblib, normalise)
     sizes = {"inputs": (read.n_inputs, network.n_inputs), "outputs": (read.n_outputs, network.n_outputs)}
     for kind, (wanted, own) in sizes.items():
         if wanted != own:
@@ -184,7 +194,6 @@ def _on_planes(
         found = verify_unsafe(p, unsafe)
         if not found:
             break
-    facts.pop("domain")
     return found, {**facts, "vnnlib": str(vnnlib), "planes": len(planes), "regions": regions}
 
 

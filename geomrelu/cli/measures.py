@@ -15,6 +15,7 @@ from geomrelu.cli.commands import (
     JsonOption,
     LowOption,
     Model,
+    NormaliseOption,
     PolygonOption,
     _domain,
     _model,
@@ -22,6 +23,7 @@ from geomrelu.cli.commands import (
     _partition,
     app,
 )
+from geomrelu.cli.inputs import SliceOption
 from geomrelu.cli.terminal import print_json, print_rows, print_table, shown_progress
 from geomrelu.errors import InputError
 
@@ -42,8 +44,10 @@ def stats(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Measure the regions and the function: sizes and shapes, Lipschitz constants, averages, creases.
 
@@ -53,7 +57,7 @@ def stats(
 
     geomrelu stats model.pt2 --json
     """
-    p, facts = _partition(model, _domain(box, low, high, polygon), allow_joblib)
+    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib, normalise=normalise)
     shapes, function = _shapes(p), _function(p)
     if json:
         print_json({**facts, "regions": p.n_regions, "shapes": shapes, **function})
@@ -103,8 +107,10 @@ def compare(
     low: LowOption = None,
     high: HighOption = None,
     polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Compare two networks: equal or not, exactly; largest difference, distances, where classes differ, regression.
 
@@ -116,8 +122,8 @@ def compare(
     """
     import geomrelu as gr
 
-    domain = _domain(box, low, high, polygon)
-    (a, facts_a), (b, facts_b) = (_model(path, domain, allow_joblib) for path in (model_a, model_b))
+    domain = _domain(box, low, high, polygon, slice_file)
+    (a, facts_a), (b, facts_b) = (_model(path, domain, allow_joblib, normalise) for path in (model_a, model_b))
     with shown_progress() as progress, _named(model_a):
         found = gr.compare(a, b, domain, progress=progress)
     scores = _scores(found)
