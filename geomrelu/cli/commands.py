@@ -418,12 +418,23 @@ def _jobs(word: str | None) -> int | None:
 
 
 def _model(
-    model: Path, domain: Domain | None, allow_joblib: bool, normalise: bool = False
+    model: Path,
+    domain: Domain | None,
+    allow_joblib: bool,
+    normalise: bool = False,
+    input_shape: tuple[int, ...] | None = None,
 ) -> tuple[Network, dict[str, Any]]:
-    """The network, and facts about model and domain for JSON."""
+    """The network, and facts about model and domain for JSON; a slice tells the shape of inputs."""
+    from geomrelu.domain import Slice
     from geomrelu.importers.files import assumes_relu, read_model
 
-    network = read_model(model, allow_joblib, normalise)
+    shape = domain.input_shape if isinstance(domain, Slice) else input_shape
+    network = read_model(model, allow_joblib, normalise, shape)
+    if domain is not None and shape is None and network.n_inputs != 2:
+        raise InputDimensionError(
+            f"{model}: takes {network.n_inputs} inputs, expected 2; of a model with more, look at a plane through "
+            "three inputs (--slice FILE), or along the line between two (geomrelu segment MODEL --ends FILE)"
+        )
     if network.n_neurons and assumes_relu(model):
         typer.echo(f"{model}: a state dict holds no activations; assuming ReLU between Linear layers", err=True)
     facts: dict[str, Any] = {"model": str(model), "network": _network_facts(network)}
