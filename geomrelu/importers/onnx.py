@@ -166,7 +166,7 @@ def point_shape(source: onnx.ValueInfoProto, input_shape: Sequence[int] | None =
         if len(given) == len(own) and all(n in (None, m) for n, m in zip(own, given, strict=True)):
             own = list(given)
         elif None in own or not same_order(given, tuple(n for n in own if n is not None)):
-            raise ShapeError(f"model: got input_shape={given}, expected {shown} for its input {source.name!r}")
+            raise ShapeError(f"model: got input_shape={given}, expected {shown}, its input {source.name!r}'s, or flat")
     if not own or any(n is None or n < 1 for n in own):
         raise ShapeError(
             f"model: its input {source.name!r} has shape {shown} after the batch axis; expected whole numbers, "
