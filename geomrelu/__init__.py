@@ -405,8 +405,9 @@ def compare(
         ``equal``, exactly; ``largest`` difference of an output, ``witness`` (2,) and ``output``; ``l1``
         and ``l2`` distances (out,); ``class_area`` on which the classes differ; ``n_regions`` of
         both and ``n_refinement``; ``regression(direction)`` of one's maps on the other's.  See
-        `geomrelu.analysis.comparison`.  Proving that two networks are equal takes a comparison in
-        integers for each cell, and may so take longer than the partition.
+        `geomrelu.analysis.comparison`.  Distances take passes over all cells for each output, a few times
+        the partition's time together; proving that two networks are equal takes a comparison in
+        integers for each cell, and may so take longer still.
 
     Raises
     ------

@@ -63,6 +63,11 @@ class Cells:
         counts = np.diff(self.offsets)
         return Cells(self.points, np.concatenate([[0], np.cumsum(counts[counts > 0])]))
 
+    def chosen(self, which: BoolArray) -> Cells:
+        """Some of the cells, by a mask (F,)."""
+        counts = np.diff(self.offsets)[which]
+        return Cells(self.points[which[self.owners()]], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+
     def areas(self) -> FloatArray:
         """Area of each cell, (F,); 0 for an empty ring."""
         # Relative to each ring's first corner, so that small cells far from the origin keep their digits.
