@@ -4,6 +4,7 @@
 #   make test    all tests, doctests and README examples
 #   make lint    ruff and mypy
 #   make test-wheel      build the wheel, install it into an empty environment, run it there
+#   make docs    the documentation in build/site; a warning is an error
 #   make bench   the engine beside regioncam and one forward pass, and the cost of exactness (minutes)
 #   make bench-quick     small networks (seconds)
 #   make bench-scaling   growth with the domain, memory, workers, accelerator (many minutes)
@@ -17,9 +18,10 @@ INTERPRETED ?= tests/test_engine_*.py tests/test_io.py
 BIN := .venv/bin
 STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
+DOCS_STAMP := .venv/.installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-interpreted test-wheel lint bench bench-quick bench-scaling figures clean
+.PHONY: help install demo test test-interpreted test-wheel lint docs bench bench-quick bench-scaling figures clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -34,6 +36,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(BENCH_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	@touch $@
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	@touch $@
 
 demo: $(STAMP)
@@ -60,6 +66,9 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/engine.py $(ARGS)
 	$(BIN)/python benchmarks/exactness.py
@@ -74,6 +83,9 @@ bench-scaling: $(STAMP)
 
 figures: $(STAMP)
 	$(BIN)/python examples/readme_figure.py
+	$(BIN)/python examples/definitions.py
+	$(BIN)/python examples/exact_and_sampled.py
+	$(BIN)/python examples/segment_digits.py docs/pictures/segment_digits.png
 
 clean:
 	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,34 +1,41 @@
-"""The README says the truth: its Python examples are run and print what it says; what it links to exists."""
+"""The documentation says the truth: its Python examples are run and print what it says; what it links to exists."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
-ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
-# A python block, and the text block that follows it with nothing but blank lines between: what it prints.
-EXAMPLE = re.compile(r"^```python\n(?P<code>.*?)^```\n(?:\s*^```text\n(?P<output>.*?)^```$)?", re.DOTALL | re.MULTILINE)
+from geomrelu.cli import app
+from tests.docs_pages import PAGES, README, ROOT, commands, examples, links, name
+
+# Runs a page's snippets one after the other, as a reader does, and reports what each printed.
+RUNNER = """
+import contextlib, io, json, sys
+page, snippets = json.load(sys.stdin)
+space, printed = {"__name__": "__main__"}, []
+for line, code in snippets:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(compile("\\n" * (line - 1) + code, page, "exec"), space)
+    printed.append(out.getvalue())
+json.dump(printed, sys.stdout)
+"""
 
 
-def examples():
-    text = README.read_text(encoding="utf-8")
-    for match in EXAMPLE.finditer(text):
-        line = text[: match.start()].count("\n") + 1
-        yield pytest.param(match["code"], match["output"], id=f"line {line}")
-
-
-@pytest.mark.parametrize(("code", "output"), examples())
-def test_readme_example(code, output, tmp_path):
+def run_snippets(page: Path, folder: Path) -> list[str]:
+    """What a page's snippets print, run in a folder of their own."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
+        [sys.executable, "-c", RUNNER],
+        input=json.dumps([name(page), [(example.line, example.code) for example in examples(page)]]),
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": path, "MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         encoding="utf-8",
@@ -36,25 +43,43 @@ def test_readme_example(code, output, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == (output or "").splitlines()
+    return list(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name)
+def test_snippets_print_what_the_page_says(page, tmp_path):
+    printed = run_snippets(page, tmp_path)
+    for example, text in zip(examples(page), printed, strict=True):
+        assert text.splitlines() == example.output.splitlines(), f"{name(page)}, line {example.line}"
 
 
 def test_the_first_example_has_ten_lines():
-    code = next(EXAMPLE.finditer(README.read_text(encoding="utf-8")))["code"]
-    assert sum(bool(line.strip()) for line in code.splitlines()) == 10
+    assert sum(bool(line.strip()) for line in examples(README)[0].code.splitlines()) == 10
 
 
 def test_readme_has_a_tested_example():
-    assert any(parameters.values[1] for parameters in examples())
+    assert any(example.output for example in examples(README))
 
 
-def test_readme_links_to_what_is_there():
-    text = re.sub(r"^```.*?^```", "", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text)
-    local = [t.split("#")[0] for t in targets if not re.match(r"[a-z]+:|#", t)]
-    missing = [t for t in local if t and not (ROOT / t).exists()]
-    assert not missing
-    assert any(t.endswith((".png", ".svg")) for t in local), "the README shows no picture"
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_to_what_is_there(page):
+    local = [target.split("#")[0] for target in links(page) if not re.match(r"[a-z]+:|#", target)]
+    assert not [target for target in local if target and not (page.parent / target).exists()]
+
+
+def test_readme_shows_a_picture():
+    assert any(target.endswith((".png", ".svg")) for target in links(README))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
+def test_commands_and_their_options_exist(page):
+    known = typer.main.get_command(app).commands
+    for line in commands(page):
+        command, *arguments = shlex.split(line)[1:]
+        assert command in known, line
+        options = {option for parameter in known[command].params for option in parameter.opts}
+        given = {word.split("=")[0] for word in arguments if re.match(r"-{1,2}[a-z]", word)}
+        assert given <= options, line
 
 
 def test_readme_commands_are_make_targets():
