@@ -86,6 +86,8 @@ figures: $(STAMP)
 	$(BIN)/python examples/definitions.py
 	$(BIN)/python examples/exact_and_sampled.py
 	$(BIN)/python examples/segment_digits.py docs/pictures/segment_digits.png
+	$(BIN)/python examples/digits_plane.py
+	$(BIN)/python examples/acas_xu.py
 
 clean:
 	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

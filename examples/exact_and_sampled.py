@@ -31,7 +31,7 @@ def main(path: Path, width: int = 20, seed: int = 4, n: int = 101) -> tuple[Plan
     p.plot(right, color=np.where(met[:, None], [[0.90, 0.92, 0.95]], [[0.84, 0.37, 0.0]]), boundary=False)
     right.set_title(f"a grid of {n} x {n} meets {met.sum()} of them")
     for face in np.flatnonzero(~met):  # a ring around each: most are too small to see
-        right.plot(*p.centroids[face], "o", markersize=11, markerfacecolor="none", markeredgecolor="#d55e00", markeredgewidth=1.3)
+        right.plot(*p.centroids[face], "o", color="#d55e00", markersize=11, fillstyle="none", markeredgewidth=1.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, pil_kwargs={"optimize": True})

@@ -16,40 +16,56 @@ import typer.main
 from geomrelu.cli import app
 from tests.docs_pages import PAGES, README, ROOT, commands, examples, links, name
 
-# Runs a page's snippets one after the other, as a reader does, and reports what each printed.
+# Runs pages' snippets one after the other, as a reader does, each page with names and a folder of its own, and reports
+# what each printed, and where a page stopped. One process for all, because libraries take long to load.
 RUNNER = """
-import contextlib, io, json, sys
-page, snippets = json.load(sys.stdin)
-space, printed = {"__name__": "__main__"}, []
-for line, code in snippets:
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(compile("\\n" * (line - 1) + code, page, "exec"), space)
-    printed.append(out.getvalue())
-json.dump(printed, sys.stdout)
+import contextlib, io, json, os, sys, tempfile, traceback
+results = {}
+for page, snippets in json.load(sys.stdin).items():
+    os.chdir(tempfile.mkdtemp(dir=sys.argv[1]))
+    space, printed, error = {"__name__": "__main__"}, [], ""
+    for line, code in snippets:
+        try:
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                exec(compile("\\n" * (line - 1) + code, page, "exec"), space)
+        except Exception:
+            error = traceback.format_exc()
+            break
+        printed.append(out.getvalue())
+    results[page] = printed, error
+json.dump(results, sys.stdout)
 """
 
+SHOWN = [page for page in PAGES if examples(page)]
 
-def run_snippets(page: Path, folder: Path) -> list[str]:
-    """What a page's snippets print, run in a folder of their own."""
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """Of each page the texts that its snippets print, and the error that stopped it."""
+    return run_snippets(SHOWN, tmp_path_factory.mktemp("snippets"))
+
+
+def run_snippets(pages: list[Path], folder: Path) -> dict[str, tuple[list[str], str]]:
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [sys.executable, "-c", RUNNER],
-        input=json.dumps([name(page), [(example.line, example.code) for example in examples(page)]]),
+        [sys.executable, "-c", RUNNER, str(folder)],
+        input=json.dumps({name(page): [(example.line, example.code) for example in examples(page)] for page in pages}),
         cwd=folder,
         env=os.environ | {"PYTHONPATH": path, "MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         encoding="utf-8",
-        timeout=600,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return list(json.loads(done.stdout))
+    return dict(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name)
-def test_snippets_print_what_the_page_says(page, tmp_path):
-    printed = run_snippets(page, tmp_path)
-    for example, text in zip(examples(page), printed, strict=True):
+@pytest.mark.parametrize("page", SHOWN, ids=name)
+def test_snippets_print_what_the_page_says(page, printed):
+    texts, error = printed[name(page)]
+    assert not error, error
+    for example, text in zip(examples(page), texts, strict=True):
         assert text.splitlines() == example.output.splitlines(), f"{name(page)}, line {example.line}"
 
 
