@@ -103,3 +103,10 @@ def test_readme_commands_are_make_targets():
     named = set(re.findall(r"\bmake ([a-z][a-z-]*)", README.read_text(encoding="utf-8")))
     assert {"demo", "test"} <= named
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
+
+
+def test_contributing_names_files_that_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:geomrelu|tests|docs|examples)/[\w./-]+)`", text)
+    assert len(named) > 15
+    assert not [path for path in named if not (ROOT / path).exists()]

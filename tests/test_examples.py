@@ -99,7 +99,7 @@ def test_acas_xu_without_its_file(
 
 
 def test_exact_and_sampled(tmp_path: Path) -> None:
-    p, met = example("exact_and_sampled").main(tmp_path / "figure.png", width=4, n=5)
+    p, met = example("exact_and_sampled").main(tmp_path / "figure.png", n=5)
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     # The grid's points and the domain's corners, by the forward pass.
     axis = np.linspace(-1, 1, 5)
