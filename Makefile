@@ -4,6 +4,7 @@
 #   make test    all tests, doctests and README examples
 #   make lint    ruff and mypy
 #   make test-wheel      build the wheel, install it into an empty environment, run it there
+#   make docs    the documentation in build/site; a warning is an error
 #   make bench   the engine beside regioncam and one forward pass, and the cost of exactness (minutes)
 #   make bench-quick     small networks (seconds)
 #   make bench-polyhedral   more inputs than two, beside affinitree and relucent (many minutes)
@@ -19,9 +20,10 @@ INTERPRETED ?= tests/test_engine_*.py tests/test_io.py
 BIN := .venv/bin
 STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
+DOCS_STAMP := .venv/.installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-interpreted test-wheel lint bench bench-quick bench-polyhedral bench-scaling figures clean
+.PHONY: help install demo test test-interpreted test-wheel lint docs bench bench-quick bench-polyhedral bench-scaling figures clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -36,6 +38,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(BENCH_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	@touch $@
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	@touch $@
 
 demo: $(STAMP)
@@ -62,6 +68,9 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/engine.py $(ARGS)
 	$(BIN)/python benchmarks/exactness.py
@@ -80,6 +89,9 @@ bench-scaling: $(STAMP)
 
 figures: $(STAMP)
 	$(BIN)/python examples/readme_figure.py
+	$(BIN)/python examples/definitions.py
+	$(BIN)/python examples/exact_and_sampled.py
+	$(BIN)/python examples/segment_digits.py docs/pictures/segment_digits.png
 	$(BIN)/python examples/digits_plane.py
 	$(BIN)/python examples/acas_xu.py
 
