@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from geomrelu.analysis.table import region_columns
 from geomrelu.errors import MissingDependencyError
 from geomrelu.files import atomic_path, check_suffix
@@ -63,7 +65,7 @@ def geo_table(p: PlanarComplex, *, pattern: PatternText = "hex") -> GeoDataFrame
     columns = region_columns(p)
     texts = pattern_texts(p.patterns, pattern)
     if texts is not None:
-        columns |= {"pattern": texts}
+        columns["pattern"] = np.array(texts, dtype=object)
     frame = geopandas.GeoDataFrame(columns, geometry=list(p.polygons))
     frame.index.name = "region"
     return frame

@@ -52,7 +52,8 @@ def crease_lines(
     mappable = None
     if len(jumps):
         mappable = _scale(jumps, cmap, style)
-        share = np.asarray(mappable.norm(np.maximum(jumps, mappable.norm.vmin)), dtype=np.float64)
+        low = float(jumps.max()) * _DECADES
+        share = np.asarray(mappable.norm(np.maximum(jumps, low)), dtype=np.float64)
         step = np.minimum((share * _STEPS).astype(np.int64), _STEPS - 1)
         for k in np.unique(step).tolist():
             middle = (k + 0.5) / _STEPS

@@ -26,7 +26,7 @@ def face_paths(p: PlanarComplex) -> list[Path]:
     paths: list[Any] = [None] * p.n_regions
     for size in np.unique(sizes):
         faces = np.flatnonzero(sizes == size)
-        rings = p.vertices[p.face_vertices[p.face_offsets[faces][:, None] + np.arange(size)]]
+        rings: Any = p.vertices[p.face_vertices[p.face_offsets[faces][:, None] + np.arange(size)]]
         # Of rings of one size a collection makes paths several times faster than their constructor.
         for face, path in zip(faces.tolist(), PolyCollection(rings).get_paths(), strict=True):
             paths[face] = path
