@@ -97,7 +97,8 @@ def _write_mp4(
 ) -> None:
     from matplotlib.animation import FFMpegWriter
 
-    writer = FFMpegWriter(fps=1 / seconds)
+    rate: Any = 1 / seconds
+    writer = FFMpegWriter(fps=rate)
     try:
         with writer.saving(figure, str(path), dpi):
             for k in range(n_frames):

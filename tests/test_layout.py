@@ -35,6 +35,7 @@ ORDER = [
     "experiments",
     "io",
     "geotables",
+    "io_polyhedral",
     "plot",
     "page",
     "tracking",
@@ -48,6 +49,7 @@ DELEGATES = {
     "planar.measures": {"analysis"},
     "planar.questions": {"analysis"},
     "linear.complex": {"analysis", "plot"},
+    "polyhedral.complex": {"analysis", "io_polyhedral"},
 }
 HEAVY = (
     "torch",

@@ -15,7 +15,7 @@ from PIL import Image
 
 import geomrelu as gr
 from geomrelu import palette
-from geomrelu.errors import InputError, MissingDependencyError, OutputPathError, ShapeError
+from geomrelu.errors import DomainError, InputError, MissingDependencyError, OutputPathError, ShapeError
 from geomrelu.movies import write_movie
 from geomrelu.tracking.pictures import _colors
 from tests.networks_for_figures import random_network
@@ -121,6 +121,11 @@ def test_an_interrupt_says_what_is_kept(networks: list[gr.Network]) -> None:
 def test_bad_input(models: Any, options: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         gr.track(models, SQUARE, **options)
+
+
+def test_domains_of_the_plane_only() -> None:
+    with pytest.raises(DomainError, match="Box of 3 dimensions"):
+        gr.track([random_network((3,), 1, 0)], gr.Box([0, 0, 0], [1, 1, 1]))
 
 
 def test_plots_show_the_columns(track: Any) -> None:

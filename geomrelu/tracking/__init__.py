@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import frozen, real_array
-from geomrelu.domain import Domain, as_domain
-from geomrelu.errors import InputError, MissingDependencyError, ShapeError
+from geomrelu.domain import Box, Domain, as_domain
+from geomrelu.errors import DomainError, InputError, MissingDependencyError, ShapeError
 from geomrelu.network import Network
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ class Tracker:
     ------
     InputError
         If a definition is unknown, or `every` is not a whole number from 1 on.
+    DomainError
+        If the domain is not one of the plane.
 
     Examples
     --------
@@ -124,6 +126,10 @@ class Tracker:
         n_jobs: int | None = None,
     ) -> None:
         self.domain = as_domain(domain)
+        if isinstance(self.domain, Box) and self.domain.dimension != 2:
+            raise DomainError(
+                f"track: got a Box of {self.domain.dimension} dimensions; expected a domain of the plane, or a gr.Slice"
+            )
         self.definitions = _checked_definitions(definitions)
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
             raise InputError(f"Tracker: got every={every!r}; expected a whole number, 1 or more")
