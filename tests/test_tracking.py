@@ -165,7 +165,10 @@ def test_the_gif_shows_each_partition(track: Any, tmp_path: Path, theme: str) ->
     said: list[str] = []
     path = track.animate(tmp_path / "x.gif", dpi=50, theme=theme, progress=lambda message, share: said.append(message))
     assert said[-1] == "frame 4 of 4"
-    colors, _ = _colors([gr.partition(network, SQUARE) for network in track.networks], "pattern", theme == "dark")
+    partitions = [gr.partition(network, SQUARE) for network in track.networks]
+    every = palette.pattern_colors(gr.Patterns(np.concatenate([p.patterns.words for p in partitions]), (8, 6)))
+    every = palette.darkened(every) if theme == "dark" else every
+    colors = np.split(every, np.cumsum([p.n_regions for p in partitions])[:-1])
     with Image.open(path) as movie:
         assert movie.n_frames == 4
         durations = []
