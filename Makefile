@@ -7,6 +7,7 @@
 #   make docs    the documentation in build/site; a warning is an error
 #   make bench   the engine beside regioncam and one forward pass, and the cost of exactness (minutes)
 #   make bench-quick     small networks (seconds)
+#   make bench-polyhedral   more inputs than two, beside affinitree and relucent (many minutes)
 #   make bench-scaling   growth with the domain, memory, workers, accelerator (many minutes)
 #
 # Another interpreter: make test PYTHON=python3.12.  One file: make test ARGS=tests/test_io.py
@@ -21,7 +22,7 @@ BENCH_STAMP := .venv/.installed-bench
 DOCS_STAMP := .venv/.installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-interpreted test-wheel lint docs bench bench-quick bench-scaling figures clean
+.PHONY: help install demo test test-interpreted test-wheel lint docs bench bench-quick bench-polyhedral bench-scaling figures clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -31,7 +32,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else f"geomrelu needs Python 3.10 or newer, got {sys.version.split()[0]}; name another one: make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[files,onnx,networkx,pandas,distributed,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[files,onnx,networkx,pandas,distributed,mesh,dev]'
 	@touch $@
 
 $(BENCH_STAMP): $(STAMP)
@@ -76,6 +77,10 @@ bench: $(BENCH_STAMP)
 
 bench-quick: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/engine.py --quick $(ARGS)
+
+bench-polyhedral: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench-polyhedral]'
+	$(BIN)/python benchmarks/polyhedral.py $(ARGS)
 
 bench-scaling: $(STAMP)
 	$(BIN)/python benchmarks/scaling.py

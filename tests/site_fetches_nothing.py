@@ -1,4 +1,4 @@
-"""Exit with status 1 if a built page fetches anything from elsewhere: python tests/site_fetches_nothing.py build/site."""
+"""Exit with status 1 if a built site fetches anything from elsewhere: site_fetches_nothing.py build/site."""
 
 from __future__ import annotations
 
