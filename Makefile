@@ -70,6 +70,7 @@ lint: $(STAMP)
 
 docs: $(DOCS_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python tests/site_fetches_nothing.py build/site
 
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/engine.py $(ARGS)
