@@ -6,6 +6,7 @@
 #   make test-wheel      build the wheel, install it into an empty environment, run it there
 #   make bench   the engine beside regioncam and one forward pass, and the cost of exactness (minutes)
 #   make bench-quick     small networks (seconds)
+#   make bench-polyhedral   more inputs than two, beside affinitree and relucent (many minutes)
 #   make bench-scaling   growth with the domain, memory, workers, accelerator (many minutes)
 #
 # Another interpreter: make test PYTHON=python3.12.  One file: make test ARGS=tests/test_io.py
@@ -19,7 +20,7 @@ STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-interpreted test-wheel lint bench bench-quick bench-scaling figures clean
+.PHONY: help install demo test test-interpreted test-wheel lint bench bench-quick bench-polyhedral bench-scaling figures clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -29,7 +30,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else f"geomrelu needs Python 3.10 or newer, got {sys.version.split()[0]}; name another one: make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[files,onnx,networkx,pandas,distributed,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[files,onnx,networkx,pandas,distributed,mesh,dev]'
 	@touch $@
 
 $(BENCH_STAMP): $(STAMP)
@@ -67,6 +68,10 @@ bench: $(BENCH_STAMP)
 bench-quick: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/engine.py --quick $(ARGS)
 
+bench-polyhedral: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench-polyhedral]'
+	$(BIN)/python benchmarks/polyhedral.py $(ARGS)
+
 bench-scaling: $(STAMP)
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/questions.py
@@ -74,6 +79,8 @@ bench-scaling: $(STAMP)
 
 figures: $(STAMP)
 	$(BIN)/python examples/readme_figure.py
+	$(BIN)/python examples/digits_plane.py
+	$(BIN)/python examples/acas_xu.py
 
 clean:
 	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -131,7 +131,8 @@ def acas() -> list[dict[str, Any]]:
 
 def table(results: dict[str, Any]) -> str:
     head = [
-        "| network | neurons | planes | regions | seconds | us / region | peak, MB | signs | in balls | in integers | edges, faces ordered again |",
+        "| network | neurons | planes | regions | seconds | us / region | peak, MB | signs | in balls | in integers "
+        "| edges, faces ordered again |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
     lines = []

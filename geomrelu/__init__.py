@@ -18,7 +18,7 @@ from geomrelu._version import __version__
 
 # At once, though light: imported later, the package of that name would hide the function.
 from geomrelu.crosscheck import crosscheck, refinement
-from geomrelu.domain import Box, Polygon, Segment, Segments, Slice, as_domain
+from geomrelu.domain import Box, Polygon, Polytope, Segment, Segments, Slice, as_domain
 from geomrelu.errors import DomainError, GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from geomrelu.arrays import FloatArray
     from geomrelu.linear.complex import LinearComplex
     from geomrelu.planar.complex import PlanarComplex
+    from geomrelu.polyhedral.complex import PolyhedralComplex
     from geomrelu.sampling import Samples
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Network",
     "Patterns",
     "Polygon",
+    "Polytope",
     "Segment",
     "Segments",
     "Slice",
@@ -74,11 +76,25 @@ def partition(
 @overload
 def partition(
     model: Any,
+    domain: Polytope,
+    *,
+    progress: Callable[[str, float], None] | None = None,
+    max_regions: int | None = None,
+    max_memory: float | None = None,
+) -> PolyhedralComplex: ...
+
+
+# A box's type does not tell its dimension: type checkers take it for one of the plane.
+@overload
+def partition(
+    model: Any,
     domain: Any,
     *,
     n_jobs: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
+    max_regions: int | None = None,
+    max_memory: float | None = None,
 ) -> PlanarComplex: ...
 
 
@@ -89,37 +105,43 @@ def partition(
     n_jobs: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
-) -> PlanarComplex | LinearComplex:
+    max_regions: int | None = None,
+    max_memory: float | None = None,
+) -> PlanarComplex | PolyhedralComplex | LinearComplex:
     """The exact partition of a domain into a model's activation regions.
 
     Parameters
     ----------
     model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
-        With two inputs; on a slice or a segment, with inputs of its shape.
-    domain : Box, Polygon, shapely polygon, (N, 2) array_like, Slice, Segment or Segments
-        Bounded and convex.  A `Slice` is a plane through a space of many inputs, a `Segment` the
-        line between two inputs.
+        With as many inputs as the domain has dimensions; on a slice or a segment, with inputs of its shape.
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like, Polytope, Slice, Segment or Segments
+        Bounded and convex.  A box may have any dimension, and so may a `Polytope`.  A `Slice` is a plane
+        through a space of many inputs, a `Segment` the line between two inputs.
     n_jobs : int, optional
-        Workers, as joblib has it: threads here, -1 for all cores; inside a
+        In the plane: workers, as joblib has it: threads here, -1 for all cores; inside a
         ``joblib.parallel_config("dask")`` (or ``"ray"``, ``"loky"``) its workers.  The result
         does not depend on it.
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
     resume : path-like, optional
-        A journal: finished blocks of regions are written to it, and taken from it if an earlier
-        run of the same question was interrupted.
+        In the plane, a journal: finished blocks of regions are written to it, and taken from it if an
+        earlier run of the same question was interrupted.
+    max_regions, max_memory : int, float, optional
+        Of polytopes, and boxes outside the plane: stop before the neuron with which there would be more regions, or
+        bytes.  The result is then the partition by the first neurons, ``report["neurons"]`` of them, and
+        ``report["partial"]`` is true.
 
     Returns
     -------
-    PlanarComplex, or LinearComplex of segments
-        Counts, polygons, patterns and maps of the regions.  Its combinatorial structure is
+    PlanarComplex, LinearComplex of segments, or PolyhedralComplex of polytopes and boxes outside the plane
+        Counts, cells, patterns and maps of the regions.  Its combinatorial structure is
         that of the real-arithmetic network with exactly the given weights.
 
     Raises
     ------
     InputError
         Of a kind that names what is wrong: `UnsupportedLayerError`, `NotPiecewiseLinearError`,
-        `WeightError`, `ShapeError`, `InputDimensionError`, `DomainError`.
+        `WeightError`, `ShapeError`, `InputDimensionError`, `DomainError`, `TooLargeError`.
     FileFormatError, OutputPathError
         If the journal is another run's, or cannot be written.
 
@@ -128,11 +150,28 @@ def partition(
     >>> f = Network([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
     >>> partition(f, Box(-1, 1)).areas
     array([1., 1., 1., 1.])
+    >>> g = Network([[[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]], [[1.0, 1.0]]])
+    >>> partition(g, Box([-1] * 3, [1] * 3)).volumes
+    array([2., 2., 2., 2.])
     """
     from geomrelu.importers import as_network
     from geomrelu.planar.build import build_complex
 
     n_jobs, progress = _checked_run("partition", n_jobs, progress)
+    if _is_polyhedral(domain):
+        network = as_network(model)
+        # A network of the plane on another box is told so by the plane's engine.
+        if isinstance(domain, Polytope) or network.n_inputs != 2:
+            from geomrelu.polyhedral.build import build_polyhedral
+
+            if n_jobs not in (None, 1) or resume is not None:
+                raise InputError("partition: n_jobs and resume work in the plane only; leave them out for this domain")
+            return build_polyhedral(network, domain, progress, max_regions=max_regions, max_memory=max_memory)
+    if max_regions is not None or max_memory is not None:
+        raise InputError(
+            "partition: max_regions and max_memory work on polytopes, and on boxes outside the plane; in the plane "
+            "gr.count_regions and gr.aggregate need little memory"
+        )
     if isinstance(domain, Segment | Segments):
         from geomrelu.linear.build import build_linear
 
@@ -151,7 +190,7 @@ def count_regions(
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
 ) -> int:
-    """The number of activation regions, in memory that does not grow with it; exact.
+    """The number of activation regions; exact, in the plane in memory that does not grow with it.
 
     Parameters, errors as in `partition`, whose ``n_regions`` it is.
 
@@ -164,8 +203,8 @@ def count_regions(
     from geomrelu.analysis.aggregates import count_regions as count
 
     n_jobs, progress = _checked_run("count_regions", n_jobs, progress)
-    if isinstance(domain, Segment | Segments):
-        return partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume).n_regions
+    if isinstance(domain, Segment | Segments) or _is_polyhedral(domain):
+        return int(partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume).n_regions)
     shape = as_domain(domain)
     return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume)
 
@@ -236,6 +275,11 @@ def aggregate(
     n_jobs, progress = _checked_run("aggregate", n_jobs, progress)
     shape = as_domain(domain)
     return measure(_network(model, shape), shape, names, n_jobs=n_jobs, progress=progress, resume=resume)
+
+
+def _is_polyhedral(domain: Any) -> bool:
+    """Whether a domain is for the engine of other dimensions than two."""
+    return isinstance(domain, Polytope) or (isinstance(domain, Box) and domain.dimension != 2)
 
 
 def _network(model: Any, domain: Any) -> Network:
@@ -453,8 +497,8 @@ def sample(
     return sample_grid(model, as_domain(domain), n, device, corners, tol, chunk)
 
 
-def load(path: str | PathLike[str]) -> PlanarComplex:
-    """Read a partition that `PlanarComplex.save` wrote; its network and domain come with it.
+def load(path: str | PathLike[str]) -> PlanarComplex | PolyhedralComplex:
+    """Read a partition that its ``save`` wrote; its network and domain come with it.
 
     Nothing in the file is run.  Shapes and index ranges are checked here; ``check()`` on the
     result verifies the geometry too.
@@ -466,7 +510,7 @@ def load(path: str | PathLike[str]) -> PlanarComplex:
 
     Returns
     -------
-    PlanarComplex
+    PlanarComplex or PolyhedralComplex
         Bit for bit the saved one.
 
     Raises
@@ -482,6 +526,6 @@ def load(path: str | PathLike[str]) -> PlanarComplex:
     >>> load(path).n_regions
     2
     """
-    from geomrelu.io import load as load_complex
+    from geomrelu.io_polyhedral import load as load_complex
 
     return load_complex(path)

@@ -17,6 +17,7 @@ __all__ = [
     "OutputPathError",
     "RangeError",
     "ShapeError",
+    "TooLargeError",
     "TrainingError",
     "UnsupportedLayerError",
     "WeightError",
@@ -53,6 +54,10 @@ class UnsupportedLayerError(InputError):
 
 class DomainError(InputError):
     """The domain is empty, degenerate, unbounded or not convex."""
+
+
+class TooLargeError(InputError):
+    """A partition has too many regions for the memory there is, or ids for the integers that hold them."""
 
 
 class FileFormatError(InputError):

@@ -37,7 +37,9 @@ __all__ = [
     "dyadic_point",
     "exact_maps",
     "exact_signs",
+    "exponent",
     "integers",
+    "scaled",
     "sign_at",
     "travel",
     "words_between",
@@ -51,18 +53,18 @@ _Objects: TypeAlias = npt.NDArray[np.object_]
 _CACHED_ROWS = 400_000
 
 
-def _exponent(values: FloatArray) -> int:
+def exponent(values: FloatArray) -> int:
     """Least K >= 0 such that all values times 2^K are integers."""
-    mantissa, exponent = np.frexp(values[values != 0])
+    mantissa, power = np.frexp(values[values != 0])
     if mantissa.size == 0:
         return 0
     whole = (mantissa * 2.0**53).astype(np.int64)
     # Trailing zeros of the 53-bit mantissa need no scaling.
     trailing = np.log2((whole & -whole).astype(np.float64)).astype(np.int64)
-    return max(0, int((53 - exponent - trailing).max()))
+    return max(0, int((53 - power - trailing).max()))
 
 
-def _scaled(values: FloatArray, exponent: int) -> _Objects:
+def scaled(values: FloatArray, exponent: int) -> _Objects:
     """Values times 2^exponent, which are integers, as Python integers."""
     mantissa, power = np.frexp(values)
     whole = (mantissa * 2.0**53).astype(np.int64).astype(object)
@@ -76,8 +78,8 @@ def _scaled(values: FloatArray, exponent: int) -> _Objects:
 
 def integers(values: FloatArray) -> tuple[_Objects, int]:
     """Values times a power of two that makes them integers, in the same shape, and the exponent."""
-    exponent = _exponent(values)
-    return _scaled(values, exponent), exponent
+    power = exponent(values)
+    return scaled(values, power), power
 
 
 class ExactForms:
@@ -98,12 +100,12 @@ class ExactForms:
         scale = 0
         for layer in network.layers:
             values = entries(layer.weight)
-            step = max(_exponent(values), _exponent(layer.bias) - scale)
+            step = max(exponent(values), exponent(layer.bias) - scale)
             scale += step
-            whole = _scaled(values, step)
+            whole = scaled(values, step)
             # Of a sparse matrix the stored entries only, in its order.
             self._weights.append(whole if is_sparse(layer.weight) else whole.reshape(layer.weight.shape))
-            self._biases.append(_scaled(layer.bias, scale))
+            self._biases.append(scaled(layer.bias, scale))
             self.scales.append(scale)
         self._inputs: _Objects | None = None
         self._cache: OrderedDict[tuple[int, bytes], _Objects] = OrderedDict()

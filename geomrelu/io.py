@@ -27,7 +27,20 @@ from geomrelu.patterns import Patterns, word_starts
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["load", "save", "to_geojson", "to_svg"]
+__all__ = [
+    "check_tag",
+    "integers",
+    "load",
+    "loaded",
+    "network_content",
+    "network_of",
+    "read_npz",
+    "report_content",
+    "report_of",
+    "save",
+    "to_geojson",
+    "to_svg",
+]
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 PatternText: TypeAlias = Literal["bits", "hex", "none"]
@@ -76,13 +89,10 @@ def save(p: PlanarComplex, path: PathLike) -> None:
         "vertex_errors": p.vertex_errors,
         "face_offsets": _narrow(p.face_offsets),
         "pattern_words": p.patterns.words,
-        "report": np.array(json.dumps(dict(p.report), default=_plain)),
-        "n_neurons": np.array([layer.n_neurons for layer in p.network.layers]),
+        "report": report_content(p.report),
     }
     content |= {name: _narrow(getattr(p, name)) for name in _INDEX_ARRAYS}
-    for k, layer in enumerate(p.network.layers):
-        content |= _layer_content(k, layer)
-    content |= _domain_content(p.domain)
+    content |= network_content(p.network) | _domain_content(p.domain)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **content)
 
@@ -98,6 +108,19 @@ def _domain_content(domain: Domain) -> dict[str, npt.NDArray[Any]]:
     if isinstance(domain, Box):
         return {"domain_box": np.stack([domain.low, domain.high])}
     return {"domain_polygon": domain.vertices}
+
+
+def network_content(network: Network) -> dict[str, npt.NDArray[Any]]:
+    """A network as arrays for a file; `network_of` reads them."""
+    content = {"n_neurons": np.array([layer.n_neurons for layer in network.layers])}
+    for k, layer in enumerate(network.layers):
+        content |= _layer_content(k, layer)
+    return content
+
+
+def report_content(report: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """A report as an array for a file; `report_of` reads it."""
+    return np.array(json.dumps(dict(report), default=_plain))
 
 
 def _layer_content(k: int, layer: Layer) -> dict[str, npt.NDArray[Any]]:
@@ -133,17 +156,23 @@ def load(path: PathLike) -> PlanarComplex:
     FileFormatError
         If the file is missing, is not a partition, is damaged, or is of a later version.
     """
+    return loaded(read_npz(path), path)
+
+
+def loaded(content: Mapping[str, npt.NDArray[Any]], path: PathLike) -> PlanarComplex:
+    """The partition in the content of a file, as in `load`."""
     from geomrelu.planar.complex import PlanarComplex
 
-    content = _read_npz(path)
-    _check_tag(content, path)
+    check_tag(content, path, _FORMAT, _VERSION)
     try:
-        network = _network(content)
+        network = network_of(content)
+        if network.n_inputs != 2:
+            raise ValueError(f"its network takes {network.n_inputs} inputs, expected 2")
         domain = _domain(content)
         if isinstance(domain, Slice):
             _check_slice(domain, network)
         arrays = _complex_arrays(content, network, domain)
-        report = _report(content)
+        report = report_of(content)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         detail = f"it has no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
         raise FileFormatError(f"{path}: damaged partition file: {detail}; save the partition again") from error
@@ -346,7 +375,8 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _read_npz(path: PathLike) -> dict[str, npt.NDArray[Any]]:
+def read_npz(path: PathLike) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a file; FileFormatError if it is no ``.npz`` file, or damaged."""
     expected = "expected a .npz file written by save()"
     try:
         with open(path, "rb") as file:
@@ -380,24 +410,21 @@ def _read_npz(path: PathLike) -> dict[str, npt.NDArray[Any]]:
         raise FileFormatError(f"{path} is not a readable .npz file ({error}); {expected}") from error
 
 
-def _check_tag(content: Mapping[str, npt.NDArray[Any]], path: PathLike) -> None:
+def check_tag(content: Mapping[str, npt.NDArray[Any]], path: PathLike, expected: str, latest: int) -> None:
+    """FileFormatError if a file's content is of another kind, or of a later version."""
     tag = content.get("format")
-    if tag is None or tag.shape != () or str(tag[()]) != _FORMAT:
+    if tag is None or tag.shape != () or str(tag[()]) != expected:
         raise FileFormatError(f"{path} is a .npz file but not a saved partition; expected one written by save()")
     version = content.get("version")
-    if version is None or version.shape != () or version.dtype.kind not in "iu" or not 1 <= int(version) <= _VERSION:
+    if version is None or version.shape != () or version.dtype.kind not in "iu" or not 1 <= int(version) <= latest:
         got = "none" if version is None else version.tolist()
-        raise FileFormatError(
-            f"{path}: got format version {got}, expected 1 to {_VERSION}; a later geomrelu may read it"
-        )
+        raise FileFormatError(f"{path}: got format version {got}, expected 1 to {latest}; a later geomrelu may read it")
 
 
-def _network(content: Mapping[str, npt.NDArray[Any]]) -> Network:
-    neurons = _integers(content, "n_neurons", 1)
-    network = Network.from_layers([_layer(content, k, int(n)) for k, n in enumerate(neurons)])
-    if network.n_inputs != 2:
-        raise ValueError(f"its network takes {network.n_inputs} inputs, expected 2")
-    return network
+def network_of(content: Mapping[str, npt.NDArray[Any]]) -> Network:
+    """The network in a file's content; ValueError, KeyError or a `GeomReluError` if it is damaged."""
+    neurons = integers(content, "n_neurons", 1)
+    return Network.from_layers([_layer(content, k, int(n)) for k, n in enumerate(neurons)])
 
 
 def _layer(content: Mapping[str, npt.NDArray[Any]], k: int, n_neurons: int) -> Layer:
@@ -442,7 +469,8 @@ def _check_slice(domain: Slice, network: Network) -> None:
         raise ValueError("its network's first layer is not the embedding of its slice")
 
 
-def _report(content: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+def report_of(content: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """The report in a file's content; ValueError if it is damaged."""
     report = json.loads(str(content["report"][()]))
     if not isinstance(report, dict):
         raise ValueError(f"its report is a {type(report).__name__}, expected a dict")
@@ -454,14 +482,14 @@ def _complex_arrays(content: Mapping[str, npt.NDArray[Any]], network: Network, d
     vertices = content["vertices"]
     if vertices.dtype != np.float64 or vertices.ndim != 2 or vertices.shape[1] != 2 or not np.isfinite(vertices).all():
         raise ValueError(f"vertices of shape {vertices.shape}, {vertices.dtype}; expected (V, 2) finite float64")
-    offsets = _integers(content, "face_offsets", 1)
+    offsets = integers(content, "face_offsets", 1)
     if len(offsets) < 2 or offsets[0] != 0 or (np.diff(offsets) < 3).any():
         raise ValueError("face_offsets do not start at 0 and rise by at least 3 from each region to the next")
     errors = content["vertex_errors"]
     if errors.dtype != np.float64 or errors.shape != (len(vertices),) or not (errors >= 0).all():
         raise ValueError(f"vertex_errors of shape {errors.shape}, {errors.dtype}; expected (V,) float64, none below 0")
     arrays: dict[str, Any] = {"vertices": vertices, "vertex_errors": errors, "face_offsets": offsets}
-    arrays |= {name: _integers(content, name, columns) for name, (columns, _, _) in _INDEX_ARRAYS.items()}
+    arrays |= {name: integers(content, name, columns) for name, (columns, _, _) in _INDEX_ARRAYS.items()}
     n_vertices, n_edges, n_faces = len(vertices), len(arrays["edges"]), len(offsets) - 1
     lengths = {
         "edge_faces": n_edges, "edge_neuron": n_edges, "vertex_lines": n_vertices,
@@ -486,7 +514,8 @@ def _complex_arrays(content: Mapping[str, npt.NDArray[Any]], network: Network, d
     return arrays
 
 
-def _integers(content: Mapping[str, npt.NDArray[Any]], name: str, columns: int) -> IntArray:
+def integers(content: Mapping[str, npt.NDArray[Any]], name: str, columns: int) -> IntArray:
+    """An array of integers, (*, columns) or (*,) if there is one; ValueError if it is another."""
     found = content[name]
     if found.dtype.kind not in "iu" or (found.shape[1:] != (() if columns == 1 else (columns,))) or found.ndim == 0:
         raise ValueError(f"{name} of shape {found.shape}, {found.dtype}; expected integers of shape (*, {columns})")

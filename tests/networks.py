@@ -41,10 +41,12 @@ def random_network(widths: Sequence[int], seed: int, dtype: npt.DTypeLike = np.f
     return Network(weights, biases)
 
 
-def integer_network(widths: Sequence[int], seed: int, largest: int = 1, bias: bool = True) -> Network:
+def integer_network(
+    widths: Sequence[int], seed: int, largest: int = 1, bias: bool = True, n_inputs: int = 2
+) -> Network:
     """Weights and biases drawn from {-largest, ..., largest}."""
     rng = np.random.default_rng(seed)
-    sizes = [2, *widths, 1]
+    sizes = [n_inputs, *widths, 1]
     weights = [rng.integers(-largest, largest + 1, (n, m)) for m, n in pairwise(sizes)]
     biases = [rng.integers(-largest, largest + 1, len(w)) if bias else np.zeros(len(w)) for w in weights]
     return Network(weights, biases)

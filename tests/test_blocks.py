@@ -143,3 +143,15 @@ def test_progress_tells_regions_and_area() -> None:
     assert told[-1] == ("done", 1.0)
     assert told[-2][0].startswith(f"{p.n_regions:,} regions")
     assert "of the area" in told[-2][0]
+
+
+def test_edges_in_doubt_on_a_blocks_border_keep_their_direction():
+    """There one of the faces beside an edge is another block's, so its bits are not at hand."""
+    network = random_network((16, 16, 16), seed=5)
+    whole = build_complex(network, SQUARE)
+    for balls in (True, False):
+        # All orders in doubt, and blocks of a few faces.
+        parts = build_complex(network, SQUARE, caution=1e13, balls=balls, block_values=300)
+        parts.check()
+        assert parts.report["edges_exact"] > 20
+        assert sorted(map(bytes, parts.patterns.words)) == sorted(map(bytes, whole.patterns.words))

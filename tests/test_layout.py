@@ -33,6 +33,7 @@ ORDER = [
     "palette",
     "experiments",
     "io",
+    "io_polyhedral",
     "plot",
     "page",
     "__init__",
@@ -45,6 +46,7 @@ DELEGATES = {
     "planar.measures": {"analysis"},
     "planar.questions": {"analysis"},
     "linear.complex": {"analysis", "plot"},
+    "polyhedral.complex": {"analysis", "io_polyhedral"},
 }
 HEAVY = ("torch", "shapely", "matplotlib", "sklearn", "pandas", "networkx", "onnx", "skops", "safetensors")
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -257,6 +257,36 @@ def test_class_colors_fill_both_sides_of_the_boundary(n_outputs):
     np.testing.assert_allclose(areas[np.unique(whole)], p.areas[np.unique(whole)], rtol=1e-9)
 
 
+# Machado, Oliveira, Fernandes 2009, severity 1: linear sRGB as dichromats see it.
+VISIONS = {
+    "normal": np.eye(3),
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+# Ottosson 2020: linear sRGB to the cones' responses, and their cube roots to OKLab.
+TO_CONES = [
+    [0.41222147, 0.53633254, 0.05144599],
+    [0.21190350, 0.68069955, 0.10739696],
+    [0.08830246, 0.28171884, 0.62997870],
+]
+TO_OKLAB = [
+    [0.21045426, 0.79361779, -0.00407205],
+    [1.97799850, -2.42859221, 0.45059371],
+    [0.02590404, 0.78277177, -0.80867577],
+]
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_ten_classes_look_different_to_every_kind_of_colour_vision(vision):
+    colors = palette.class_colors(np.arange(10))
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(VISIONS[vision]).T, 0, 1)
+    oklab = np.cbrt(seen @ np.array(TO_CONES).T) @ np.array(TO_OKLAB).T
+    apart = np.linalg.norm(oklab[:, None] - oklab[None], axis=2)
+    assert apart[np.triu_indices(10, 1)].min() > 0.09
+
+
 # plot_surface
 
 

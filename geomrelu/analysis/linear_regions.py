@@ -22,7 +22,7 @@ from geomrelu.patterns import Patterns
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["LinearRegions", "distinct_maps", "linear_regions", "same_maps"]
+__all__ = ["LinearRegions", "distinct_maps", "joined_regions", "linear_regions", "same_maps"]
 
 # Pays for the rounding of a difference and of a sum of bounds.
 _SLACK = 1.001
@@ -57,12 +57,27 @@ def linear_regions(p: PlanarComplex) -> LinearRegions:
         maps = p.affine_maps
     except RangeError:
         maps = affine_maps(p.network, p.patterns)
-    map_labels, n_maps = distinct_maps(p.network, p.patterns, maps)
-    inner = p.edges_inner
-    left, right = p.edge_faces[inner].T
+    return joined_regions(p.network, p.patterns, maps, p.edge_faces[p.edges_inner])
+
+
+def joined_regions(network: Network, patterns: Patterns, maps: AffineMaps, pairs: IntArray) -> LinearRegions:
+    """Group regions, of any dimension, by affine map, exactly.
+
+    Parameters
+    ----------
+    network : Network
+    patterns : Patterns
+        F of them.
+    maps : AffineMaps
+        Theirs, as `affine.affine_maps` has them or better.
+    pairs : (M, 2) int64
+        Neighbours: regions that share an edge, or a facet.
+    """
+    map_labels, n_maps = distinct_maps(network, patterns, maps)
+    left, right = pairs.T
     joined = map_labels[left] == map_labels[right]
     a, b = left[joined], right[joined]
-    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(p.n_regions, p.n_regions))
+    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(len(patterns), len(patterns)))
     n, labels = connected_components(graph.tocsr(), directed=False)
     own_labels = _by_first(labels.astype(np.int64))
     return LinearRegions(frozen(own_labels), int(n), frozen(_by_first(map_labels)), n_maps)
@@ -124,8 +139,8 @@ def _exact_key(forms: ExactForms, words: WordArray) -> tuple[int, ...]:
 
 
 def _entries(maps: AffineMaps) -> FloatArray:
-    """A map's numbers in a row, (F, 3 out)."""
-    return np.concatenate([maps.A.reshape(len(maps.b), 2 * maps.b.shape[1]), maps.b], axis=1)
+    """A map's numbers in a row, (F, (d + 1) out)."""
+    return np.concatenate([maps.A.reshape(len(maps.b), maps.A.shape[1] * maps.A.shape[2]), maps.b], axis=1)
 
 
 def _overlapping(values: FloatArray, bounds: FloatArray) -> IntArray:

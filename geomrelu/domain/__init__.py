@@ -1,7 +1,7 @@
 """Domains: the bounded convex sets that are partitioned.
 
-`shapes`: boxes and polygons; `slices`: planes through a space of many inputs; `segments`: straight
-lines between two inputs.
+`shapes`: boxes and polygons; `polytope`: polytopes of any dimension; `slices`: planes through a space of many inputs;
+`segments`: straight lines between two inputs.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from geomrelu.domain.polytope import Polytope
 from geomrelu.domain.segments import Segment, Segments
 from geomrelu.domain.shapes import Box, Polygon, domain_array
 from geomrelu.domain.slices import Slice
 from geomrelu.errors import DomainError
 
-__all__ = ["Box", "Domain", "Polygon", "Segment", "Segments", "Slice", "as_domain"]
+__all__ = ["Box", "Domain", "Polygon", "Polytope", "Segment", "Segments", "Slice", "as_domain"]
 
 _EXPECTED = "expected gr.Box(low, high) or gr.Polygon(corners), such as gr.Box(-1, 1)"
 
@@ -30,6 +31,11 @@ def as_domain(domain: Any) -> Domain:
         return domain
     if isinstance(domain, Segment | Segments):
         raise DomainError(f"domain: got a {type(domain).__name__}, which has one dimension; expected two: {_EXPECTED}")
+    if isinstance(domain, Polytope):
+        raise DomainError(
+            f"domain: got a Polytope, of {domain.dimension} dimensions; expected a domain of the plane: {_EXPECTED}; "
+            "gr.partition and gr.count_regions take polytopes"
+        )
     if domain is None:
         raise DomainError(f"domain: got None; {_EXPECTED}")
     if isinstance(domain, type):

@@ -36,6 +36,7 @@ class Faces:
     radius: FloatArray  # (V,) rigorous bound on the position error, which is mostly far smaller
     place_error: FloatArray  # (V,) estimate of it: the bound, had values only the rounding of their last product
     stretch: FloatArray  # (F,) bound on the norm of the affine map to the next layer's inputs (`steepness`)
+    edge_drawn: IntArray | None = None  # (E,) the face in which the edge's line was drawn, as `History.drawn`
 
 
 @dataclass
@@ -147,12 +148,14 @@ def split(
             face_words=mesh.face_words[chosen],
             edge_line=mesh.edge_line[edge_ids],
         )
+        edge_drawn = None if faces.edge_drawn is None else faces.edge_drawn[edge_ids]
+        own_history, edge_drawn = chosen_history(history, vertex_ids, edge_drawn)
         yield Block(
             layer,
             Faces(
-                own, faces.radius[vertex_ids], faces.place_error[vertex_ids], faces.stretch[chosen]
+                own, faces.radius[vertex_ids], faces.place_error[vertex_ids], faces.stretch[chosen], edge_drawn
             ),
-            chosen_history(history, vertex_ids),
+            own_history,
             chosen_rows(rows, vertex_ids, n_inputs),
             owned[edge_ids] & (first_owner == k),
             owned_vertices[vertex_ids] & (first_block[vertex_ids] == k),
@@ -163,15 +166,27 @@ def split(
         place[chosen], vertex_at[vertex_ids], edge_at[edge_ids] = -1, -1, -1
 
 
-def chosen_history(history: History, vertices: IntArray) -> History:
-    """The history of some vertices, with the patterns that it refers to and no others."""
+def chosen_history(
+    history: History, vertices: IntArray, edge_drawn: IntArray | None
+) -> tuple[History, IntArray | None]:
+    """The history of some vertices and edges, with the patterns that it refers to and no others."""
     layers, parents = history.layers[vertices], history.parents[vertices].copy()
-    words = []
+    nothing = np.empty(0, dtype=np.int64)
+    drawn = nothing if history.drawn is None else np.concatenate([history.drawn[vertices], edge_drawn])
+    new_drawn = np.full_like(drawn, -1)
+    words, start, new_start = [], 0, 0
     for layer, rows in enumerate(history.words):
-        made = layers == layer
-        needed, parents[made] = np.unique(parents[made], return_inverse=True)
+        made = np.flatnonzero(layers == layer)
+        on = np.flatnonzero((drawn >= start) & (drawn < start + len(rows)))
+        needed, place = np.unique(np.concatenate([parents[made], drawn[on] - start]), return_inverse=True)
+        parents[made], new_drawn[on] = place[: len(made)], new_start + place[len(made) :]
         words.append(rows[needed])
-    return History(history.lines[vertices], parents, layers, words)
+        start, new_start = start + len(rows), new_start + len(needed)
+    chosen = History(history.lines[vertices], parents, layers, words)
+    if history.drawn is None:
+        return chosen, None
+    chosen.drawn = new_drawn[: len(vertices)]
+    return chosen, new_drawn[len(vertices) :]
 
 
 def chosen_rows(rows: Rows, vertices: IntArray, n_inputs: int) -> Rows:
@@ -257,9 +272,10 @@ def merge(n_vertices: int, n_edges: int, blocks: Sequence[tuple[IntArray, IntArr
 def _empty_part(sizes: dict[str, int], n_words: int, first_piece: IntArray) -> Part:
     v, e, f, c = (sizes[name] for name in ("vertices", "edges", "faces", "corners"))
     return Part(
-        xy=np.empty((v, 2)),
-        errors=np.empty(v),
-        lines=np.empty((v, 2), dtype=np.int64),
+        # A vertex that was left without edges before the split (`merging`) is in no block.
+        xy=np.zeros((v, 2)),
+        errors=np.zeros(v),
+        lines=np.zeros((v, 2), dtype=np.int64),
         edges=np.empty((e, 2), dtype=np.int64),
         edge_faces=np.full((e, 2), -1, dtype=np.int64),
         edge_line=np.empty(e, dtype=np.int64),

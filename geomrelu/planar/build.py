@@ -90,8 +90,9 @@ def prepared_task(network: Network, domain: Domain, caution: float = 1.0, balls:
         network = domain.embed(network)
     if network.n_inputs != 2:
         raise InputDimensionError(
-            f"partition: the network takes {network.n_inputs} inputs, expected 2; of a network with more, look at a "
-            "plane, gr.Slice.axes(i, j, at=x, domain=...) or gr.Slice.through(a, b, c), or along a gr.Segment(a, b)"
+            f"partition: the network takes {network.n_inputs} inputs, expected 2; of a network with more, take a box "
+            f"of its dimension, gr.partition(model, gr.Box([-1] * {network.n_inputs}, [1] * {network.n_inputs})), a "
+            "plane, gr.Slice.axes(i, j, at=x, domain=...) or gr.Slice.through(a, b, c), or a gr.Segment(a, b)"
         )
     if domain.dimension != 2:
         raise InputDimensionError(

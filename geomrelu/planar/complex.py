@@ -402,13 +402,14 @@ class PlanarComplex(Measures, Questions, ReadOnly):
         InputError
             If there is no such format.
         """
-        from geomrelu.analysis.dual_graph import dual_graph, networkx_graph
+        from geomrelu.analysis.dual_graph import networkx_graph, region_graph
 
+        pairs = self.edge_faces[self.edges_inner]
         if format == "networkx":
-            return networkx_graph(self)
+            return networkx_graph(pairs, self.edge_neuron[self.edges_inner], self.n_regions)
         if format != "scipy":
             raise InputError(f"dual_graph: got format {format!r}; expected 'scipy' or 'networkx'")
-        graph: csr_array = dual_graph(self)
+        graph: csr_array = region_graph(pairs, self.n_regions)
         return graph
 
     def check(self, level: str = "float", progress: Progress | None = None) -> None:

@@ -128,9 +128,10 @@ def root_block(task: Task) -> Block:
         face_words=np.zeros((1, 0), dtype=np.uint64),
         edge_line=-1 - ids,
     )
-    faces = Faces(mesh, np.zeros(n), np.zeros(n), np.ones(1))
+    drawn = np.full(n, -1, dtype=np.int64) if task.network.has_pools else None
+    faces = Faces(mesh, np.zeros(n), np.zeros(n), np.ones(1), drawn)
     lines = np.stack([-1 - np.roll(ids, 1), -1 - ids], axis=1)
-    history = History(lines, ids, np.full_like(ids, -1), [])
+    history = History(lines, ids, np.full_like(ids, -1), [], drawn)
     mine = np.ones(n, dtype=bool)
     return Block(0, faces, history, given_rows(corners, np.zeros(n)), mine, mine, 1.0, ids, ids)
 
@@ -200,7 +201,7 @@ class Cutter:
         # What was decided exactly on the way has a stage of its own.
         seconds["crossings"] += time.perf_counter() - clock - (seconds["exact decisions"] - exact)
         out = self._cut_faces(index, layer, values, cuts)
-        self._take(index, out, stretch)
+        self._take(index, cuts, out, stretch)
         self.rows = self._next_rows(layer, values, row_errors, extra, out)
         self.first_piece += cuts.vertex_offsets[self.first_piece]
         self._own_pieces(np.diff(cuts.vertex_offsets[: len(self.owned) + 1]))
@@ -332,7 +333,8 @@ class Cutter:
         # Ties share a vertex, so there may be fewer vertices than crossings.
         clock = time.perf_counter()
         n_new, asked = np.diff(offsets), np.flatnonzero(doubtful)
-        n_new[asked] = self.judge.order_edges(asked, index, mesh, values, cuts)
+        drawn = None if self.faces.edge_drawn is None else self.faces.edge_drawn[asked]
+        n_new[asked] = self.judge.order_edges(asked, drawn, index, mesh, values, cuts)
         self.report["seconds"]["exact decisions"] += time.perf_counter() - clock
         self.report["edges_exact"] += n_doubtful
         tied = np.diff(offsets) - n_new
@@ -395,7 +397,7 @@ class Cutter:
             begin = done
         return out
 
-    def _take(self, index: int, out: Children, stretch: FloatArray) -> None:
+    def _take(self, index: int, cuts: Cuts, out: Children, stretch: FloatArray) -> None:
         """Make the children the complex."""
         n_vertices, n_edges, n_faces = out.used.tolist()
         corners = int(out.face_offsets[n_faces])
@@ -404,6 +406,7 @@ class Cutter:
         history.parents = self._longer(history.parents, out.parents[:n_vertices])
         history.layers = self._longer(history.layers, np.full(n_vertices, index))
         radius = out.radius[:n_vertices]
+        edge_drawn = self._draw(index, cuts, out)
         self.faces = Faces(
             Mesh(
                 xy=self._longer(faces.mesh.xy, out.xy[:n_vertices]),
@@ -420,6 +423,7 @@ class Cutter:
             radius=self._longer(faces.radius, radius),
             place_error=self._longer(faces.place_error, radius * self.rounding_share),
             stretch=stretch[out.face_parent[:n_faces]],
+            edge_drawn=edge_drawn,
         )
 
     def _longer(self, before: _A, after: _A) -> _A:
@@ -427,6 +431,20 @@ class Cutter:
         whole = self.pool.empty((len(before) + len(after), *before.shape[1:]), before.dtype)
         np.concatenate([before, after], out=whole)
         return cast(_A, whole)
+
+    def _draw(self, index: int, cuts: Cuts, out: Children) -> IntArray | None:
+        """Note where the lines at the new vertices were drawn; returns the same of all edges, if there are pools."""
+        history, before = self.history, self.faces.edge_drawn
+        if history.drawn is None or before is None:
+            return None
+        n_new = np.diff(cuts.vertex_offsets)
+        n_on_edges = int(cuts.vertex_offsets[-1])
+        n_vertices, n_edges, _ = out.used.tolist()
+        first = sum(len(words) for words in history.words[:index])
+        inside = first + out.parents[n_on_edges:n_vertices]
+        history.drawn = np.concatenate([history.drawn, np.repeat(before, n_new), inside])
+        beside = out.edge_faces[len(before) + n_on_edges : n_edges, 0]
+        return np.concatenate([np.repeat(before, n_new + 1), first + out.face_parent[beside]])
 
     def _next_rows(
         self, layer: Layer, values: Values, row_errors: FloatArray, extra: FloatArray, out: Children

@@ -9,6 +9,19 @@ is this input is a set of linear inequalities there.
 are, so that blocks still agree on the edges between them.  `tidied` does the rest to the
 finished complex: it names each edge after a neuron that matters on both its sides, and
 removes vertices at which nothing but a dropped edge ended.
+
+What must hold so that a merged face can be cut by the layers that follow:
+
+1. It is convex, and its ring runs around it once; vertices inside its sides do no harm.
+2. Units of all later layers are affine in it, and its pattern, cleared bits and all, gates them
+   to their forms.  A winner b + max(a - b, 0) is, though its parts are not: each of them may bend
+   inside, where a loser does, so no unit of a later layer may depend on one of them alone.
+3. A line on which an edge lies keeps the form that it had in the face in which it was drawn.
+   Beside the edge that form may be lost: that of max(a, b) - max(c, d) takes the bits of both
+   matches, the side where max(a, b) wins has cleared that of c and d, and the other side that of
+   a and b; where both of them have lost another match since, neither bit is left (the edge
+   stays if there another neuron changes sign, too).  So, with a pooling, each edge, and each
+   vertex for the older one of its lines, refers to that face (`Faces.edge_drawn`, `History.drawn`).
 """
 
 from __future__ import annotations
@@ -83,8 +96,10 @@ def merge_faces(faces: Faces, words: WordArray) -> Faces:
         face_words=words[first_face],
         edge_line=mesh.edge_line[keep],
     )
-    # Rectified, the maps of the faces in one are the same.
+    # Those of the faces in one may differ, but what later layers make of them is the same (2 above).
     faces.stretch = faces.stretch[first_face]
+    if faces.edge_drawn is not None:
+        faces.edge_drawn = faces.edge_drawn[keep]
     return faces
 
 

@@ -4,16 +4,16 @@ n neurons that all cross one face cut it into up to n (n + 1) / 2 + 1 regions at
 hold where n is tens of thousands, as in a convolution.  Cut by a few hundred first, the face
 becomes many that go on in blocks (`blocks`), and each of these is crossed by few of the rest.
 
-So a layer u = W h + b of many neurons becomes layers of n_1, n_2, ... of them, n_1 + n_2 + ... = n:
-layer j has the neurons W_j h + b_j and passes what was rectified before, and h, on:
+So a layer u = W h + b of many neurons becomes two, u_1 and u_2; the first passes h on, the second
+what was rectified in the first:
 
-    (h)  ->  (u_1 | h)  ->  (u_2 | relu u_1, h)  ->  ...  ->  (u_m | relu u_1, ..., relu u_{m-1}, rest)
+    (h)  ->  (u_1 | h)  ->  (u_2 | relu u_1, rest)
 
 Nothing is computed anew, so the function and its activation regions are the same.  Where affine
 steps before the layer start from a shorter vector (a plane's two coordinates, say), that is
-passed instead of h, and the steps are taken again for each part.  Parts grow twofold: as many
-neurons follow as have cut already.  They are multiples of 64, so packed patterns are the same
-words as those of the wide layer.
+passed instead of h, and the steps are taken again for the second part.  The first has a multiple of 64
+neurons, so packed patterns are the same words as those of the wide layer.  Two parts, not more:
+the norms that bound errors count what is passed on with the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from geomrelu.network import Layer, Network
 
 __all__ = ["WIDE", "narrowed"]
 
-# Layers of more neurons are cut in parts, the first of half as many ...
+# Layers of more neurons are cut in two parts, the first of half as many as this ...
 WIDE = 1024
 # ... if they have this many times the neurons before them: else faces are small by then.
 _TIMES = 8
@@ -37,7 +37,7 @@ _DENSE = 1 << 24
 
 
 def narrowed(network: Network, wide: int) -> tuple[Network, IntArray]:
-    """The network with layers of over `wide` neurons cut in parts, and the last layer of each hidden layer's parts.
+    """The network with layers of over `wide` neurons cut in two parts, and the last layer of each hidden layer's parts.
 
     Layers that take part in a max pooling stay whole: their neurons refer to each other.
 
@@ -59,7 +59,7 @@ def narrowed(network: Network, wide: int) -> tuple[Network, IntArray]:
     >>> f = Network([np.ones((300, 2)), np.ones((1, 300))])
     >>> narrow, last = narrowed(f, 128)
     >>> narrow.widths, last.tolist()
-    ((64, 64, 128, 44), [3])
+    ((64, 236), [1])
     """
     layers: list[Layer] = []
     last: list[int] = []
@@ -104,9 +104,8 @@ def _parts(steps: list[Layer], wide: int) -> tuple[list[Layer], IntArray]:
     x, what they make of the source, comes first.
     """
     *affine, layer = steps
-    n, bounds = layer.n_neurons, [0, wide // 2]
-    while bounds[-1] < n:
-        bounds.append(min(n, 2 * bounds[-1]))
+    n = layer.n_neurons
+    bounds = [0, wide // 2, n]
     repeated = affine if steps[0].n_inputs < layer.n_inputs else []
     layers = [] if repeated else list(affine)
     source = identity(steps[0].n_inputs if repeated else layer.n_inputs)

@@ -47,12 +47,30 @@ class History:
         That layer; -1 for the domain's corners.
     words : list of (F_l, words) uint64
         The faces' patterns before each layer cut them.
+    drawn : (V,) int64, or None
+        The face in which the second line, if a neuron's, was drawn, as a row of `words`, counted
+        through all layers; -1 of a side.  With a max pooling that face alone is sure to know the
+        line's form (`merging`); without, its pattern is that of `parents`, and this is None.
     """
 
     lines: IntArray
     parents: IntArray
     layers: IntArray
     words: list[WordArray] = field(default_factory=list)
+    drawn: IntArray | None = None
+
+    def where_drawn(self, drawn: IntArray | None, words: WordArray) -> WordArray:
+        """Patterns (k, words) under which lines drawn in given faces have their forms; `words` are those beside."""
+        if drawn is None:
+            return words
+        result, start = words.copy(), 0
+        for rows in self.words:
+            chosen = np.flatnonzero((drawn >= start) & (drawn < start + len(rows)))
+            # Later layers' patterns are longer, but no line was drawn there.
+            if len(chosen):
+                result[chosen, : rows.shape[1]] = rows[drawn[chosen] - start]
+            start += len(rows)
+        return result
 
 
 class Forms:
@@ -114,9 +132,11 @@ class Judge:
             if layer < 0:
                 found = self.corners[self.history.parents[vertex]]
             else:
-                words = self.history.words[layer][self.history.parents[vertex]]
-                p, q = self.history.lines[vertex].tolist()
-                found = crossing(self.line(p, words), self.line(q, words))
+                history = self.history
+                words = history.words[layer][history.parents[vertex]]
+                drawn = None if history.drawn is None else history.drawn[[vertex]]
+                p, q = history.lines[vertex].tolist()
+                found = crossing(self.line(p, words), self.line(q, history.where_drawn(drawn, words[None])[0]))
             self.points[vertex] = found
         return found
 
@@ -175,7 +195,9 @@ class Judge:
             made = layers == layer
             rows = history.words[layer][history.parents[vertices[made]]]
             words[made, : rows.shape[1]] = rows
-        first, second = (self.ball_lines(history.lines[vertices, side], words) for side in range(2))
+        drawn = None if history.drawn is None else history.drawn[vertices]
+        first = self.ball_lines(history.lines[vertices, 0], words)
+        second = self.ball_lines(history.lines[vertices, 1], history.where_drawn(drawn, words))
         points = cross(first, second)
         for k in np.flatnonzero(layers < 0).tolist():
             corner = border_ball(self.corners[history.parents[vertices[k]]])
@@ -197,15 +219,21 @@ class Judge:
                 )
         return Balls(value, error)
 
-    def order_edges(self, edges: IntArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts) -> IntArray:
-        """Put the crossings of some edges into exact order, ties in one group; returns the numbers of groups, (k,)."""
+    def order_edges(
+        self, edges: IntArray, drawn: IntArray | None, layer: int, mesh: Mesh, values: Values, cuts: Cuts
+    ) -> IntArray:
+        """Put the crossings of some edges into exact order, ties in one group; returns the numbers of groups, (k,).
+
+        `drawn` (k,) tells where the edges' lines were drawn, as `History.drawn`.
+        """
         lines, sizes = mesh.edge_line[edges], cuts.offsets[edges + 1] - cuts.offsets[edges]
         beside = mesh.face_words[
             np.where(mesh.edge_faces[edges, 0] >= 0, mesh.edge_faces[edges, 0], mesh.edge_faces[edges, 1])
         ]
+        own_words = self.history.where_drawn(drawn, beside)
         found: list[tuple[Balls, Balls] | None] = [None] * len(edges)
         if self.use_balls and len(edges):
-            own = self.ball_lines(lines, beside)
+            own = self.ball_lines(lines, own_words)
             neurons = np.concatenate([cuts.neuron[cuts.offsets[e] : cuts.offsets[e + 1]] for e in edges.tolist()])
             forms = self._forms.balls.rows(layer, neurons, np.repeat(beside, sizes, axis=0))
             ends = np.cumsum(sizes).tolist()
@@ -214,39 +242,45 @@ class Judge:
                 for k, (end, size) in enumerate(zip(ends, sizes.tolist(), strict=True))
             ]
         groups = [
-            self._order_edge(e, int(lines[k]), beside[k], self._forward(e, int(lines[k]), mesh), layer, mesh,
-                             values, cuts, found[k])
+            self._order_edge(e, own_words[k], beside[k], layer, mesh, values, cuts, found[k])
             for k, e in enumerate(edges.tolist())
-        ]  # fmt: skip
+        ]
         return np.array(groups, dtype=np.int64)
 
-    def _forward(self, edge: int, line: int, mesh: Mesh) -> bool:
-        """Whether an edge runs in its line's direction, the line's positive side on its right."""
-        left, right = mesh.edge_faces[edge].tolist()
+    def _forward(self, edge: int, words: WordArray, mesh: Mesh) -> bool:
+        """Whether an edge runs in its line's direction, the line's positive side on its right.
+
+        `words` is the pattern under which the line has its form.
+        """
+        line = int(mesh.edge_line[edge])
+        beside = dict(zip(("left", "right"), mesh.edge_faces[edge].tolist(), strict=True))
         if line < 0:
             # The domain lies on the positive side of its border.
-            return bool(right >= 0)
+            return bool(beside["right"] >= 0)
         layer = int(np.searchsorted(self.firsts, line, side="right")) - 1
         neuron = int(line - self.firsts[layer])
         column, bit = self._forms.balls.starts[layer] + neuron // 64, np.uint64(neuron % 64)
-        sides = [bool((mesh.face_words[f, column] >> bit) & np.uint64(1)) for f in (left, right)]
-        if sides[0] != sides[1]:
-            return sides[1]
-        # A neuron that does not matter on one of the sides has no bit there.
-        own = self.line(line, mesh.face_words[left])
+        # Beside a block's border there is one face only.
+        bits = {side: bool((mesh.face_words[f, column] >> bit) & np.uint64(1)) for side, f in beside.items() if f >= 0}
+        for side, active in bits.items():
+            if active or not self.network.has_pools:
+                return active == (side == "right")
+        # A neuron that does not matter in a face has no bit there, whatever its sign.
+        own = self.line(line, words)
         u, v = mesh.edges[edge].tolist()
         return travel(own, self.point(v)) > travel(own, self.point(u))
 
     def _order_edge(
-        self, edge: int, edge_line: int, words: WordArray, forward: bool, layer: int, mesh: Mesh, values: Values,
-        cuts: Cuts, found: tuple[Balls, Balls] | None,
+        self, edge: int, own_words: WordArray, words: WordArray, layer: int, mesh: Mesh, values: Values, cuts: Cuts,
+        found: tuple[Balls, Balls] | None,
     ) -> int:  # fmt: skip
         """One edge; `found`: its line's form and those of its crossings, with error bounds."""
         start, stop = int(cuts.offsets[edge]), int(cuts.offsets[edge + 1])
         u, v = mesh.edges[edge].tolist()
+        forward = self._forward(edge, own_words, mesh)
 
         def place(item: int) -> Fraction:
-            own = self.line(edge_line, words)
+            own = self.line(int(mesh.edge_line[edge]), own_words)
             other = self.forms.line(layer, int(cuts.neuron[start + item]), words)
             along = travel(own, crossing(own, other))
             return along if forward else -along

@@ -1,0 +1,1 @@
+"""The n-D engine: exact activation regions over boxes and polytopes of any dimension."""

@@ -1,0 +1,240 @@
+"""Cuts a domain by a network's neurons, one after the other, and decides signs.
+
+Signs in doubt are first tried with a radius made afresh (`rows`), then decided in rational numbers (`judge`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from geomrelu.arrays import FloatArray, IntArray, WordArray
+from geomrelu.errors import InvariantError, RangeError
+from geomrelu.network import Network
+from geomrelu.planar.bounds import bounded_errors, layer_bounds
+from geomrelu.planar.records import LayerBounds
+from geomrelu.polyhedral import cutting
+from geomrelu.polyhedral.judge import Judge
+from geomrelu.polyhedral.rows import ExactRows, Facets, Rows
+from geomrelu.polyhedral.skeleton import BLUR, ENTRY, RADIUS, RENEWED, ROW, SIZE, WORST, Skeleton, Words
+
+__all__ = ["Cutter"]
+
+# Radii above this share of the domain's extent are made afresh before they decide anything.
+_COARSE = 2.0**-12
+_SEEDS = 64
+# Covers the rounding of bounds themselves.
+_SLACK = 1.001
+
+
+class Cutter:
+    """Cuts one domain by one network.
+
+    Parameters
+    ----------
+    network : Network
+    facets : Facets
+        The domain's.
+    caution : float
+        Factor on the bounds that decide signs.
+    watch : callable
+        Called with the number of neurons that have cut after each that did; may raise.
+    """
+
+    def __init__(
+        self, network: Network, facets: Facets, caution: float = 1.0, watch: Callable[[int], None] = lambda _: None
+    ) -> None:
+        d = facets.normals.shape[1]
+        self.network, self.facets, self.caution, self.watch = network, facets, caution * _SLACK, watch
+        self.words = Words(facets.n_box, len(facets.normals) - facets.n_box, network.widths)
+        self.skeleton = Skeleton(d, self.words)
+        self.rows = Rows(network, facets, self.words)
+        self.judge = Judge(self.skeleton, ExactRows(network, facets))
+        self.report: dict[str, Any] = {
+            "signs": 0,
+            "signs_renewed": 0,
+            "signs_exact": 0,
+            "signs_zero": 0,
+            "renewed": 0,
+            "layers": [],
+        }
+
+    def start(self, low: FloatArray, high: FloatArray) -> None:
+        """The box's corners and edges."""
+        d = len(low)
+        upper = (np.arange(1 << d)[:, None] >> np.arange(d)) & 1
+        self.skeleton.reserve(1 << d, d << (d - 1))
+        cells = self.skeleton.cells
+        cells.xy[: 1 << d] = np.where(upper == 1, high, low)
+        bits = np.zeros((1 << d, 64 * self.words.starts[1]), dtype=bool)
+        bits[:, 0 : 2 * d : 2], bits[:, 1 : 2 * d : 2] = upper == 1, upper == 0
+        packed = np.packbits(bits, axis=1, bitorder="little").view("<u8")
+        for array in (cells.positive, cells.negative, cells.null):
+            array[: 1 << d] = 0
+        cells.positive[: 1 << d, : packed.shape[1]] = packed
+        cells.errors[: 1 << d] = 0.0
+        # A corner is where it is: nothing can be made afresh.
+        cells.errors[: 1 << d, RENEWED] = 1.0
+        corner, axis = np.nonzero(upper == 0)
+        cells.ends[: len(corner)] = np.stack([corner, corner | (1 << axis)], axis=1)
+        cells.distance[: len(corner)] = 0.0
+        self.skeleton.n_vertices, self.skeleton.n_edges = 1 << d, len(corner)
+        self.reach = float(max(np.abs(low).max(), np.abs(high).max()))
+        self.sizes = high - low
+
+    def cut_rows(self) -> None:
+        """Cut out a polytope: by all its rows, of which the positive sides stay."""
+        normals, offsets = self.facets.normals[self.facets.n_box :], self.facets.offsets[self.facets.n_box :]
+        bounds = layer_bounds(Network([normals, np.ones((1, len(normals)))], [offsets, [0.0]]))[0]
+        x = self.skeleton.cells.xy[: self.skeleton.n_vertices]
+        self._start_rows(x, self._column(BLUR), normals, offsets, bounds)
+        self._cut(1, len(normals), bounds.steepness, last=True)
+        rows = slice(self.words.starts[1], self.words.starts[2])
+        outside = np.asarray(self.skeleton.cells.negative[: self.skeleton.n_vertices, rows].any(axis=1))
+        self.skeleton.keep(~outside)
+        self.judge.forget()
+
+    def cut_layer(self, layer: int) -> None:
+        """One matrix product, and the cuts of all its neurons."""
+        own = self.network.layers[layer]
+        group = layer + 2
+        if layer == 0:
+            h, h_error = self.skeleton.cells.xy[: self.skeleton.n_vertices], self._column(BLUR)
+        else:
+            h, h_error = self._rectified(layer - 1), self._column(ROW).copy()
+        weight = own.weight
+        self._start_rows(h, h_error, weight, own.bias, self.rows.bounds[layer])
+        self._cut(group, own.n_neurons, self.rows.bounds[layer].steepness, last=layer == len(self.network.hidden) - 1)
+        self.report["layers"].append({"vertices": self.skeleton.n_vertices, "edges": self.skeleton.n_edges})
+
+    def _column(self, column: int) -> FloatArray:
+        return self.skeleton.cells.errors[: self.skeleton.n_vertices, column]
+
+    def _rectified(self, layer: int) -> FloatArray:
+        """A layer's rows after rectification, by the signs."""
+        n, h = self.network.layers[layer].n_neurons, self.skeleton.cells.z[: self.skeleton.n_vertices]
+        # Stored values agree with signs, or are zero.
+        np.maximum(h[:, :n], 0.0, out=h[:, :n])
+        return h
+
+    def _start_rows(
+        self, h: FloatArray, h_error: FloatArray, weight: Any, bias: FloatArray, bounds: LayerBounds
+    ) -> None:
+        n = self.skeleton.n_vertices
+        norms, largest = np.empty((2, n))
+        cutting.row_sizes(h, norms, largest)
+        entry, row = bounded_errors(bounds, norms, np.ascontiguousarray(h_error))
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = self.skeleton.start_layer(h, weight, bias)
+        cutting.row_sizes(z, norms, largest)
+        if not (np.isfinite(largest).all() and np.isfinite(entry).all() and np.isfinite(row).all()):
+            raise RangeError(
+                "partition: squares of preactivations exceed 1.8e308, the most that float64 holds; expected smaller "
+                "ones; "
+                "scale the weights or the domain down"
+            )
+        errors = self.skeleton.cells.errors[:n]
+        errors[:, ENTRY], errors[:, ROW], errors[:, SIZE] = entry, row, largest
+        errors[:, WORST] = np.maximum(errors[:, WORST], entry)
+
+    def _cut(self, group: int, n: int, steepness: float, last: bool) -> None:
+        skeleton, words = self.skeleton, self.words
+        first, stop = words.starts[group], words.starts[group + 1]
+        skeleton.cells.null[: skeleton.n_vertices, first:stop] = 0
+        self._old_signs(group, n, steepness)
+        cutting.fill_buckets(skeleton.cells, skeleton.n_edges, first, stop)
+        for m in range(n):
+            count = int(skeleton.cells.counts[m])
+            if count:
+                self._cut_by(m, count, group, steepness, last)
+                self.watch(sum(words.sizes[2:group]) + m + 1)
+
+    def _old_signs(self, group: int, n: int, steepness: float) -> None:
+        skeleton, first = self.skeleton, self.words.starts[group]
+        doubts = np.empty((1024, 2), dtype=np.int64)
+        while True:
+            found = cutting.row_signs(skeleton.cells, skeleton.n_vertices, n, first, steepness, self.caution, doubts)
+            if found <= len(doubts):
+                break
+            doubts = np.empty((found, 2), dtype=np.int64)
+        self.report["signs"] += skeleton.n_vertices * n
+        self._settle(doubts[:found], group, self.words.valid(group, 0), steepness)
+
+    def _cut_by(self, m: int, count: int, group: int, steepness: float, last: bool) -> None:
+        skeleton, words = self.skeleton, self.words
+        first, stop = words.starts[group], words.starts[group + 1]
+        domain = words.starts[1] if group == 1 else words.domain
+        skeleton.reserve(count, count * skeleton.dimension)
+        cells, start = skeleton.cells, skeleton.n_vertices
+        crossed = np.empty(count, dtype=np.int64)
+        cutting.bucket(cells, m, crossed)
+        cutting.place(cells, crossed, start, m, m if last else 0, first, stop, steepness, self.reach)
+        skeleton.n_vertices += count
+        valid = words.valid(group, m + 1)
+        coarse = start + np.flatnonzero(cells.errors[start : start + count, RADIUS] > _COARSE * float(self.sizes.max()))
+        if len(coarse):
+            self.rows.renew(skeleton, coarse, valid)
+            self.report["renewed"] += len(coarse)
+        doubts = np.empty((64, 2), dtype=np.int64)
+        asked, found = cutting.decide(cells, crossed, start, m, first, stop, steepness, self.caution, doubts)
+        if found > len(doubts):
+            doubts = np.empty((found, 2), dtype=np.int64)
+            cutting.decide(cells, crossed, start, m, first, stop, steepness, self.caution, doubts)
+        self.report["signs"] += asked
+        self._settle(doubts[:found], group, valid, steepness)
+        self._join(crossed, start, words.valid(group, m), domain, first, stop)
+
+    def _join(self, crossed: IntArray, start: int, valid: WordArray, domain: int, first: int, stop: int) -> None:
+        skeleton = self.skeleton
+        # Each crossed 2-cell stands once in the table, which is full by two thirds at most.
+        size = 1 << max(4, (3 * len(crossed) * (skeleton.dimension - 1) // 2).bit_length())
+        for seed in range(_SEEDS):
+            table = np.zeros((size, 2), dtype=np.uint64)
+            edges = cutting.join(
+                skeleton.cells, crossed, start, skeleton.n_edges, valid, domain, first, stop, np.uint64(seed), table
+            )
+            if edges >= 0:
+                skeleton.n_edges = edges
+                return
+        raise InvariantError("two ends", "a 2-cell", "another number of zeros on its border", 2)
+
+    def _settle(self, doubts: IntArray, group: int, valid: WordArray, steepness: float) -> None:
+        """Decide pairs of a vertex and a neuron of the group that the bounds left open."""
+        if len(doubts) == 0:
+            return
+        cells = self.skeleton.cells
+        stale = np.unique(doubts[:, 0])
+        stale = stale[cells.errors[stale, RENEWED] == 0.0]
+        self.rows.renew(self.skeleton, stale, valid)
+        v, m = doubts.T
+        values = cells.z[v, m]
+        limit = (cells.errors[v, ENTRY] + steepness * cells.errors[v, RADIUS]) * self.caution
+        signs = np.where(values > limit, 1, np.where(values < -limit, -1, 0))
+        open_ = np.flatnonzero(signs == 0)
+        self.report["signs_renewed"] += len(doubts) - len(open_)
+        null = np.zeros(len(doubts), dtype=np.int64)
+        if len(open_):
+            forms = self.words.forms[64 * self.words.starts[group] + m[open_]]
+            signs[open_], null[open_] = self.judge.signs(doubts[open_], forms, valid)
+            self.report["signs_exact"] += len(open_)
+            self.report["signs_zero"] += int(null.sum())
+        self._store(v, m, signs, null, group)
+
+    def _store(self, v: IntArray, m: IntArray, signs: IntArray, null: IntArray, group: int) -> None:
+        cells = self.skeleton.cells
+        word, bit = self.words.starts[group] + m // 64, np.uint64(1) << (m % 64).astype(np.uint64)
+        for array, chosen in ((cells.positive, signs > 0), (cells.negative, signs < 0), (cells.null, null > 0)):
+            np.bitwise_or.at(array, (v[chosen], word[chosen]), bit[chosen])
+        # A value that contradicts its sign is stored as zero, which its error pays for.
+        wrong = (signs * cells.z[v, m] < 0) | (null > 0)
+        v, m = v[wrong], m[wrong]
+        off = np.abs(cells.z[v, m])
+        cells.z[v, m] = 0.0
+        np.maximum.at(cells.errors[:, ENTRY], v, cells.errors[v, ENTRY] + off)
+        np.maximum.at(cells.errors[:, WORST], v, cells.errors[v, ENTRY])
+        squares = np.zeros(self.skeleton.n_vertices)
+        np.add.at(squares, v, off**2)
+        touched = np.unique(v)
+        cells.errors[touched, ROW] = np.sqrt(cells.errors[touched, ROW] ** 2 + squares[touched]) * 1.001

@@ -1,0 +1,270 @@
+"""Forms that vanish at vertices: their gradients with an error bound, and exactly.
+
+A vertex with sign vector s lies on d zero sets.  With any pattern that agrees with s where s is not zero (here: zeros
+inactive) the network is affine, x -> F(x), and has its true values at the vertex.  So with G the
+d x d matrix of the gradients of the vanishing forms under that pattern, the true vertex x* solves G x + c = 0.
+A neuron's gradient is a product of gated weights from its own row down to the inputs, one row at a time.
+
+*Radius afresh* (`Rows.radii`).  A point x at which these forms are at most rho_k in size lies
+near x*: for any B, B (G x + c) = B G (x - x*), so with q a bound on |I - B G| below 1,
+
+    |x - x*| <= sum_k |B_k| rho_k / (1 - q),        B_k the columns of B.
+
+B is a float inverse, and q pays for its rounding and for that of G, at most gamma times the same product of norms
+(Higham, section 3.5).  Unlike the bound made when an edge is cut, it does not grow from edge to edge.
+
+*Exactly* (`ExactRows`).  Weights are scaled to integers, layer by layer, as in `exact`.  Every row has
+besides gradient and constant its derivatives by all biases, which the perturbation needs.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import flint
+import numpy as np
+
+from geomrelu.arrays import FloatArray, IntArray, WordArray
+from geomrelu.errors import InvariantError
+from geomrelu.exact import exponent, scaled
+from geomrelu.matrices import dense_rows
+from geomrelu.network import Network
+from geomrelu.patterns import layer_bits, word_starts
+from geomrelu.planar.bounds import layer_bounds
+from geomrelu.planar.records import LayerBounds
+from geomrelu.polyhedral.cutting import zero_sets
+from geomrelu.polyhedral.simple import SimpleComplex
+from geomrelu.polyhedral.skeleton import RADIUS, RENEWED, WORST, Skeleton, Words
+
+__all__ = ["ExactRow", "ExactRows", "Facets", "Rows", "fresh_radii", "layer_gates", "vanishing", "vertex_determinants"]
+
+_ULP = 2.0**-52
+_TINY = 1e-290
+_CACHED = 20_000
+# Vertices whose gradients are computed together.
+_GROUP = 4096
+
+
+class Facets(NamedTuple):
+    """Forms ``normals x + offsets`` of the domain's facets, positive inside; exact as float64.
+
+    The first `n_box` are a box's, the others rows of a polytope.
+    """
+
+    normals: FloatArray  # (facets, d)
+    offsets: FloatArray  # (facets,)
+    n_box: int
+
+
+class Rows:
+    """Gradients of vanishing forms in float64, with bounds."""
+
+    def __init__(self, network: Network, facets: Facets, words: Words) -> None:
+        self.network, self.facets, self.words = network, facets, words
+        self.firsts = np.concatenate([[0], np.cumsum(network.widths)]).astype(np.int64)
+        self.bounds = layer_bounds(network)
+        self._errors = _gradient_errors(self.bounds)
+
+    def forms(self, forms: IntArray, patterns: WordArray, owner: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Gradients (k, d) and constants (k,) of forms (k,) under the patterns ``patterns[owner]``."""
+        value, constant = np.empty((len(forms), self.facets.normals.shape[1])), np.empty(len(forms))
+        for layer, some in self._by_layer(forms):
+            if layer < 0:
+                value[some], constant[some] = (
+                    self.facets.normals[-1 - forms[some]],
+                    self.facets.offsets[-1 - forms[some]],
+                )
+                continue
+            own = self.network.layers[layer]
+            units = forms[some] - self.firsts[layer]
+            rows, sums = dense_rows(own.weight, units), own.bias[units]
+            for below in range(layer - 1, -1, -1):
+                before = self.network.layers[below]
+                rows = rows * layer_gates(self.network, patterns, below)[owner[some]]
+                sums = sums + rows @ before.bias
+                rows = rows @ before.weight
+            value[some], constant[some] = rows, sums
+        return value, constant
+
+    def gradient_errors(self, forms: IntArray) -> FloatArray:
+        """Bounds on the norms of the errors of gradients that `forms` computes, (k,)."""
+        errors = np.zeros(len(forms))
+        for layer, some in self._by_layer(forms):
+            errors[some] = self._errors[layer] if layer >= 0 else 0.0
+        return errors
+
+    def _by_layer(self, forms: IntArray) -> Iterator[tuple[int, IntArray]]:
+        layers = np.where(forms < 0, -1, np.searchsorted(self.firsts, forms, side="right") - 1)
+        for layer in np.unique(layers).tolist():
+            yield layer, np.flatnonzero(layers == layer)
+
+    def renew(self, skeleton: Skeleton, vertices: IntArray, valid: WordArray) -> None:
+        """Bound vertices' radii afresh, where that is better; `valid` has the bits of the forms that have cut."""
+        cells, d = skeleton.cells, skeleton.dimension
+        for first in range(0, len(vertices), _GROUP):
+            chosen = vertices[first : first + _GROUP]
+            forms = self.words.forms[vanishing(cells.positive, cells.negative, chosen, valid, d)].reshape(-1)
+            patterns = cells.positive[chosen, self.words.domain :]
+            with np.errstate(all="ignore"):
+                value, _ = self.forms(forms, patterns, np.repeat(np.arange(len(chosen)), d))
+                errors = self.gradient_errors(forms).reshape(-1, d)
+                radii = fresh_radii(value.reshape(-1, d, d), errors, cells.errors[chosen, WORST])
+            cells.errors[chosen, RADIUS] = np.fmin(cells.errors[chosen, RADIUS], radii)
+            cells.errors[chosen, RENEWED] = 1.0
+
+
+def vanishing(positive: WordArray, negative: WordArray, vertices: IntArray, valid: WordArray, d: int) -> IntArray:
+    """Bits of the d forms that vanish at each vertex, (k, d) ascending.
+
+    Raises
+    ------
+    InvariantError
+        If there are more or fewer.
+    """
+    bits = np.empty((len(vertices), d), dtype=np.int64)
+    failed = zero_sets(positive, negative, vertices, valid, bits)
+    if failed >= 0:
+        raise InvariantError("simple", f"vertex {vertices[failed]}", "another number of zeros", d)
+    return bits
+
+
+def vertex_determinants(rows: Rows, simple: SimpleComplex) -> FloatArray:
+    """|det G| of the gradients G of each vertex's d forms, (V,)."""
+    d, n = simple.dimension, len(simple.positive)
+    found = np.empty(n)
+    for first in range(0, n, _GROUP):
+        chosen = np.arange(first, min(first + _GROUP, n))
+        bits = vanishing(simple.positive, simple.negative, chosen, simple.valid, d)
+        patterns = simple.positive[chosen, simple.n_domain :]
+        value, _ = rows.forms(rows.words.forms[bits].reshape(-1), patterns, np.repeat(np.arange(len(chosen)), d))
+        found[chosen] = np.abs(np.linalg.det(value.reshape(-1, d, d)))
+    return found
+
+
+def layer_gates(network: Network, patterns: WordArray, layer: int) -> FloatArray:
+    """What a layer's units are multiplied with under patterns (k, words), (k, units): 1 where they pass, else 0."""
+    own = network.layers[layer]
+    start = word_starts(network.widths)[layer]
+    words = np.ascontiguousarray(patterns[:, start : start + (own.n_neurons + 63) // 64].astype("<u8"))
+    gates = np.ones((len(patterns), own.n_units))
+    gates[:, : own.n_neurons] = np.unpackbits(
+        words.view(np.uint8).reshape(len(patterns), -1), axis=1, count=own.n_neurons, bitorder="little"
+    )
+    return gates
+
+
+def _gradient_errors(bounds: list[LayerBounds]) -> list[float]:
+    """Bounds on the norms of the errors of each layer's gradients; the first layer's are its weights."""
+    errors, product, gamma = [], 1.0, 0.0
+    for k, own in enumerate(bounds):
+        gamma += own.gamma
+        errors.append(gamma * own.row_norm * product * 1.01 + _TINY if k else 0.0)
+        product *= own.magnitude_norm
+    return errors
+
+
+def fresh_radii(gradients: FloatArray, errors: FloatArray, residuals: FloatArray) -> FloatArray:
+    """Bounds on the distances from the true vertices, (k,); infinite where the gradients may be dependent.
+
+    Parameters
+    ----------
+    gradients : (k, d, d)
+    errors : (k, d)
+        Bounds on the norms of the gradients' errors.
+    residuals : (k,)
+        Bounds on the vanishing forms at the represented points.
+    """
+    d = gradients.shape[1]
+    size = np.linalg.norm(gradients, axis=2)
+    rows = gradients / size[:, :, None]
+    rows[~np.isfinite(rows).all(axis=(1, 2))] = 0.0
+    inverse = _inverses(rows)
+    norms = np.linalg.norm(inverse, axis=(1, 2))
+    defect = np.linalg.norm(np.eye(d) - inverse @ rows, axis=(1, 2))
+    relative = np.sqrt(((errors / size) ** 2).sum(axis=1)) + 4 * _ULP * d
+    q = (defect + norms * (relative + (d + 2) * _ULP * np.sqrt(d))) * 1.01
+    reach = (np.linalg.norm(inverse, axis=1) / size).sum(axis=1) * residuals
+    return np.asarray(np.where(q < 0.5, reach / (1 - q) * 1.01 + _TINY, np.inf), dtype=np.float64)
+
+
+def _inverses(matrices: FloatArray) -> FloatArray:
+    """Float inverses (k, d, d); infinite where there is none."""
+    try:
+        return np.asarray(np.linalg.inv(matrices), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        found: FloatArray = np.full(matrices.shape, np.inf)
+        sound = np.linalg.matrix_rank(matrices) == matrices.shape[1]
+        found[sound] = np.linalg.inv(matrices[sound])
+        return found
+
+
+class ExactRow(NamedTuple):
+    """A form in integers, over a common positive factor."""
+
+    gradient: list[Any]  # (d,)
+    constant: Any
+    derivatives: list[Any]  # by the perturbations of the polytope's rows, then of the neurons up to its own
+
+
+class ExactRows:
+    """Forms under given patterns in integers, made when first needed."""
+
+    def __init__(self, network: Network, facets: Facets) -> None:
+        self.network, self.facets = network, facets
+        self.starts = word_starts(network.widths)
+        self.firsts = np.concatenate([[0], np.cumsum(network.widths)]).astype(np.int64)
+        self.n_rows = len(facets.normals) - facets.n_box
+        self._weights: list[Any] = []
+        self._biases: list[list[Any]] = []
+        self._scales: list[int] = []
+        scale = 0
+        for layer in network.hidden:
+            weight = dense_rows(layer.weight, slice(None))
+            step = max(exponent(weight), exponent(layer.bias) - scale)
+            scale += step
+            whole = scaled(weight.reshape(-1), step).tolist()
+            self._weights.append(flint.fmpz_mat(len(weight), layer.n_inputs, whole))
+            self._biases.append(scaled(layer.bias, scale).tolist())
+            self._scales.append(scale)
+        self._cache: OrderedDict[tuple[int, bytes], ExactRow] = OrderedDict()
+
+    def row(self, form: int, pattern: WordArray) -> ExactRow:
+        """One form under a packed pattern, of which only the bits of the layers before its own are used."""
+        layer = -1 if form < 0 else int(np.searchsorted(self.firsts, form, side="right")) - 1
+        key = (form, b"" if layer < 0 else pattern[: self.starts[layer]].tobytes())
+        found = self._cache.get(key)
+        if found is None:
+            found = self._facet(-1 - form) if form < 0 else self._neuron(layer, form - int(self.firsts[layer]), pattern)
+            self._cache[key] = found
+            if len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
+        return found
+
+    def _facet(self, facet: int) -> ExactRow:
+        values = np.append(self.facets.normals[facet], self.facets.offsets[facet])
+        scale = exponent(values)
+        *gradient, constant = scaled(values, scale).tolist()
+        derivatives = [0] * self.n_rows
+        if facet >= self.facets.n_box:
+            # A polytope's rows are moved outwards.
+            derivatives[facet - self.facets.n_box] = 1 << scale
+        return ExactRow(gradient, constant, derivatives)
+
+    def _neuron(self, layer: int, unit: int, pattern: WordArray) -> ExactRow:
+        weights = self._weights[layer]
+        row = flint.fmpz_mat(1, weights.ncols(), [weights[unit, j] for j in range(weights.ncols())])
+        constant = self._biases[layer][unit]
+        parts: list[list[Any]] = [[0] * unit + [-(1 << self._scales[layer])]]
+        for below in range(layer - 1, -1, -1):
+            before = self.network.layers[below]
+            bits = layer_bits(pattern, self.starts[below], before.n_neurons).tolist()
+            bits += [True] * (before.n_units - before.n_neurons)
+            gated = [v if bit else 0 for v, bit in zip(row.entries(), bits, strict=True)]
+            constant += sum(v * b for v, b in zip(gated, self._biases[below], strict=True))
+            shift = self._scales[below]
+            parts.append([-(v << shift) for v in gated[: before.n_neurons]])
+            row = flint.fmpz_mat(1, len(gated), gated) * self._weights[below]
+        derivatives = [0] * self.n_rows + [v for part in reversed(parts) for v in part]
+        return ExactRow(row.entries(), constant, derivatives)
