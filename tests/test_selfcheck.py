@@ -213,13 +213,25 @@ def test_of_many_outputs_those_that_differ_are_judged() -> None:
 
 def test_models_that_cannot_run_are_told() -> None:
     class Single(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def forward(self, x: Any) -> Any:
+            if isinstance(x, torch.Tensor):
+                raise RuntimeError("no batches of one point")
             return torch.nn.functional.linear(x, self.weight)
 
     model = Single()
-    model.weight = torch.ones(2, 2)  # neither parameter nor buffer: it stays float32
+    model.weight = torch.ones(2, 2)
     with pytest.raises(InputError, match=r"torch in float64: cannot run the model .*does it run on one input"):
         self_check(model)
+
+
+def test_weights_that_are_neither_parameters_nor_buffers() -> None:
+    class Plain(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.linear(x, self.weight)
+
+    model = Plain()
+    model.weight = torch.rand(2, 2)  # module.double() leaves it in float32
+    assert self_check(model).ok
 
 
 def test_networks_have_nothing_to_be_compared_with() -> None:
