@@ -4,6 +4,7 @@
 #   make test    all tests, doctests and README examples
 #   make lint    ruff and mypy
 #   make test-wheel      build the wheel, install it into an empty environment, run it there
+#   make docs    the documentation in build/site; a warning is an error
 #   make bench   the engine beside regioncam and one forward pass, and the cost of exactness (minutes)
 #   make bench-quick     small networks (seconds)
 #   make bench-polyhedral   more inputs than two, beside affinitree and relucent (many minutes)
@@ -13,14 +14,16 @@
 
 PYTHON ?= python3
 ARGS ?=
+WORKERS ?= auto
 INTERPRETED ?= tests/test_engine_*.py tests/test_io.py
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
+DOCS_STAMP := .venv/.installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-interpreted test-wheel lint bench bench-quick bench-polyhedral bench-scaling figures clean
+.PHONY: help install demo test test-interpreted test-wheel lint docs bench bench-quick bench-polyhedral bench-scaling figures clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -30,22 +33,26 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else f"geomrelu needs Python 3.10 or newer, got {sys.version.split()[0]}; name another one: make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[files,onnx,networkx,pandas,distributed,mesh,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[files,onnx,networkx,pandas,geo,distributed,mesh,dev]'
 	@touch $@
 
 $(BENCH_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	@touch $@
 
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	@touch $@
+
 demo: $(STAMP)
 	$(BIN)/geomrelu xor --width 20 --out demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # The same kernels, interpreted: what only the compiler lets pass (overflow, an index out of range) shows here.
 test-interpreted: $(STAMP)
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(INTERPRETED) $(ARGS)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(INTERPRETED) $(ARGS)
 
 # From a folder where the sources cannot be found, so that only what is in the wheel counts.
 test-wheel: $(STAMP)
@@ -60,6 +67,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python tests/site_fetches_nothing.py build/site
 
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/engine.py $(ARGS)
@@ -79,6 +90,9 @@ bench-scaling: $(STAMP)
 
 figures: $(STAMP)
 	$(BIN)/python examples/readme_figure.py
+	$(BIN)/python examples/definitions.py
+	$(BIN)/python examples/exact_and_sampled.py
+	$(BIN)/python examples/segment_digits.py docs/pictures/segment_digits.png
 	$(BIN)/python examples/digits_plane.py
 	$(BIN)/python examples/acas_xu.py
 

@@ -29,16 +29,19 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DATA = Path(os.environ.get("GEOMRELU_DATA", ROOT.parent / "shared" / "data"))
+# Two convolutions and two dense layers, drawn: 36,928 neurons.
+RANDOM = "random"
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 
-# (name, file, inputs)
-IMAGES = [
-    ("MNIST 256x2", "mnist-net_256x2.onnx", "mnist_inputs.npz"),
-    ("MNIST 9x200", "mnist_relu_9_200.onnx", "mnist_inputs.npz"),
-    ("MNIST convolutional, average pooling", "Convnet_avgpool.onnx", "mnist_inputs.npz"),
-    ("CIFAR-10 convolutional (base)", "cifar_base_kw.onnx", "cifar10_inputs.npz"),
-    ("CIFAR-10 convolutional (small)", "cifar10_small.onnx", "cifar10_inputs.npz"),
-    ("CIFAR-10 residual (2b)", "resnet_2b.onnx", "cifar10_inputs.npz"),
+# (name, file, inputs, half-width of the square window around the first input; None: all three inputs in view)
+IMAGES: list[tuple[str, str, str, float | None]] = [
+    ("MNIST 256x2", "onnx/mnist-net_256x2.onnx", "mnist_inputs.npz", None),
+    ("MNIST 9x200", "onnx/mnist_relu_9_200.onnx", "mnist_inputs.npz", 2.0),
+    ("MNIST convolutional, average pooling", "onnx/Convnet_avgpool.onnx", "mnist_inputs.npz", 0.5),
+    ("CIFAR-10 convolutional (base)", "onnx/cifar_base_kw.onnx", "cifar10_inputs.npz", 2.0),
+    ("CIFAR-10 convolutional (small)", "onnx/cifar10_small.onnx", "cifar10_inputs.npz", 2.0),
+    ("CIFAR-10 residual (2b)", "onnx/resnet_2b.onnx", "cifar10_inputs.npz", 1.0),
+    ("CIFAR-10 convolutional, random weights", RANDOM, "cifar10_inputs.npz", 0.5),
 ]
 ACAS = ["1_1", "2_3", "4_2"]
 PLANES = [(psi, v) for v in (150, 500) for psi in (-180, -90, 0, 90)]
@@ -51,10 +54,20 @@ import geomrelu as gr
 from geomrelu.importers.files import read_model
 kind, model, *rest = sys.argv[1:]
 gr.partition(gr.Network([np.eye(2), np.ones((1, 2))]), gr.Box(-1, 1))  # compiles, or loads
-network = read_model(model)
+if model.endswith("random"):
+    import torch
+    from torch import nn
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 16, 3, stride=2, padding=1), nn.ReLU(),
+              nn.Flatten(), nn.Linear(4096, 64), nn.ReLU(), nn.Linear(64, 10)]
+    from geomrelu.importers import as_network
+    network = as_network(nn.Sequential(*layers), input_shape=(3, 32, 32))
+else:
+    network = read_model(model)
 if kind == "image":
     x = np.load(rest[0])["x"]
-    places = [gr.Slice.through(*x[:3])]
+    place = gr.Slice.through(*x[:3])
+    places = [place if rest[1] == "None" else place.with_domain(gr.Box(-float(rest[1]), float(rest[1])))]
 else:
     low, high, means, ranges = (np.array(json.loads(v)) for v in rest[:4])
     places = []
@@ -101,9 +114,10 @@ def measured(*words: str) -> dict[str, Any]:
 
 def images() -> list[dict[str, Any]]:
     rows = []
-    for name, model, inputs in IMAGES:
-        result = measured("image", str(DATA / "onnx" / model), str(DATA / inputs))
-        rows.append({"network": name, **result})
+    for name, model, inputs, half in IMAGES:
+        result = measured("image", str(DATA / model), str(DATA / inputs), str(half))
+        window = "three inputs" if half is None else f"{2 * half:g} x {2 * half:g}"
+        rows.append({"network": name, "window": window, **result})
         print(rows[-1], flush=True)
     return rows
 
@@ -124,28 +138,28 @@ def acas() -> list[dict[str, Any]]:
             published = PUBLISHED.get((name, *plane))
             if published is not None and found["regions"] != published:
                 raise SystemExit(f"ACAS Xu {name} at {plane}: {found['regions']} regions, published {published}")
-        rows.append({"network": f"ACAS Xu {name}", **result})
+        rows.append({"network": f"ACAS Xu {name}", "window": f"{len(PLANES)} planes", **result})
         print(rows[-1], flush=True)
     return rows
 
 
 def table(results: dict[str, Any]) -> str:
     head = [
-        "| network | neurons | planes | regions | seconds | us / region | peak, MB | signs | in balls | in integers "
+        "| network | neurons | window | regions | seconds | us / region | peak, MB | signs | in balls | in integers "
         "| edges, faces ordered again |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
     lines = []
     for row in [*results.get("images", []), *results.get("acas", [])]:
-        planes = row["planes"]
-        total = {key: sum(p[key] for p in planes) for key in planes[0]}
-        ball, integers = total["signs_ball"], total["signs_exact"]
-        lines.append(
-            f"| {row['network']} | {row['neurons']:,} | {len(planes)} | {total['regions']:,} | {total['seconds']:.3g} "
-            f"| {1e6 * total['seconds'] / total['regions']:.2f} | {max(p['peak_bytes'] for p in planes) / 1e6:,.0f} "
-            f"| {total['signs']:,} | {ball / total['signs']:.2%} | {integers:,} "
-            f"| {total['edges_exact'] + total['faces_exact']:,} |"
-        )
+        total = {key: sum(p[key] for p in row["planes"]) for key in row["planes"][0]}
+        seconds, signs = total["cpu_seconds"], total["signs"]
+        cells = [
+            row["network"], f"{row['neurons']:,}", row["window"], f"{total['regions']:,}", f"{seconds:.3g}",
+            f"{1e6 * seconds / total['regions']:.2f}", f"{max(p['peak_bytes'] for p in row['planes']) / 1e6:,.0f}",
+            f"{signs:,}", f"{total['signs_ball'] / signs:.2%}", f"{total['signs_exact']:,}",
+            f"{total['edges_exact'] + total['faces_exact']:,}",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*head, *lines])
 
 
@@ -161,7 +175,7 @@ def main() -> None:
         if chosen in (None, name):
             results[name] = measure()
             path.write_text(json.dumps(results, indent=1) + "\n")
-    note = "One thread; images counted as a stream, ACAS Xu's partitions kept and checked; wall-clock seconds."
+    note = "One thread; processor seconds; images counted as a stream, ACAS Xu's partitions kept and checked."
     text = f"{table(results)}\n\n{note}\n"
     (RESULTS / "real_networks.md").write_text(text)
     print(text)

@@ -22,9 +22,10 @@ from geomrelu.domain import Box, Polygon, Polytope, Segment, Segments, Slice, as
 from geomrelu.errors import DomainError, GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
+from geomrelu.tracking import DEFAULT_DEFINITIONS, Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
     import torch
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.polyhedral.complex import PolyhedralComplex
     from geomrelu.sampling import Samples
+    from geomrelu.tracking import Track
 
 __all__ = [
     "Box",
@@ -48,6 +50,7 @@ __all__ = [
     "Segment",
     "Segments",
     "Slice",
+    "Tracker",
     "__version__",
     "aggregate",
     "compare",
@@ -59,6 +62,7 @@ __all__ = [
     "partition",
     "refinement",
     "sample",
+    "track",
 ]
 
 
@@ -529,3 +533,53 @@ def load(path: str | PathLike[str]) -> PlanarComplex | PolyhedralComplex:
     from geomrelu.io_polyhedral import load as load_complex
 
     return load_complex(path)
+
+
+def track(
+    models: Iterable[Any] | Mapping[float, Any],
+    domain: Any,
+    *,
+    times: npt.ArrayLike | None = None,
+    definitions: Sequence[str] = DEFAULT_DEFINITIONS,
+    n_jobs: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Track:
+    """How a model's regions change from checkpoint to checkpoint: a table, plots, an animation.
+
+    While a model is trained, `Tracker` does the same step by step.
+
+    Parameters
+    ----------
+    models : iterable, or dict by time
+        Models that `partition` takes, or paths of model files.  A generator may train one module on and
+        yield it again and again: each is measured before the next is asked for.
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
+    times : (T,) array_like, optional
+        Epochs, say; ascending.  By default 0, 1, 2, ...
+    definitions : sequence of str
+        What to count, beside regions: names as in `PlanarComplex.count`.
+    n_jobs : int, optional
+        As in `partition`.
+    progress : callable, optional
+        Called with a message and a fraction (0 where the number of models is not known).
+
+    Returns
+    -------
+    Track
+        ``columns``, arrays (T,) by name; ``.table()`` (pandas), ``.plot()``, ``.animate("x.gif")``.
+
+    Raises
+    ------
+    InputError
+        If there are no models, one cannot be read, or times do not fit them.
+
+    Examples
+    --------
+    >>> nets = [Network([[[1.0, 1.0], [1.0, -1.0]], [[1.0, 1.0]]], [[b, 0.0], [-1.0]]) for b in (0.0, 1.0, 2.0)]
+    >>> found = track(nets, Box(-1, 1), times=[0, 10, 20])
+    >>> found.columns["regions"].tolist(), found.columns["time"].tolist()
+    ([4, 4, 2], [0.0, 10.0, 20.0])
+    """
+    from geomrelu.tracking import track as track_models
+
+    return track_models(models, domain, times=times, definitions=definitions, n_jobs=n_jobs, progress=progress)

@@ -6,7 +6,8 @@ A ragged list of rows is stored as ``offsets`` (rows + 1,) and ``values``: row i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -30,6 +31,7 @@ __all__ = [
     "njit",
     "real_array",
     "row_ids",
+    "same_order",
 ]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -192,3 +194,18 @@ def frozen(array: _A) -> _A:
 def row_ids(offsets: IntArray) -> IntArray:
     """Row number of every value of a CSR array, shape ``(offsets[-1],)``."""
     return np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
+
+
+def same_order(a: Sequence[int], b: Sequence[int]) -> bool:
+    """Whether arrays of the two shapes hold as many entries, in the same flat order beyond doubt.
+
+    So they do if one of them is flat, or if they differ in axes of length 1 only.
+
+    Examples
+    --------
+    >>> same_order((784,), (28, 28)), same_order((1, 28, 28), (28, 28)), same_order((3, 32, 32), (32, 32, 3))
+    (True, True, False)
+    """
+    if len(a) == 1 or len(b) == 1:
+        return math.prod(a) == math.prod(b)
+    return [n for n in a if n != 1] == [n for n in b if n != 1]

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
 __all__ = [
+    "PatternText",
+    "check_pattern_text",
     "check_tag",
     "integers",
     "load",
     "loaded",
     "network_content",
     "network_of",
+    "pattern_texts",
     "read_npz",
     "report_content",
     "report_of",
@@ -203,8 +206,7 @@ def to_geojson(p: PlanarComplex, path: PathLike, *, pattern: PatternText = "bits
         If the file cannot be written, or its suffix is another format's; no partial file is left.
     """
     check_suffix(path, "to_geojson", (".geojson", ".json"))
-    if pattern not in ("bits", "hex", "none"):
-        raise InputError(f"to_geojson: got pattern={pattern!r}, expected 'bits', 'hex' or 'none'")
+    check_pattern_text(pattern, "to_geojson")
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         header = {"regions": p.n_regions, "network": repr(p.network), "domain": repr(p.domain)}
         file.write(f'{{"type": "FeatureCollection", "geomrelu": {json.dumps(header)}, "features": [')
@@ -339,7 +341,7 @@ def _features(p: PlanarComplex, pattern: PatternText) -> Iterator[str]:
         offsets = p.face_offsets[start : stop + 1]
         corners = p.vertices[p.face_vertices[offsets[0] : offsets[-1]]].tolist()
         local = (offsets - offsets[0]).tolist()
-        texts = _pattern_texts(p.patterns[start:stop], pattern)
+        texts = pattern_texts(p.patterns[start:stop], pattern)
         columns = areas[start:stop].tolist(), maps.A[start:stop].tolist(), maps.b[start:stop].tolist()
         for k, (area, gradient, intercept) in enumerate(zip(*columns, strict=True)):
             properties = {"id": start + k, "area": area, "A": gradient, "b": intercept}
@@ -350,7 +352,14 @@ def _features(p: PlanarComplex, pattern: PatternText) -> Iterator[str]:
             yield json.dumps({"type": "Feature", "id": start + k, "properties": properties, "geometry": geometry})
 
 
-def _pattern_texts(patterns: Patterns, kind: PatternText) -> list[str] | None:
+def check_pattern_text(kind: PatternText, function: str) -> None:
+    """Raise `InputError` unless `kind` says how patterns are written."""
+    if kind not in ("bits", "hex", "none"):
+        raise InputError(f"{function}: got pattern={kind!r}, expected 'bits', 'hex' or 'none'")
+
+
+def pattern_texts(patterns: Patterns, kind: PatternText) -> list[str] | None:
+    """Each pattern as a text, or None for none; see `to_geojson`."""
     if kind == "none":
         return None
     bits = patterns.unpack()

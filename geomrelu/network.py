@@ -139,8 +139,8 @@ class Network(ReadOnly):
             shape = tuple(int(n) for n in input_shape)
             if math.prod(shape) != network.n_inputs:
                 raise InputDimensionError(
-                    f"network: got inputs of shape {shape}, {math.prod(shape)} numbers, but takes {network.n_inputs}; "
-                    "expected as many"
+                    f"network: got inputs of shape {shape}, {math.prod(shape)} numbers, but it takes "
+                    f"{network.n_inputs}; expected as many"
                 )
             vars(network)["input_shape"] = shape
         return network

@@ -23,6 +23,7 @@ __all__ = [
     "CLASS_COLORS",
     "checked_colors",
     "class_colors",
+    "darkened",
     "draw_gradient_key",
     "gradient_colors",
     "hex_colors",
@@ -34,7 +35,20 @@ __all__ = [
 # coincide, in a few), so their lightness always differs by a visible step.
 _LIGHTNESS = np.array([0.91, 0.76, 0.845, 0.69])
 _CHROMA = 0.09
-_CHUNK = 1 << 16
+# Patterns at a time: their bits as floats stay in the cache.
+_CHUNK = 1 << 10
+
+# OKLab to the cube roots of cone responses, and those responses to linear sRGB.
+_LAB_TO_LMS = np.array(
+    [[1.0, 0.3963377774, 0.2158037573], [1.0, -0.1055613458, -0.0638541728], [1.0, -0.0894841775, -1.2914855480]]
+)
+_LMS_TO_RGB = np.array(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+)
 
 # Found by a search for ten colours, light enough for lines and text, of which any two are at least 0.09 apart in OKLab,
 # to normal vision and to each kind of dichromat (as Machado, Oliveira, Fernandes 2009 simulate them).
@@ -59,7 +73,7 @@ def pattern_colors(patterns: Patterns) -> FloatArray:
     hue = np.zeros((len(patterns), 2))
     for start in range(0, len(patterns), _CHUNK):
         bits = patterns[start : start + _CHUNK].unpack()
-        hue[start : start + _CHUNK] = bits.astype(np.float32) @ directions[: bits.shape[1]]
+        hue[start : start + _CHUNK] = bits.astype(np.float64) @ directions[: bits.shape[1]]
     if len(hue):
         hue -= hue.mean(axis=0)
     length = np.hypot(hue[:, 0], hue[:, 1])
@@ -96,23 +110,43 @@ def gradient_colors(gradients: FloatArray, longest: float | None = None) -> Floa
     return _gradient_color(strength, np.arctan2(gradients[:, 1], gradients[:, 0]))
 
 
+def darkened(rgb: FloatArray) -> FloatArray:
+    """Colours for dark paper, sRGB (F, 3) -> (F, 3): hue and chroma stay, lightness L becomes 1.2 - L.
+
+    Light colours that differ in lightness become dark ones that differ as much.
+
+    Examples
+    --------
+    >>> hex_colors(darkened(np.array([[0.91, 0.91, 0.91]]))).tolist()
+    ['#262626']
+    """
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    lms = np.cbrt(linear @ np.linalg.inv(_LMS_TO_RGB).T)
+    lightness, a, b = (lms @ np.linalg.inv(_LAB_TO_LMS).T).T
+    return _srgb(np.clip(1.2 - lightness, 0.0, 1.0), a, b)
+
+
 def _gradient_color(strength: FloatArray, angle: FloatArray) -> FloatArray:
     chroma = 0.13 * strength
     return _srgb(0.93 - strength * (0.18 - 0.07 * np.cos(angle)), chroma * np.cos(angle), chroma * np.sin(angle))
 
 
-def draw_gradient_key(ax: Any, size: int = 160) -> None:
+def draw_gradient_key(ax: Any, ink: str = "black", dark: bool = False, size: int = 160) -> None:
     """What `gradient_colors` mean, as a disc on matplotlib axes: the colour of each direction, paler where flatter."""
     x, y = np.meshgrid(*[(np.arange(size) + 0.5) * 2 / size - 1] * 2)
     radius = np.hypot(x, y).ravel()
     disc = np.ones((size * size, 4))
-    disc[:, :3] = _gradient_color(np.minimum(radius, 1.0), np.arctan2(y, x).ravel())
+    colors = _gradient_color(np.minimum(radius, 1.0), np.arctan2(y, x).ravel())
+    disc[:, :3] = darkened(colors) if dark else colors
     disc[:, 3] = radius <= 1
     ax.imshow(disc.reshape(size, size, 4), extent=(-1, 1, -1, 1), origin="lower", interpolation="bilinear")
     for x_end, y_end, name in ((1.0, 0.0, "$x_1$"), (0.0, 1.0, "$x_2$")):
-        ax.annotate("", (x_end, y_end), (0, 0), arrowprops={"arrowstyle": "->", "lw": 0.8, "shrinkA": 0, "shrinkB": 0})
-        ax.text(1.15 * x_end, 1.12 * y_end, name, ha="left" if x_end else "center", va="center" if x_end else "bottom")
-    ax.text(0, -1.15, "direction in which\n$f$ rises; pale: flat", ha="center", va="top", fontsize="small")
+        arrow = {"arrowstyle": "->", "lw": 0.8, "shrinkA": 0, "shrinkB": 0, "color": ink}
+        ax.annotate("", (x_end, y_end), (0, 0), arrowprops=arrow)
+        sides = ("left", "center") if x_end else ("center", "bottom")
+        ax.text(1.15 * x_end, 1.12 * y_end, name, ha=sides[0], va=sides[1], color=ink)
+    said = f"direction in which\n$f$ rises; {'grey' if dark else 'pale'}: flat"
+    ax.text(0, -1.15, said, ha="center", va="top", fontsize="small", color=ink)
     ax.set_axis_off()
 
 
@@ -123,11 +157,15 @@ def class_colors(classes: IntArray) -> FloatArray:
 
 
 def region_classes(p: PlanarComplex) -> IntArray:
-    """Class at each region's centroid, (F,): the largest output, or, of one output, 1 where it is positive."""
-    values = outputs_at_centroids(p)
-    if values.shape[1] == 1:
-        return (values[:, 0] > 0).astype(np.int64)
-    return np.asarray(np.argmax(values, axis=1), dtype=np.int64)
+    """Class of each region, (F,): the largest output, or, of one output, 1 where it is positive.
+
+    Exact where a region has one class; of the others the class at the centroid, in floats.
+    """
+    classes = p._class_ties.winner.copy()
+    mixed = np.flatnonzero(classes < 0)
+    values = p.network(p.centroids[mixed])
+    classes[mixed] = values[:, 0] > 0 if values.shape[1] == 1 else np.argmax(values, axis=1)
+    return np.asarray(classes, dtype=np.int64)
 
 
 def outputs_at_centroids(p: PlanarComplex) -> FloatArray:
@@ -162,21 +200,7 @@ def checked_colors(colors: FloatArray, function: str) -> FloatArray:
 
 def _srgb(lightness: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
     """OKLab to sRGB in [0, 1], (F, 3); colours outside the gamut are clipped."""
-    lms = np.stack(
-        [
-            lightness + 0.3963377774 * a + 0.2158037573 * b,
-            lightness - 0.1055613458 * a - 0.0638541728 * b,
-            lightness - 0.0894841775 * a - 1.2914855480 * b,
-        ],
-        axis=1,
-    )
-    to_rgb = np.array(
-        [
-            [4.0767416621, -3.3077115913, 0.2309699292],
-            [-1.2684380046, 2.6097574011, -0.3413193965],
-            [-0.0041960863, -0.7034186147, 1.7076147010],
-        ]
-    )
-    linear = np.clip(lms**3 @ to_rgb.T, 0.0, 1.0)
+    lms = np.stack([lightness, a, b], axis=1) @ _LAB_TO_LMS.T
+    linear = np.clip(lms**3 @ _LMS_TO_RGB.T, 0.0, 1.0)
     curved = 1.055 * np.power(linear, 1 / 2.4) - 0.055
     return np.asarray(np.where(linear <= 0.0031308, 12.92 * linear, curved))

@@ -69,6 +69,35 @@ def test_answers_on_planes(model: str, tmp_path: Path) -> None:
     assert "--slice" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["count", "boundary", "stats", "check"])
+def test_a_model_of_many_inputs_without_a_plane(model: str, command: str) -> None:
+    done = run(command, model)
+    assert done.exit_code == 2
+    assert "takes 4 inputs" in done.stderr
+    assert "--slice" in done.stderr
+    assert "--ends" in done.stderr
+
+
+def test_images_of_a_model_with_open_axes(tmp_path: Path) -> None:
+    """The plane tells the shape that the file leaves open."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(*pair) for pair in (("x", 1, ["n", 1, "h", "w"]), ("y", 1, None)))
+    kernel = helper.make_tensor("k", TensorProto.FLOAT, [2, 1, 2, 2], [1, -1, 2, 0, -1, 0, 1, 2])
+    nodes = [("Conv", ["x", "k"], "c"), ("Relu", ["c"], "r"), ("GlobalAveragePool", ["r"], "y")]
+    graph = helper.make_graph([helper.make_node(op, i, [o]) for op, i, o in nodes], "g", [x], [y], [kernel])
+    onnx.save(helper.make_model(graph), tmp_path / "open.onnx")
+    images = np.random.default_rng(0).normal(size=(3, 1, 3, 4))
+    np.save(tmp_path / "abc.npy", images)
+    np.save(tmp_path / "ab.npy", images[:2])
+    expected = gr.count_regions(onnx.load(tmp_path / "open.onnx"), gr.Slice.through(*images))
+    assert expected > 3
+    done = run("count", tmp_path / "open.onnx", "--slice", tmp_path / "abc.npy", "--json")
+    assert json.loads(done.stdout)["regions"] == expected
+    assert run("segment", tmp_path / "open.onnx", "--ends", tmp_path / "ab.npy").exit_code == 0
+
+
 def test_segments(model: str, tmp_path: Path) -> None:
     np.save(tmp_path / "ab.npy", np.stack([A, B]))
     p = gr.partition(NETWORK, gr.Segment(A, B))

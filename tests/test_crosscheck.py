@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import geomrelu as gr
 from geomrelu.crosscheck import crosscheck, refinement
 from geomrelu.errors import DomainError, InputDimensionError, InputError, ShapeError
+from geomrelu.matrices import is_sparse
 from geomrelu.patterns import Patterns
 from tests.networks import SQUARE, Case, degenerate_cases, grid, lines, random_cases, random_network, to_torch
 
@@ -247,6 +250,16 @@ def test_the_model_can_be_sampled_in_place_of_its_reading() -> None:
     assert {"map", "value"} <= set(report.n_failures)
     with pytest.raises(ShapeError, match="outputs"):
         crosscheck(p, model=to_torch(random_network((4,), 0)))
+
+
+def test_convolutions_through_images() -> None:
+    """Sparse layers, of blocks in which no sample needs a bound of its own, too."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AvgPool2d(4), nn.Flatten(), nn.Linear(8, 3)).eval()
+    p = gr.partition(model, gr.Slice.through(*np.random.default_rng(0).random((3, 1, 10, 10))))
+    assert any(is_sparse(layer.weight) for layer in p.network.layers)
+    assert crosscheck(p, n=21).ok
+    assert crosscheck(p, n=21, model=model).ok
 
 
 # Refinement

@@ -1,4 +1,4 @@
-"""The examples of digits on a plane and of ACAS Xu, on small sizes, beside the models' own answers."""
+"""The examples, on small sizes, beside the models' own answers."""
 
 from __future__ import annotations
 
@@ -96,3 +96,24 @@ def test_acas_xu_without_its_file(
     assert module.main(tmp_path / "figure.png") is None
     assert "GEOMRELU_DATA" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+def test_exact_and_sampled(tmp_path: Path) -> None:
+    p, met = example("exact_and_sampled").main(tmp_path / "figure.png", n=5)
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    # The grid's points and the domain's corners, by the forward pass.
+    axis = np.linspace(-1, 1, 5)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    assert met == len(np.unique(p.network.pattern_bits(grid), axis=0)) < p.n_regions
+
+
+def test_definitions(tmp_path: Path) -> None:
+    module = example("definitions")
+    counts = module.main(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    # Each network is one on which the two definitions in its name, neighbours in the chain, differ.
+    for k, (name, found) in enumerate(counts.items()):
+        assert found[k] > found[k + 1], name
+        assert found == sorted(found, reverse=True)
+        first, second = (word.replace(" ", "_") for word in name.split(" > "))
+        assert list(module.DEFINITIONS)[k : k + 2] == [first, second]

@@ -7,6 +7,7 @@ import copy
 import random
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from torch import nn
 
+import geomrelu as gr
 from geomrelu import Network
 from geomrelu.errors import (
     InputError,
@@ -559,3 +561,31 @@ def test_reading_a_model_leaves_the_random_states_alone() -> None:
         assert torch.equal(torch.get_rng_state(), states[0])
         assert random.getstate() == states[1]
         np.testing.assert_equal(numpy_state(), states[2])
+
+
+# ---- the input's shape
+
+
+@pytest.mark.parametrize(
+    "shape", [4, "144", (1, 4.5, 4), (True, 4, 4), (0, 4, 4), (-1, 4, 4), (), [], (10**9, 10**9), {1: 4}, np.array(4.0)]
+)
+@pytest.mark.parametrize("kind", ["module", "network"])
+def test_shapes_that_are_none(shape: Any, kind: str) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    with pytest.raises(ShapeError, match="expected whole numbers, 1 or more"):
+        as_network(model if kind == "module" else as_network(model), shape)
+
+
+def test_other_shapes_with_the_same_numbers() -> None:
+    """Flat, or with other axes of length 1, the order is the same; an image with its channels last is another input."""
+    module = nn.Sequential(nn.Conv2d(2, 1, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4, 1)).eval()
+    image = np.random.default_rng(0).normal(size=(2, 4, 4))
+    exported = torch.export.export(module, (torch.zeros(3, 2, 4, 4),))
+    network = as_network(module, (2, 4, 4))
+    for model in (exported, network):
+        for shape in ((32,), (1, 2, 4, 4), [2, 4, 4], np.array([2, 4, 4])):
+            np.testing.assert_array_equal(as_network(model, shape)(image.reshape(1, -1)), network(image.reshape(1, -1)))
+        with pytest.raises(ShapeError, match="shape"):
+            as_network(model, (4, 4, 2))
+        with pytest.raises(ShapeError, match="shape"):
+            gr.partition(model, gr.Slice.axes(0, 1, at=np.zeros((4, 4, 2)), domain=gr.Box(-1, 1)))

@@ -276,6 +276,14 @@ def test_exported_layers(k: int, batch: str, tmp_path: Path) -> None:
         assert_same(model, network, shape)
 
 
+def test_exported_indices(tmp_path: Path) -> None:
+    """A list of indices has holes for the axes that are not indexed."""
+    model = Expression(lambda m, x: x[:, [2, 0]].relu() - x[:, :2])
+    program = torch.export.export(model, (torch.randn(1, 3),))
+    torch.export.save(program, tmp_path / "model.pt2")
+    assert_same(model, read_model(tmp_path / "model.pt2"), (3,))
+
+
 @pytest.mark.parametrize("k", [0, 1, 3])
 def test_decomposed_programs(k: int) -> None:
     layer, shape = EXPORTED[k]

@@ -31,24 +31,39 @@ ORDER = [
     "analysis",
     "crosscheck",
     "palette",
+    "movies",
     "experiments",
     "io",
+    "geotables",
     "io_polyhedral",
     "plot",
     "page",
+    "tracking",
     "__init__",
     "cli",
     "__main__",
 ]
 # Conveniences: methods of a result that hand over to the module that does the work, imported in the method.
 DELEGATES = {
-    "planar.complex": {"analysis", "io", "page", "plot"},
+    "planar.complex": {"analysis", "geotables", "io", "page", "plot"},
     "planar.measures": {"analysis"},
     "planar.questions": {"analysis"},
     "linear.complex": {"analysis", "plot"},
     "polyhedral.complex": {"analysis", "io_polyhedral"},
 }
-HEAVY = ("torch", "shapely", "matplotlib", "sklearn", "pandas", "networkx", "onnx", "skops", "safetensors")
+HEAVY = (
+    "torch",
+    "shapely",
+    "matplotlib",
+    "sklearn",
+    "pandas",
+    "networkx",
+    "onnx",
+    "skops",
+    "safetensors",
+    "geopandas",
+    "pyarrow",
+)
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -137,7 +137,8 @@ def point_at(driver, x, y):
 
 
 def shown(driver, css):
-    return driver.find_element("css selector", css)
+    """An element's text, read at once: the panel may be written anew at any moment."""
+    return driver.execute_script("return document.querySelector(arguments[0])?.textContent ?? ''", css)
 
 
 def choose(driver, name):
@@ -154,18 +155,18 @@ def test_a_person_reads_zooms_and_recolours(p, page):
         # Pointing: the region, its area, map and pattern.
         point_at(driver, *POINT)
         face = int(p.locate([POINT])[0])
-        until(lambda: driver.find_elements("id", "region-number"))
-        assert int(shown(driver, "#region-number").text) == face
-        assert float(shown(driver, "#region-area").text) == pytest.approx(p.areas[face], rel=1e-8)
+        until(lambda: shown(driver, "#region-number") == str(face))
+        assert float(shown(driver, "#region-area")) == pytest.approx(p.areas[face], rel=1e-8)
         for output in range(2):
-            line = shown(driver, f'.map[data-output="{output}"]')
+            line = f'.map[data-output="{output}"]'
             expected = [*p.affine_maps.A[face, output], p.affine_maps.b[face, output]]
-            assert [float(v) for v in line.get_attribute("data-map").split()] == pytest.approx(expected, rel=1e-15)
-            numbers = re.sub(r"x[₁₂]", "", line.text.split("=")[1]).replace("− ", "-").replace("+ ", "")
+            held = driver.execute_script("return document.querySelector(arguments[0]).dataset.map", line)
+            assert [float(v) for v in held.split()] == pytest.approx(expected, rel=1e-15)
+            numbers = re.sub(r"x[₁₂]", "", shown(driver, line).split("=")[1]).replace("− ", "-").replace("+ ", "")
             assert [float(v) for v in numbers.split()] == pytest.approx(expected, rel=1e-8)
         bits = p.patterns.unpack()[face]
-        assert shown(driver, '.pattern[data-layer="0"]').text == "".join(str(int(b)) for b in bits[:12])
-        assert shown(driver, '.pattern[data-layer="1"]').text == "".join(str(int(b)) for b in bits[12:])
+        assert shown(driver, '.pattern[data-layer="0"]') == "".join(str(int(b)) for b in bits[:12])
+        assert shown(driver, '.pattern[data-layer="1"]') == "".join(str(int(b)) for b in bits[12:])
 
         # Colours: the pixel at a large region's centroid has the colour that matplotlib gives it.
         from geomrelu.plot.style import region_colors
@@ -189,17 +190,17 @@ def test_a_person_reads_zooms_and_recolours(p, page):
         small = int(np.argmin(p.areas))
         box = driver.find_element("id", "place")
         box.send_keys(f"#{small}", Keys.ENTER)
-        assert int(shown(driver, "#region-number").text) == small
+        assert int(shown(driver, "#region-number")) == small
         x, y = driver.execute_script("return [window.geomrelu.view.x, window.geomrelu.view.y]")
         corners = p.vertices[p.ring(small)]
         assert (corners.min(axis=0) <= (x, y)).all()
         assert (corners.max(axis=0) >= (x, y)).all()
         box.clear()
         box.send_keys("3, 4", Keys.ENTER)
-        assert "outside the domain" in shown(driver, "#hint").text
+        assert "outside the domain" in shown(driver, "#hint")
         box.clear()
         box.send_keys("three", Keys.ENTER)
-        assert "cannot read" in shown(driver, "#hint").text
+        assert "cannot read" in shown(driver, "#hint")
         plane = driver.find_element("id", "plane")
         plane.send_keys("0", Keys.ESCAPE)
         assert driver.execute_script("return window.geomrelu.view.zoom") == 1
@@ -209,7 +210,7 @@ def test_a_person_reads_zooms_and_recolours(p, page):
         x, y = driver.execute_script("return [window.geomrelu.view.x, window.geomrelu.view.y]")
         assert x > 0
         assert y > 0
-        until(lambda: int(shown(driver, "#region-number").text) == int(p.locate([[x, y]])[0]))
+        until(lambda: int(shown(driver, "#region-number")) == int(p.locate([[x, y]])[0]))
 
         # Light and dark.
         paper = "return getComputedStyle(document.body).backgroundColor"

@@ -13,10 +13,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch.nn.utils import prune
 from typer.testing import CliRunner
 
 import geomrelu as gr
@@ -127,6 +130,40 @@ def test_a_weight_that_is_a_little_wrong_is_told(name: str) -> None:
         assert not check.ok, f"layer {layer}: {check}"
         assert "DIFFERENT" in str(check)
         assert check.to_dict()["comparisons"][0]["ok"] is False
+
+
+NORMALISED = {
+    "weight norm": nn.utils.parametrizations.weight_norm,
+    "spectral norm": nn.utils.parametrizations.spectral_norm,
+    "older weight norm": nn.utils.weight_norm,
+    "pruned": lambda layer: prune.l1_unstructured(layer, "weight", 3),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", NORMALISED)
+def test_weights_that_torch_computes_have_their_own_precision(name: str) -> None:
+    """They are float32 numbers: the same computed in float64 are other weights, and no error of the reading."""
+    torch.manual_seed(0)
+    model = nn.Sequential(NORMALISED[name](nn.Linear(3, 8)), nn.ReLU(), nn.Linear(8, 2)).eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    for form in (model, torch.export.export(model, (torch.ones(1, 3),))):
+        network = as_network(form)
+        check = self_check(form, network)
+        assert check.ok, str(check)
+        assert not self_check(form, nudged(network, 0, 1e-9)).ok
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert model[0].bias.dtype == torch.float32
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_pipelines_fitted_to_float32(whiten: bool) -> None:
+    x, y = load_digits(return_X_y=True)
+    model = make_pipeline(PCA(5, whiten=whiten), MLPClassifier((4,), max_iter=2, random_state=0))
+    model.fit(x[:100].astype(np.float32), y[:100])
+    network = as_network(model)
+    assert self_check(model, network).ok
+    assert not self_check(model, nudged(network, 1, 1e-9)).ok
 
 
 def test_float32_runtimes_tell_errors_of_float32() -> None:

@@ -16,6 +16,7 @@ from geomrelu.cli.commands import (
     JsonOption,
     LowOption,
     Model,
+    NormaliseOption,
     PolygonOption,
     Run,
     _built,
@@ -57,6 +58,7 @@ def boundary(
     slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Where the class changes, or with --level where an output has a value: exact pieces, length, areas of classes.
 
@@ -67,6 +69,8 @@ def boundary(
     geomrelu boundary model.npz --box -1 1
 
     geomrelu boundary model.npz --level 0.5 --output 1 -o contour.geojson
+
+    geomrelu boundary mnist.onnx --slice three_digits.npy
     """
     value = None if level is None else _number("--level", level)
     if output is not None and level is None:
@@ -75,7 +79,7 @@ def boundary(
     if out is not None:
         _checked_output(out, (".geojson",), model)
     domain = _domain(box, low, high, polygon, slice_file)
-    network, facts = _model(model, domain, allow_joblib)
+    network, facts = _model(model, domain, allow_joblib, normalise)
     if not which < network.n_outputs:
         raise InputError(f"--output: got {which}; the model has {network.n_outputs} output(s), numbered from 0")
     p = _built(model, network, domain, Run())
@@ -123,6 +127,7 @@ def verify(
     slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Prove a property of the outputs, or find a point that breaks it.
 
@@ -143,7 +148,7 @@ def verify(
         if inputs is not None:
             raise InputError("--inputs: chooses a slice of a VNN-LIB file's box; give --vnnlib, too")
         domain = _domain(box, low, high, polygon, slice_file)
-        network, facts = _model(model, domain, allow_joblib)
+        network, facts = _model(model, domain, allow_joblib, normalise)
         # What does not parse is told before the work starts.
         linear_constraints(property, network.n_outputs)
         p = _built(model, network, domain, Run())
@@ -156,7 +161,7 @@ def verify(
             raise InputError(
                 "--vnnlib: the file holds the domain; leave --box, --low, --high, --polygon and --slice out"
             )
-        found, facts = _on_planes(model, vnnlib, inputs, allow_joblib)
+        found, facts = _on_planes(model, vnnlib, inputs, allow_joblib, normalise)
         title = f"{model}: {vnnlib}"
     if json:
         print_json({**facts, **_verification_facts(found)})
@@ -167,7 +172,7 @@ def verify(
 
 
 def _on_planes(
-    model: Path, vnnlib: Path, inputs: tuple[int, int] | None, allow_joblib: bool
+    model: Path, vnnlib: Path, inputs: tuple[int, int] | None, allow_joblib: bool, normalise: bool
 ) -> tuple[Verification, dict[str, Any]]:
     """The first violation on the planes of a VNN-LIB file, or the last proof."""
     import geomrelu as gr
@@ -176,7 +181,7 @@ def _on_planes(
 
     read = read_vnnlib(vnnlib)
     planes = regions_of_interest(read, inputs)
-    network, facts = _model(model, planes[0][0], allow_joblib)
+    network, facts = _model(model, None, allow_joblib, normalise)
     sizes = {"inputs": (read.n_inputs, network.n_inputs), "outputs": (read.n_outputs, network.n_outputs)}
     for kind, (wanted, own) in sizes.items():
         if wanted != own:
@@ -189,7 +194,6 @@ def _on_planes(
         found = verify_unsafe(p, unsafe)
         if not found:
             break
-    facts.pop("domain")
     return found, {**facts, "vnnlib": str(vnnlib), "planes": len(planes), "regions": regions}
 
 

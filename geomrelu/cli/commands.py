@@ -182,7 +182,10 @@ def plot(
     high: HighOption = None,
     polygon: PolygonOption = None,
     slice_file: SliceOption = None,
-    color: Annotated[str, typer.Option("--color", help="Fill by pattern, value, class, gradient or area.")] = "pattern",
+    color: Annotated[
+        str, typer.Option("--color", help="Fill by pattern, value, class, gradient or area; or edges by crease.")
+    ] = "pattern",
+    theme: Annotated[str, typer.Option("--theme", metavar="NAME", help="light or dark.")] = "light",
     dpi: Annotated[str, typer.Option("--dpi", metavar="N", help="Resolution of a .png, 10 to 2400.")] = "200",
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
@@ -199,17 +202,19 @@ def plot(
     from geomrelu.files import atomic_path
 
     suffix = _checked_output(out, (".svg", ".png", ".pdf"), model)
-    colors = ("pattern", "value", "class", "gradient", "area")
+    colors = ("pattern", "value", "class", "gradient", "area", "crease")
     if color not in colors:
         raise InputError(f"--color: got {color!r}; expected one of {', '.join(colors)}")
+    if theme not in ("light", "dark"):
+        raise InputError(f"--theme: got {theme!r}; expected light or dark")
     resolution = whole_number("--dpi", dpi, 10, 2400)
     p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib, normalise=normalise)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     axes = figure.add_subplot()
-    p.plot(axes, color=color)
-    axes.set_title(f"{model.name}: {p.n_regions:,} regions")
+    p.plot(axes, color=color, theme=theme)
+    axes.set_title(f"{model.name}: {p.n_regions:,} regions", color=axes.xaxis.label.get_color())
     with atomic_path(out) as temporary:
         figure.savefig(temporary, format=suffix[1:], dpi=resolution, bbox_inches="tight")
     _report_written(out, p, facts, json)
@@ -269,7 +274,9 @@ def check(
 @app.command()
 def partition(
     model: Model,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="File to write: .npz or .geojson.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FILE", help="File to write: .npz, .geojson or .parquet.")
+    ],
     box: BoxOption = None,
     low: LowOption = None,
     high: HighOption = None,
@@ -281,7 +288,7 @@ def partition(
     allow_joblib: JoblibOption = False,
     normalise: NormaliseOption = False,
 ) -> None:
-    """Write the partition: .npz (all of it; open with gr.load) or .geojson (regions with their maps).
+    """Write the partition: .npz (all of it; open with gr.load), .geojson or .parquet (regions with their maps).
 
     Examples:
 
@@ -289,12 +296,14 @@ def partition(
 
     geomrelu partition model.safetensors -o regions.geojson --polygon "0,0 1,0 0,1"
     """
-    suffix = _checked_output(out, (".npz", ".geojson"), model)
+    suffix = _checked_output(out, (".npz", ".geojson", ".parquet"), model)
     p, facts = _partition(
         model, _domain(box, low, high, polygon, slice_file), allow_joblib, Run(_jobs(jobs), resume), normalise
     )
     if suffix == ".npz":
         p.save(out)
+    elif suffix == ".parquet":
+        p.to_geoparquet(out)
     else:
         p.to_geojson(out)
     _report_written(out, p, facts, json)
@@ -418,12 +427,23 @@ def _jobs(word: str | None) -> int | None:
 
 
 def _model(
-    model: Path, domain: Domain | None, allow_joblib: bool, normalise: bool = False
+    model: Path,
+    domain: Domain | None,
+    allow_joblib: bool,
+    normalise: bool = False,
+    input_shape: tuple[int, ...] | None = None,
 ) -> tuple[Network, dict[str, Any]]:
-    """The network, and facts about model and domain for JSON."""
+    """The network, and facts about model and domain for JSON; a slice tells the shape of inputs."""
+    from geomrelu.domain import Slice
     from geomrelu.importers.files import assumes_relu, read_model
 
-    network = read_model(model, allow_joblib, normalise)
+    shape = domain.input_shape if isinstance(domain, Slice) else input_shape
+    network = read_model(model, allow_joblib, normalise, shape)
+    if domain is not None and shape is None and network.n_inputs != 2:
+        raise InputDimensionError(
+            f"{model}: takes {network.n_inputs} inputs, expected 2; of a model with more, look at a plane through "
+            "three inputs (--slice FILE), or along the line between two (geomrelu segment MODEL --ends FILE)"
+        )
     if network.n_neurons and assumes_relu(model):
         typer.echo(f"{model}: a state dict holds no activations; assuming ReLU between Linear layers", err=True)
     facts: dict[str, Any] = {"model": str(model), "network": _network_facts(network)}

@@ -15,6 +15,7 @@ from geomrelu.cli.commands import (
     JsonOption,
     LowOption,
     Model,
+    NormaliseOption,
     PolygonOption,
     _domain,
     _model,
@@ -46,6 +47,7 @@ def stats(
     slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Measure the regions and the function: sizes and shapes, Lipschitz constants, averages, creases.
 
@@ -55,7 +57,7 @@ def stats(
 
     geomrelu stats model.pt2 --json
     """
-    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib)
+    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib, normalise=normalise)
     shapes, function = _shapes(p), _function(p)
     if json:
         print_json({**facts, "regions": p.n_regions, "shapes": shapes, **function})
@@ -108,6 +110,7 @@ def compare(
     slice_file: SliceOption = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """Compare two networks: equal or not, exactly; largest difference, distances, where classes differ, regression.
 
@@ -120,7 +123,7 @@ def compare(
     import geomrelu as gr
 
     domain = _domain(box, low, high, polygon, slice_file)
-    (a, facts_a), (b, facts_b) = (_model(path, domain, allow_joblib) for path in (model_a, model_b))
+    (a, facts_a), (b, facts_b) = (_model(path, domain, allow_joblib, normalise) for path in (model_a, model_b))
     with shown_progress() as progress, _named(model_a):
         found = gr.compare(a, b, domain, progress=progress)
     scores = _scores(found)

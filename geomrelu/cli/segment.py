@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geomrelu.cli.commands import JoblibOption, JsonOption, Model, _checked_output, _model, _named, app
+from geomrelu.cli.commands import JoblibOption, JsonOption, Model, NormaliseOption, _checked_output, _model, _named, app
 from geomrelu.cli.inputs import read_segment
 from geomrelu.cli.terminal import print_json, print_table
 
@@ -32,6 +32,7 @@ def segment(
     ] = None,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
+    normalise: NormaliseOption = False,
 ) -> None:
     """The exact pieces of the line between two inputs, of any dimension: (1 - t) a + t b for t from 0 to 1.
 
@@ -45,7 +46,7 @@ def segment(
 
     suffix = None if out is None else _checked_output(out, (".svg", ".png", ".pdf"), model)
     line = read_segment(ends)
-    network, facts = _model(model, None, allow_joblib)
+    network, facts = _model(model, None, allow_joblib, normalise, line.input_shape)
     with _named(model):
         p = gr.partition(network, line)
     if out is not None and suffix is not None:

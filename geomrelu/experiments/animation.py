@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from geomrelu.analysis.cells import Cells, cells_of, corner_values, positive_part, zero_segments
 from geomrelu.analysis.regression import map_rows
@@ -30,15 +29,13 @@ from geomrelu.experiments.drawing import (
     value_norm,
 )
 from geomrelu.experiments.training import Progress, Snapshot, TrainingHistory
-from geomrelu.files import atomic_path, check_output_path
+from geomrelu.movies import check_movie_path, write_movie
 
 if TYPE_CHECKING:
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
 __all__ = ["animate", "plot_snapshot"]
-
-_LAST_FRAME = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +63,14 @@ def animate(
     dpi: int = 90,
     progress: Progress | None = None,
 ) -> Path:
-    """Write a training's snapshots as a GIF: exact decision regions, and the surface.
+    """Write a training's snapshots as a GIF or MP4: exact decision regions, and the surface.
 
     Parameters
     ----------
     history : TrainingHistory
         From `train`; one frame for each of its snapshots.
     path : path-like
-        Where the GIF shall be; written whole or not at all.
+        ``.gif`` or ``.mp4`` (which needs ffmpeg); written whole or not at all.
     seconds : float
         How long a frame stays; the last one stays four times as long.
     dpi : int
@@ -85,25 +82,22 @@ def animate(
     ------
     OutputPathError
         If the file cannot be written.
+    MissingDependencyError
+        If it is an ``.mp4`` and there is no ffmpeg.
     """
-    from PIL import Image
-
-    target = check_output_path(path)
+    target = check_movie_path(path)
     frames = [_Frame.of(snapshot) for snapshot in history.snapshots]
     norm = _scale(frames)
     figure = new_figure(10.0, 4.9)
     figure.set_layout_engine("none")  # the same places in every frame, and half the time
     stage = _Stage.on(figure, norm)
-    images = []
-    for k, frame in enumerate(frames):
+
+    def draw(k: int) -> None:
         if progress is not None:
-            progress(f"animation of seed {history.seed}: epoch {frame.snapshot.epoch}", k / len(frames))
-        stage.show(frame)
-        images.append(Image.fromarray(_pixels(figure, dpi)).quantize(128))
-    durations = [round(1000 * seconds)] * (len(frames) - 1) + [round(_LAST_FRAME * 1000 * seconds)]
-    with atomic_path(target) as temporary:
-        images[0].save(temporary, save_all=True, append_images=images[1:], duration=durations, loop=0)
-    return target
+            progress(f"animation of seed {history.seed}: epoch {frames[k].snapshot.epoch}", k / len(frames))
+        stage.show(frames[k])
+
+    return write_movie(target, figure, draw, len(frames), seconds, dpi)
 
 
 def plot_snapshot(snapshot: Snapshot) -> Figure:
@@ -118,19 +112,6 @@ def plot_snapshot(snapshot: Snapshot) -> Figure:
 def _scale(frames: Sequence[_Frame]) -> Normalize:
     """Heights and colours of all frames: the last one's range and the targets, so that an overshoot does not set it."""
     return value_norm(frames[-1].heights, np.array([-1.0, 1.0]))
-
-
-def _pixels(figure: Figure, dpi: int) -> npt.NDArray[np.uint8]:
-    """The figure as an (H, W, 3) picture.
-
-    By hand, since matplotlib's own writer gives all frames the same duration.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure.set_dpi(dpi)
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
 
 
 @dataclass

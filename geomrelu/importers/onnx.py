@@ -17,6 +17,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, external_data_helper, inliner, numpy_helper
 
+from geomrelu.arrays import same_order
 from geomrelu.errors import FileFormatError, GeomReluError, ShapeError, UnsupportedLayerError, WeightError
 from geomrelu.importers.onnx_operators import OPERATORS, refusal
 from geomrelu.importers.onnx_reader import FOLDED, Array, Reader, Tensor, array_of, widened
@@ -152,7 +153,7 @@ def point_shape(source: onnx.ValueInfoProto, input_shape: Sequence[int] | None =
         If a length is not known, or `input_shape` does not fit the model.
     """
     tensor = source.type.tensor_type
-    given = None if input_shape is None else tuple(int(n) for n in input_shape)
+    given = None if input_shape is None else tuple(input_shape)
     if not tensor.HasField("shape"):
         if given is None:
             raise ShapeError(f"model: the shape of its input {source.name!r} is not known; give input_shape=(...)")
@@ -162,9 +163,10 @@ def point_shape(source: onnx.ValueInfoProto, input_shape: Sequence[int] | None =
     own = sizes[1:] if batched else sizes
     shown = tuple("?" if n is None else n for n in own)
     if given is not None:
-        if len(given) != len(own) or any(n not in (None, m) for n, m in zip(own, given, strict=True)):
-            raise ShapeError(f"model: got input_shape={given}, expected {shown} for its input {source.name!r}")
-        own = list(given)
+        if len(given) == len(own) and all(n in (None, m) for n, m in zip(own, given, strict=True)):
+            own = list(given)
+        elif None in own or not same_order(given, tuple(n for n in own if n is not None)):
+            raise ShapeError(f"model: got input_shape={given}, expected {shown}, its input {source.name!r}'s, or flat")
     if not own or any(n is None or n < 1 for n in own):
         raise ShapeError(
             f"model: its input {source.name!r} has shape {shown} after the batch axis; expected whole numbers, "

@@ -60,7 +60,7 @@ def originals(model: Any, shape: tuple[int, ...]) -> list[Original]:
     if "sklearn.base.BaseEstimator" in bases:
         return [Original("scikit-learn", _sklearn_outputs(model))]
     if "torch.nn.modules.module.Module" in bases:
-        return [Original("torch in float64", _torch_outputs(copy.deepcopy(model), shape))]
+        return [Original("torch in float64", _torch_outputs(_copy(model), shape))]
     if "torch.export.exported_program.ExportedProgram" in bases:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch about itself
@@ -76,15 +76,37 @@ def originals(model: Any, shape: tuple[int, ...]) -> list[Original]:
 # ---- torch
 
 
-def _torch_outputs(module: Any, shape: tuple[int, ...]) -> Callable[[FloatArray], FloatArray]:
-    """A module of one's own, run in float64, one point at a time: its batch axis may have a fixed length."""
+def _copy(module: Any) -> Any:
+    """A deep copy; of weights that pruning or the older weight norm has computed, which torch does not copy, too."""
     import torch
 
-    double = module.double().to("cpu")
+    held = [value for own in module.modules() for value in vars(own).values() if isinstance(value, torch.Tensor)]
+    return copy.deepcopy(module, {id(value): value.detach().clone() for value in held if not value.is_leaf})
+
+
+def _torch_outputs(module: Any, shape: tuple[int, ...]) -> Callable[[FloatArray], FloatArray]:
+    """A module of one's own, run in float64, one point at a time: its batch axis may have a fixed length.
+
+    What it computes of its weights alone (weight normalisation, say) is a weight, and keeps their precision.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+    from torch.utils._pytree import tree_leaves, tree_map_only
+
+    class Widened(TorchFunctionMode):
+        """Functions of the input, which is float64, take everything in float64."""
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            given = (args, kwargs or {})
+            if any(isinstance(v, torch.Tensor) and v.dtype == torch.float64 for v in tree_leaves(given)):
+                given = tree_map_only(torch.Tensor, lambda v: v.double() if v.is_floating_point() else v, given)
+            return func(*given[0], **given[1])
+
+    own = module.to("cpu")
 
     def run(points: FloatArray) -> FloatArray:
-        with torch.no_grad():
-            rows = [double(torch.tensor(point.reshape(1, *shape))) for point in points]
+        with torch.no_grad(), Widened():
+            rows = [own(torch.tensor(point.reshape(1, *shape))) for point in points]
         return np.array([row.reshape(-1).numpy() for row in rows])
 
     return run
@@ -136,8 +158,8 @@ def _aten_outputs(program: Program, shape: tuple[int, ...]) -> Callable[[FloatAr
 
 
 def _sklearn_outputs(model: Any) -> Callable[[FloatArray], FloatArray]:
-    *before, last = _steps(model)
-    perceptron = copy.copy(last)
+    *before, last = (_widened(step) for step in _steps(model))
+    perceptron = last
     # Then what it calls probabilities are the logits.
     perceptron.out_activation_ = "identity"
 
@@ -154,6 +176,14 @@ def _sklearn_outputs(model: Any) -> Callable[[FloatArray], FloatArray]:
         return scores[:, 1:] if perceptron.n_outputs_ == 1 else scores
 
     return run
+
+
+def _widened(step: Any) -> Any:
+    """A copy of a step; PCA fitted to float32 numbers would multiply its mean and components in float32."""
+    step = copy.copy(step)
+    if hasattr(step, "components_") and hasattr(step, "mean_"):
+        step.mean_, step.components_ = (np.asarray(v, dtype=np.float64) for v in (step.mean_, step.components_))
+    return step
 
 
 def _steps(model: Any) -> list[Any]:

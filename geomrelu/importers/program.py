@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from geomrelu.arrays import same_order
 from geomrelu.errors import ShapeError, UnsupportedLayerError
 from geomrelu.importers.graph import Graph
 from geomrelu.importers.kinds import READ, refusal
@@ -151,9 +152,7 @@ class _Input(NamedTuple):
 
 def _given_input(program: Program, input_shape: Sequence[int] | None) -> _Input | None:
     """What the program and the caller say of the input; None if nothing."""
-    given = None if input_shape is None else tuple(int(n) for n in input_shape)
-    if given is not None and (not given or min(given) < 1):
-        raise ShapeError(f"model: got input_shape={given}; expected positive numbers, such as (3, 32, 32)")
+    given = None if input_shape is None else tuple(input_shape)
     known = program.input_shape
     if known is None:
         return None if given is None else _Input(given, True, 0, None)
@@ -169,7 +168,7 @@ def _given_input(program: Program, input_shape: Sequence[int] | None) -> _Input 
         )
     if given is not None:
         fits = len(given) == len(known) - 1 and all(n in (None, m) for n, m in zip(known[1:], given, strict=True))
-        if not fits and (free or math.prod(given) != math.prod(sizes)):
+        if not fits and (free or not same_order(given, sizes)):
             raise ShapeError(f"model: got input_shape={given}; its inputs are of shape {_shown(known)}")
         sizes = given if fits else sizes
     # A batch that is always one point is an axis like others.

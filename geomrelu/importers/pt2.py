@@ -147,6 +147,10 @@ def _argument(argument: dict[str, Any]) -> Any:
         return [_symbol(item) for item in value]
     if tag == "as_tensors":
         return [Ref(item["name"]) for item in value]
+    if tag == "as_optional_tensor":
+        return _argument(value)
+    if tag == "as_optional_tensors":
+        return [_argument(item) for item in value]
     if tag == "as_none":
         return None
     if tag in _NUMBERS:

@@ -4,7 +4,7 @@ Each step is the real function that its ``transform`` rounds: ``StandardScaler``
 ``MinMaxScaler`` x scale_ + min_, ``MaxAbsScaler`` x / scale_, ``RobustScaler`` (x - center_) / scale_,
 ``PCA`` (x - mean_) components_^T, divided by the square roots of the variances where it whitens.
 Steps stay apart (products of their numbers would be rounded).  A division multiplies by the float64
-number nearest to the reciprocal, and those square roots are float64 numbers.
+number nearest to the reciprocal; those square roots are rounded in the fitted numbers' own precision.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from geomrelu.plot.style import COLOR_NAMES, color_title, region_colors
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["to_html"]
+__all__ = ["COLOR_NAMES", "to_html"]
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 

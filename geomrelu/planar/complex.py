@@ -23,6 +23,7 @@ from geomrelu.planar.measures import Measures
 from geomrelu.planar.questions import Questions
 
 if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
     from matplotlib.axes import Axes
     from scipy.sparse import csr_array
 
@@ -468,6 +469,18 @@ class PlanarComplex(Measures, Questions, ReadOnly):
         from geomrelu.io import to_geojson
 
         to_geojson(self, path, **options)
+
+    def geo_table(self, **options: Any) -> GeoDataFrame:
+        """The regions as a geopandas GeoDataFrame; options as in `geomrelu.geotables.geo_table`."""
+        from geomrelu.geotables import geo_table
+
+        return geo_table(self, **options)
+
+    def to_geoparquet(self, path: str | PathLike[str], **options: Any) -> None:
+        """Write the regions as GeoParquet; options as in `geomrelu.geotables.to_geoparquet`."""
+        from geomrelu.geotables import to_geoparquet
+
+        to_geoparquet(self, path, **options)
 
     def to_svg(self, path: str | PathLike[str], **options: Any) -> None:
         """Write the regions as an SVG picture; options as in `geomrelu.io.to_svg`."""

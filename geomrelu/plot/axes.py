@@ -11,10 +11,12 @@ from geomrelu.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
 
     from geomrelu.planar.complex import PlanarComplex
+    from geomrelu.plot.style import Theme
 
-__all__ = ["axis_names", "check_axes", "domain_limits", "frame", "new_axes"]
+__all__ = ["axis_names", "check_axes", "domain_limits", "draw_colorbar", "dress", "frame", "new_axes"]
 
 
 def check_axes(ax: Any, function: str) -> None:
@@ -38,6 +40,28 @@ def new_axes(projection: str | None = None) -> Axes:
 
     figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained" if projection is None else None)
     return figure.add_subplot(projection=projection)
+
+
+def dress(ax: Any, theme: Theme) -> None:
+    """Give axes and their figure the theme's paper, and what is written around them its ink."""
+    ax.figure.set_facecolor(theme.paper)
+    ax.set_facecolor(theme.paper)
+    ax.title.set_color(theme.ink)
+    for axis in ("x", "y", "z") if hasattr(ax, "zaxis") else ("x", "y"):
+        ax.tick_params(axis=axis, colors=theme.ink)
+        getattr(ax, f"{axis}axis").label.set_color(theme.ink)
+        pane = getattr(getattr(ax, f"{axis}axis"), "pane", None)
+        if pane is not None:
+            pane.set_facecolor(theme.fill)
+            pane.set_edgecolor(theme.faint)
+
+
+def draw_colorbar(ax: Axes, mappable: ScalarMappable, title: str, theme: Theme, pad: float = 0.04) -> None:
+    """A colour bar beside the axes, in the theme's ink."""
+    bar = ax.figure.colorbar(mappable, ax=ax, fraction=0.046, pad=pad, label=title)
+    bar.ax.tick_params(which="both", colors=theme.ink)
+    bar.ax.yaxis.label.set_color(theme.ink)
+    bar.outline.set_edgecolor(theme.faint)
 
 
 def domain_limits(ax: Axes, p: PlanarComplex) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:

@@ -10,7 +10,7 @@ import numpy as np
 from geomrelu.arrays import BoolArray, FloatArray
 from geomrelu.domain import Slice
 from geomrelu.errors import InputError, ShapeError
-from geomrelu.plot.style import INK
+from geomrelu.plot.style import Theme
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,23 +63,25 @@ def _map_text(gradient: FloatArray, intercept: float) -> str:
     return text or "0"
 
 
-def draw_marks(ax: Axes, domain: Slice) -> None:
+def draw_marks(ax: Axes, domain: Slice, theme: Theme) -> None:
     """Show the places of a slice's marks that lie in its domain, with their labels."""
     for k in np.flatnonzero(domain.contains(domain.marks)).tolist():
         x, y = domain.marks[k].tolist()
-        ax.plot(x, y, marker="o", markersize=6, color="white", markeredgecolor=INK, zorder=5)
+        ax.plot(x, y, marker="o", markersize=6, color=theme.paper, markeredgecolor=theme.ink, zorder=5)
         ax.annotate(
-            domain.labels[k], (x, y), xytext=(5, 5), textcoords="offset points", color=INK, zorder=5, clip_on=True,
-            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
+            domain.labels[k], (x, y), xytext=(5, 5), textcoords="offset points", color=theme.ink, zorder=5,
+            clip_on=True, bbox={"boxstyle": "round,pad=0.15", "facecolor": theme.paper, "alpha": 0.75, "linewidth": 0},
         )  # fmt: skip
 
 
-def draw_labels(ax: Axes, p: PlanarComplex, texts: Sequence[str] | None) -> None:
+def draw_labels(ax: Axes, p: PlanarComplex, texts: Sequence[str] | None, theme: Theme) -> None:
     """Write its text on each of the largest regions."""
     if texts is None:
         return
     size = float(np.clip(11 - 1.2 * np.log2(max(p.n_regions, 1)), 4.5, 10))
-    box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
+    box = {"boxstyle": "round,pad=0.15", "facecolor": theme.paper, "alpha": 0.75, "linewidth": 0}
     for k in np.flatnonzero(_largest(p)).tolist():
         x, y = p.centroids[k]
-        ax.text(x, y, texts[k], ha="center", va="center", fontsize=size, color=INK, bbox=box, zorder=4, clip_on=True)
+        ax.text(
+            x, y, texts[k], ha="center", va="center", fontsize=size, color=theme.ink, bbox=box, zorder=4, clip_on=True
+        )  # fmt: skip

@@ -9,20 +9,19 @@ import numpy as np
 from geomrelu import palette
 from geomrelu.arrays import FloatArray
 from geomrelu.domain import Slice
-from geomrelu.plot.axes import axis_names, check_axes, domain_limits, frame, new_axes
+from geomrelu.plot.axes import axis_names, check_axes, domain_limits, draw_colorbar, dress, frame, new_axes
+from geomrelu.plot.creases import crease_lines
 from geomrelu.plot.labels import LabelChoice, draw_labels, draw_marks, label_texts
-from geomrelu.plot.style import INK, MANY, ColorChoice, color_title, edge_style, region_colors
+from geomrelu.plot.paths import face_paths, segment_paths
+from geomrelu.plot.style import INK, MANY, ColorChoice, Theme, color_title, edge_style, region_colors, theme_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
-    from matplotlib.path import Path
 
     from geomrelu.planar.complex import PlanarComplex
 
 __all__ = ["plot_partition"]
-
-_SEGMENTS_PER_PATH = 2000
 
 
 def plot_partition(
@@ -38,6 +37,7 @@ def plot_partition(
     colorbar: bool | None = None,
     linewidth: float | None = None,
     alpha: float | None = None,
+    theme: str | None = None,
 ) -> Axes:
     """Draw every region of a partition; legible and quick from 3 to 300,000 of them.
 
@@ -54,11 +54,15 @@ def plot_partition(
         boundary crosses are filled on both sides of it.
         ``"gradient"``: hue by direction, strength by length, of the gradient of `output`; with a key.
         ``"area"``: area, on a logarithmic scale, with a colour bar.
+        ``"crease"``: the edges, by the jump of the gradient across them (`PlanarComplex.crease`, over
+        all outputs), on a logarithmic scale of at most three decades in 64 steps, with a colour bar;
+        sharper ones are wider and on top.  Regions are left plain.
         An array (F,) is put through `cmap`; (F, 3) or (F, 4) are RGB or RGBA in [0, 1].
     output : int
         The output that ``"value"`` and ``"gradient"`` are about.
     edges : bool
-        Draw the edges; their width falls as the number of regions grows.
+        Draw the edges; their width falls as the number of regions grows.  With ``"crease"``: draw, faintly,
+        those at which the function does not bend, too.
     boundary : bool, optional
         Draw the decision boundary (`PlanarComplex.decision_boundary`); by default with ``color="class"`` only.
     labels : bool, str or sequence of str
@@ -72,6 +76,9 @@ def plot_partition(
         Width of edges in points; by default chosen from the number of regions.
     alpha : float, optional
         Opacity of the regions.
+    theme : {"light", "dark"}, optional
+        Also gives the axes' whole figure that background.  By default what fits the background that
+        the axes have, or that matplotlib's style gives new ones.
 
     Returns
     -------
@@ -80,7 +87,7 @@ def plot_partition(
     Raises
     ------
     InputError
-        If `ax` is not a pair of axes, or `color`, `cmap`, `output` or `labels` name nothing known.
+        If `ax` is not a pair of axes, or `color`, `cmap`, `output`, `theme` or `labels` name nothing known.
     ShapeError
         If an array of colours or labels does not have one entry per region.
 
@@ -93,26 +100,37 @@ def plot_partition(
     3
     """
     check_axes(ax, "plot")
-    colors, mappable = region_colors(p, color, output, cmap)
+    style = theme_of(theme, ax)
+    by_crease = isinstance(color, str) and color == "crease"
+    if by_crease:
+        lines, mappable = crease_lines(p, cmap, linewidth, style, edges)
+        colors: Any = style.fill
+    else:
+        colors, mappable = region_colors(p, color, output, cmap, style.dark)
     texts = label_texts(p, labels)
     ax = new_axes() if ax is None else ax
     limits = domain_limits(ax, p)
     by_class = isinstance(color, str) and color == "class"
     _draw_faces(ax, p, colors, alpha)
     if by_class:
-        _draw_class_pieces(ax, p, alpha)
-    if edges:
-        _draw_edges(ax, p, linewidth)
+        _draw_class_pieces(ax, p, alpha, style)
+    if by_crease:
+        ax.add_collection(lines, autolim=False)
+    elif edges:
+        # On the colours of numbers, which are the same in both, ink is dark in both.
+        _draw_edges(ax, p, linewidth, style.ink if mappable is None else INK)
     if boundary or (boundary is None and by_class):
-        _draw_boundary(ax, p)
-    draw_labels(ax, p, texts)
+        _draw_boundary(ax, p, style)
+    draw_labels(ax, p, texts, style)
     if isinstance(p.domain, Slice):
-        draw_marks(ax, p.domain)
+        draw_marks(ax, p.domain, style)
     frame(ax, *limits, axis_names(p))
     if by_class:
-        _class_legend(ax, p)
+        _class_legend(ax, p, style)
+    if theme is not None:
+        dress(ax, style)
     if colorbar is not False:
-        _draw_key(ax, p, color, output, mappable)
+        _draw_key(ax, p, color, output, mappable, style)
     return ax
 
 
@@ -122,14 +140,14 @@ def _draw_faces(ax: Axes, p: PlanarComplex, colors: FloatArray, alpha: float | N
     many = p.n_regions > MANY
     # Below MANY a thin line in the face's own colour closes the seams that antialiasing leaves.
     faces = PathCollection(
-        _face_paths(p), facecolors=colors, edgecolors="none" if many or alpha is not None else "face",
+        face_paths(p), facecolors=colors, edgecolors="none" if many or alpha is not None else "face",
         linewidths=0.0 if many or alpha is not None else 0.35, antialiaseds=not many, alpha=alpha,
         rasterized=many, zorder=1,
     )  # fmt: skip
     ax.add_collection(faces, autolim=False)
 
 
-def _draw_class_pieces(ax: Axes, p: PlanarComplex, alpha: float | None) -> None:
+def _draw_class_pieces(ax: Axes, p: PlanarComplex, alpha: float | None, style: Theme) -> None:
     from matplotlib.collections import PolyCollection
 
     ties = p._class_ties
@@ -137,10 +155,11 @@ def _draw_class_pieces(ax: Axes, p: PlanarComplex, alpha: float | None) -> None:
         return
     polygons = np.split(ties.points[ties.cell_points], ties.cell_offsets[1:-1])
     colors = palette.class_colors(ties.cell_class)
+    colors = palette.darkened(colors) if style.dark else colors
     # Over the regions' own fill, which is of one class only; its translucency would show through, so alpha is left out.
     pieces = PolyCollection(
         polygons,
-        facecolors=_on_white(colors, alpha),
+        facecolors=_on_paper(colors, alpha, style),
         edgecolors="face",
         linewidths=0.35,
         rasterized=len(polygons) > MANY,
@@ -149,23 +168,24 @@ def _draw_class_pieces(ax: Axes, p: PlanarComplex, alpha: float | None) -> None:
     ax.add_collection(pieces, autolim=False)
 
 
-def _draw_edges(ax: Axes, p: PlanarComplex, linewidth: float | None) -> None:
+def _draw_edges(ax: Axes, p: PlanarComplex, linewidth: float | None, ink: str) -> None:
     from matplotlib.collections import PathCollection
 
     width, opacity = edge_style(p.n_regions, linewidth)
     lines = PathCollection(
-        _segment_paths(p.vertices[p.edges]), facecolors="none", edgecolors=INK, linewidths=width,
+        segment_paths(p.vertices[p.edges]), facecolors="none", edgecolors=ink, linewidths=width,
         alpha=opacity, rasterized=p.n_regions > MANY, capstyle="round", zorder=2,
     )  # fmt: skip
     ax.add_collection(lines, autolim=False)
 
 
-def _draw_boundary(ax: Axes, p: PlanarComplex) -> None:
+def _draw_boundary(ax: Axes, p: PlanarComplex, style: Theme) -> None:
     from matplotlib.collections import PathCollection
 
-    paths = _segment_paths(p.decision_boundary().segments)
-    # Ink on a light casing, so that it shows on every colour.
-    for width, ink, order in ((3.4, "white", 3.0), (1.8, "black", 3.1)):
+    paths = segment_paths(p.decision_boundary().segments)
+    # Ink cased in paper, so that it shows on every colour.
+    casing, line = ("black", "white") if style.dark else ("white", "black")
+    for width, ink, order in ((3.4, casing, 3.0), (1.8, line, 3.1)):
         ax.add_collection(
             PathCollection(
                 paths,
@@ -180,58 +200,33 @@ def _draw_boundary(ax: Axes, p: PlanarComplex) -> None:
         )
 
 
-def _draw_key(ax: Axes, p: PlanarComplex, color: ColorChoice, output: int, mappable: ScalarMappable | None) -> None:
+def _draw_key(
+    ax: Axes, p: PlanarComplex, color: ColorChoice, output: int, mappable: ScalarMappable | None, style: Theme
+) -> None:
     """What the colours stand for: a key of gradients, or a colour bar of numbers."""
     if isinstance(color, str) and color == "gradient":
-        palette.draw_gradient_key(ax.inset_axes((1.04, 0.4, 0.16, 0.16)))
+        palette.draw_gradient_key(ax.inset_axes((1.04, 0.4, 0.16, 0.16)), style.ink, style.dark)
     if mappable is not None:
-        title = color_title(p, color, output)
-        ax.figure.colorbar(mappable, ax=ax, fraction=0.046, pad=0.04, label=title)
+        draw_colorbar(ax, mappable, color_title(p, color, output), style)
 
 
-def _class_legend(ax: Axes, p: PlanarComplex) -> None:
+def _class_legend(ax: Axes, p: PlanarComplex, style: Theme) -> None:
     from matplotlib.patches import Patch
 
-    values = p.network(p.vertices)
-    if values.shape[1] == 1:
-        shown = [k for k, there in ((0, values.min() <= 0), (1, values.max() > 0)) if there]
-        names = {0: "f ≤ 0", 1: "f > 0"}
-    else:
-        shown = sorted(set(np.argmax(values, axis=1).tolist()) | set(palette.region_classes(p).tolist()))
-        names = {k: f"class {k}" for k in shown}
+    ties = p._class_ties
+    shown = np.unique(np.concatenate([ties.winner[ties.winner >= 0], ties.cell_class])).tolist()
+    names = ["f ≤ 0", "f > 0"] if p.network.n_outputs == 1 else [f"class {k}" for k in range(p.network.n_outputs)]
     # Colours repeat after these: more names would not tell more.
     colors = palette.class_colors(np.array(shown))
+    colors = palette.darkened(colors) if style.dark else colors
     n = len(palette.CLASS_COLORS)
-    handles = [Patch(facecolor=c, edgecolor=INK, label=names[k]) for k, c in zip(shown[:n], colors, strict=False)]
-    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4, frameon=False)
+    handles = [Patch(facecolor=c, edgecolor=style.ink, label=names[k]) for k, c in zip(shown[:n], colors, strict=False)]
+    ax.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4, frameon=False, labelcolor=style.ink
+    )
 
 
-def _on_white(colors: FloatArray, alpha: float | None) -> FloatArray:
-    return colors if alpha is None else alpha * colors + (1 - alpha)
+def _on_paper(colors: FloatArray, alpha: float | None, style: Theme) -> FloatArray:
+    from matplotlib.colors import to_rgb
 
-
-def _face_paths(p: PlanarComplex) -> list[Path]:
-    """Closed path of each region, made ring size by ring size."""
-    from matplotlib.path import Path
-
-    sizes = np.diff(p.face_offsets)
-    paths: list[Any] = [None] * p.n_regions
-    for size in np.unique(sizes):
-        faces = np.flatnonzero(sizes == size)
-        corner = p.face_offsets[faces][:, None] + np.append(np.arange(size), 0)
-        codes = np.full(size + 1, Path.LINETO, dtype=np.uint8)
-        codes[0], codes[-1] = Path.MOVETO, Path.CLOSEPOLY
-        for face, ring in zip(faces.tolist(), p.vertices[p.face_vertices[corner]], strict=True):
-            paths[face] = Path(ring, codes)
-    return paths
-
-
-def _segment_paths(segments: FloatArray) -> list[Path]:
-    """Segments (S, 2, 2) as a few compound paths, which draw several times faster than one path each."""
-    from matplotlib.path import Path
-
-    paths = []
-    for start in range(0, len(segments), _SEGMENTS_PER_PATH):
-        ends = segments[start : start + _SEGMENTS_PER_PATH].reshape(-1, 2)
-        paths.append(Path(ends, np.tile(np.array([Path.MOVETO, Path.LINETO], dtype=np.uint8), len(ends) // 2)))
-    return paths
+    return colors if alpha is None else alpha * colors + (1 - alpha) * np.array(to_rgb(style.paper))

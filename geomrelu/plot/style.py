@@ -1,7 +1,8 @@
-"""How figures look: the colours of regions, and the ink and width of edges."""
+"""How figures look: light or dark, the colours of regions, and the ink and width of edges."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from geomrelu.arrays import FloatArray, float_array
 from geomrelu.errors import InputError, ShapeError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
 
     from geomrelu.planar.complex import PlanarComplex
@@ -21,22 +23,79 @@ __all__ = [
     "INK",
     "MANY",
     "ColorChoice",
+    "Theme",
     "checked_output",
     "color_title",
     "edge_style",
+    "mapped",
     "region_colors",
+    "theme_of",
 ]
 
 ColorChoice: TypeAlias = "str | npt.ArrayLike"
 
 COLOR_NAMES = ("pattern", "value", "class", "gradient", "area")
+# Those whose colours are made for light paper, and darkened for dark.
+_FIXED = ("pattern", "class", "gradient")
 INK = "#1b2330"
 # From here on faces are drawn without antialiasing (no white seams between them) and as pixels in vector files.
 MANY = 20_000
 
 
-def region_colors(p: PlanarComplex, color: ColorChoice, output: int, cmap: Any) -> tuple[Any, ScalarMappable | None]:
+@dataclass(frozen=True)
+class Theme:
+    """What a figure is drawn with: paper, ink for lines and text, and the neutral fill and faint line of creases."""
+
+    dark: bool
+    paper: str
+    ink: str
+    fill: str
+    faint: str
+
+
+_THEMES = {
+    "light": Theme(False, "#ffffff", INK, "#f4f5f7", "#aab2bf"),
+    "dark": Theme(True, "#15181d", "#e8eaee", "#1e2229", "#525b69"),
+}
+
+
+def theme_of(theme: str | None, ax: Axes | None, function: str = "plot") -> Theme:
+    """The theme of that name; of None the one that fits the axes' background, or matplotlib's present style.
+
+    Raises
+    ------
+    InputError
+        If there is no such theme.
+    """
+    if theme is None:
+        import matplotlib
+        from matplotlib.colors import to_rgba
+
+        paper: Any = matplotlib.rcParams["axes.facecolor"]
+        if ax is not None:
+            paper = ax.get_facecolor() if to_rgba(ax.get_facecolor())[3] > 0 else ax.figure.get_facecolor()
+        red, green, blue, alpha = to_rgba(paper)
+        theme = "dark" if alpha > 0 and 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.4 else "light"
+    if not isinstance(theme, str) or theme not in _THEMES:
+        raise InputError(f"{function}: got theme={theme!r}; expected 'light', 'dark' or None")
+    return _THEMES[theme]
+
+
+def region_colors(
+    p: PlanarComplex, color: ColorChoice, output: int, cmap: Any, dark: bool = False
+) -> tuple[Any, ScalarMappable | None]:
     """Colours (F, 3 or 4), and what a colour bar needs where colours stand for numbers."""
+    colors, mappable = _region_colors(p, color, output, cmap)
+    # Numbers have the colours of their bar, and given colours are the user's.
+    return (palette.darkened(colors) if dark and color_kind(color) in _FIXED else colors), mappable
+
+
+def color_kind(color: ColorChoice) -> str:
+    """The colouring's name; of an array ``"given"``."""
+    return color if isinstance(color, str) else "given"
+
+
+def _region_colors(p: PlanarComplex, color: ColorChoice, output: int, cmap: Any) -> tuple[Any, ScalarMappable | None]:
     if not isinstance(color, str):
         given = float_array(color, "plot: color")
         if given.shape in ((p.n_regions, 3), (p.n_regions, 4)):
@@ -46,7 +105,7 @@ def region_colors(p: PlanarComplex, color: ColorChoice, output: int, cmap: Any) 
                 f"plot: got a color array of shape {given.shape}, expected ({p.n_regions},), one number per region, "
                 f"or ({p.n_regions}, 3 or 4)"
             )
-        return _mapped(given, cmap, logarithmic=False)
+        return mapped(given, cmap, logarithmic=False)
     if color == "pattern":
         return palette.pattern_colors(p.patterns), None
     if color == "class":
@@ -54,15 +113,17 @@ def region_colors(p: PlanarComplex, color: ColorChoice, output: int, cmap: Any) 
     if color == "gradient":
         return palette.gradient_colors(p.affine_maps.A[:, checked_output(p, output)]), None
     if color == "value":
-        return _mapped(palette.outputs_at_centroids(p)[:, checked_output(p, output)], cmap, logarithmic=False)
+        return mapped(palette.outputs_at_centroids(p)[:, checked_output(p, output)], cmap, logarithmic=False)
     if color == "area":
-        return _mapped(p.areas, cmap, logarithmic=True)
+        return mapped(p.areas, cmap, logarithmic=True)
     raise InputError(
-        f"plot: got color={color!r}, expected one of {', '.join(COLOR_NAMES)}, or an array with one entry per region"
+        f"plot: got color={color!r}, expected one of {', '.join(COLOR_NAMES)}, of a flat figure 'crease', "
+        "or an array with one entry per region"
     )
 
 
-def _mapped(numbers: FloatArray, cmap: Any, logarithmic: bool) -> tuple[Any, ScalarMappable]:
+def mapped(numbers: FloatArray, cmap: Any, logarithmic: bool) -> tuple[Any, ScalarMappable]:
+    """Colours of numbers (N, 4) by a colour map, viridis by default, and what their colour bar needs."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm, Normalize
 
@@ -88,6 +149,8 @@ def color_title(p: PlanarComplex, color: ColorChoice, output: int) -> str:
         return ""
     if color == "area":
         return "area of region"
+    if color == "crease":
+        return "jump of the gradient"
     return "mean of f" if p.network.n_outputs == 1 else f"mean of output {output}"
 
 

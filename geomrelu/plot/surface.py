@@ -8,8 +8,8 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray, row_ids
 from geomrelu.errors import InputError
-from geomrelu.plot.axes import axis_names, check_axes, new_axes
-from geomrelu.plot.style import INK, MANY, ColorChoice, checked_output, edge_style, region_colors
+from geomrelu.plot.axes import axis_names, check_axes, draw_colorbar, dress, new_axes
+from geomrelu.plot.style import INK, MANY, ColorChoice, checked_output, color_title, edge_style, region_colors, theme_of
 
 if TYPE_CHECKING:
     from mpl_toolkits.mplot3d.axes3d import Axes3D
@@ -28,8 +28,10 @@ def plot_surface(
     faces: bool = True,
     edges: bool = True,
     cmap: Any = None,
+    colorbar: bool | None = None,
     linewidth: float | None = None,
     alpha: float | None = None,
+    theme: str | None = None,
 ) -> Axes3D:
     """Draw the graph of one output over the domain, every region a flat polygon lifted by its own map.
 
@@ -40,8 +42,8 @@ def plot_surface(
         Axes with ``projection="3d"``; without it, those of a new figure.
     output : int
         Which output is the height.
-    color, cmap
-        As in `plot_partition`.
+    color, cmap, colorbar, theme
+        As in `plot_partition`; ``"crease"`` is for the plane only, and a key of gradients is left out.
     faces : bool
         False draws a wireframe: the edges only.
     edges : bool
@@ -63,30 +65,36 @@ def plot_surface(
     from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 
     check_axes(ax, "plot_surface")
-    colors, _ = region_colors(p, color, output, cmap)
+    style = theme_of(theme, ax, "plot_surface")
+    colors, mappable = region_colors(p, color, output, cmap, style.dark)
     if ax is None:
         ax = cast("Axes3D", new_axes(projection="3d"))
     elif not hasattr(ax, "set_zlim"):
         raise InputError(f"plot_surface: got {type(ax).__name__}; expected axes made with projection='3d'")
     many = p.n_regions > MANY
+    ink = style.ink if mappable is None else INK
     corners = _lifted_corners(p, output)
     width, _ = edge_style(p.n_regions, linewidth)
     if faces:
         polygons = Poly3DCollection(
             np.split(corners, p.face_offsets[1:-1]), facecolors=colors, alpha=alpha, rasterized=many,
-            edgecolors=INK if edges else "face", linewidths=0.6 * width if edges else 0.2, zsort="average",
+            edgecolors=ink if edges else "face", linewidths=0.6 * width if edges else 0.2, zsort="average",
         )  # fmt: skip
         ax.add_collection3d(polygons)
     elif edges:
         # Of each edge the copy in the ring of its left face, or of its right one at the border.
         first = np.unique(p.face_edges, return_index=True)[1]
         segments = np.stack([corners[first], corners[p.ring_next[first]]], axis=1)
-        ax.add_collection3d(Line3DCollection(segments, colors=INK, linewidths=width, rasterized=many))
+        ax.add_collection3d(Line3DCollection(segments, colors=style.ink, linewidths=width, rasterized=many))
     x0, y0, x1, y1 = p.domain.bounds
     low, high = float(corners[:, 2].min()), float(corners[:, 2].max())
     ax.set(xlim=(x0, x1), ylim=(y0, y1), zlim=(low, high) if high > low else (low - 0.5, low + 0.5))
     across, up = axis_names(p)
     ax.set(xlabel=across, ylabel=up, zlabel="$f$" if p.network.n_outputs == 1 else f"$f_{{{output + 1}}}$")
+    if theme is not None:
+        dress(ax, style)
+    if mappable is not None and colorbar is not False:
+        draw_colorbar(ax, mappable, color_title(p, color, output), style, pad=0.12)
     return ax
 
 

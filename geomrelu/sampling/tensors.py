@@ -136,7 +136,7 @@ def affine_step(h: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> to
     if weight.layout == torch.strided:
         return torch.nn.functional.linear(h, weight, bias)
     rows = h.reshape(-1, h.shape[-1])
-    return ((weight @ rows.T).T + bias).reshape(*h.shape[:-1], -1)
+    return ((weight @ rows.T).T + bias).reshape(*h.shape[:-1], len(bias))
 
 
 def plain_forward(layers: list[TensorLayer], x: torch.Tensor) -> torch.Tensor:
