@@ -98,7 +98,7 @@ def test_bad_input(models: tuple[Path, Path], tmp_path: Path) -> None:
     three = written(tmp_path / "three.npz", random_network((3,), 0, n_inputs=3, n_outputs=2))
     for arguments, words in (
         (("compare", models[0], one), "2 and 1 outputs"),
-        (("compare", models[0], three), "2 and 3 inputs"),
+        (("compare", models[0], three), "three.npz: takes 3 inputs, expected 2"),
         (("compare", three, three), "three.npz"),
         (("compare", models[0], tmp_path / "none.npz"), "no such file"),
         (("stats", tmp_path / "none.npz"), "no such file"),
