@@ -79,8 +79,8 @@ def test_domain_of_the_wrong_kind() -> None:
 def test_dimensions_must_fit() -> None:
     with pytest.raises(InputDimensionError, match="2"):
         gr.partition(random_network((3,), 0, n_inputs=3), gr.Box(-1, 1))
-    with pytest.raises(InputDimensionError, match="2"):
-        gr.partition(random_network((3,), 0, n_inputs=3), gr.Box([0, 0, 0], [1, 1, 1]))
+    with pytest.raises(InputDimensionError, match="3"):
+        gr.partition(random_network((3,), 0, n_inputs=4), gr.Box([0, 0, 0], [1, 1, 1]))
     with pytest.raises(InputError):
         gr.partition(random_network((3,), 0), gr.Box([0, 0, 0], [1, 1, 1]))
 

@@ -133,7 +133,7 @@ def test_number_of_inputs_is_told_by_the_first_layer_that_does(model: nn.Module,
 
 @pytest.mark.parametrize("shape", [(), (0, 2), (3, -1)])
 def test_shapes_that_are_none(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match="expected positive numbers"):
+    with pytest.raises(ShapeError, match="expected whole numbers, 1 or more"):
         as_network(nn.ReLU(), input_shape=shape)
 
 
