@@ -8,6 +8,7 @@ Attribution for Deep Networks", 2017)
 Libraries sum a few dozen samples of the gradient.  The gradient is constant on each piece of the segment, so
 the integral is the sum over the exact pieces of length times gradient.  No map of all inputs is made for a
 piece: gradients in the units of the first layer are summed first, one product a segment takes the sum to the inputs.
+That is one more product a layer, backwards, for every piece: about as much again as the pieces themselves cost.
 """
 
 from __future__ import annotations

@@ -187,7 +187,9 @@ class PlanarComplex(Measures, Questions, ReadOnly):
         Products of float64 matrices, with errors below `affine.affine_map_errors`: some 1e-15
         times the same product of absolute values, and what is lost to underflow.  Where a
         product overflows, or layers of very small and of large weights follow each other
-        (`affine.may_underflow`), the map is computed in integers and rounded once.
+        (`affine.may_underflow`), the map is computed in integers and rounded once.  Computed on
+        first use, at the cost of about one forward pass per output and region, which on wide
+        networks is more than the partition: that multiplies the rows of vertices before each cut only.
 
         Raises
         ------
