@@ -82,6 +82,7 @@ def partition(
     model: Any,
     domain: Polytope,
     *,
+    n_jobs: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     max_regions: int | None = None,
     max_memory: float | None = None,
@@ -122,9 +123,9 @@ def partition(
         Bounded and convex.  A box may have any dimension, and so may a `Polytope`.  A `Slice` is a plane
         through a space of many inputs, a `Segment` the line between two inputs.
     n_jobs : int, optional
-        In the plane: workers, as joblib has it: threads here, -1 for all cores; inside a
+        Workers, as joblib has it: threads here, -1 for all cores; inside a
         ``joblib.parallel_config("dask")`` (or ``"ray"``, ``"loky"``) its workers.  The result
-        does not depend on it.
+        does not depend on it.  Segments need none.
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
     resume : path-like, optional
@@ -168,9 +169,10 @@ def partition(
         if isinstance(domain, Polytope) or network.n_inputs != 2:
             from geomrelu.polyhedral.build import build_polyhedral
 
-            if n_jobs not in (None, 1) or resume is not None:
-                raise InputError("partition: n_jobs and resume work in the plane only; leave them out for this domain")
-            return build_polyhedral(network, domain, progress, max_regions=max_regions, max_memory=max_memory)
+            _no_journal("partition", resume)
+            return build_polyhedral(
+                network, domain, progress, n_jobs=n_jobs, max_regions=max_regions, max_memory=max_memory
+            )
     if max_regions is not None or max_memory is not None:
         raise InputError(
             "partition: max_regions and max_memory work on polytopes, and on boxes outside the plane; in the plane "
@@ -194,7 +196,7 @@ def count_regions(
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
 ) -> int:
-    """The number of activation regions; exact, in the plane in memory that does not grow with it.
+    """The number of activation regions; exact, in memory that does not grow with it (but for segments).
 
     Parameters, errors as in `partition`, whose ``n_regions`` it is.
 
@@ -205,10 +207,18 @@ def count_regions(
     4
     """
     from geomrelu.analysis.aggregates import count_regions as count
+    from geomrelu.importers import as_network
 
     n_jobs, progress = _checked_run("count_regions", n_jobs, progress)
-    if isinstance(domain, Segment | Segments) or _is_polyhedral(domain):
+    if isinstance(domain, Segment | Segments):
         return int(partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume).n_regions)
+    if _is_polyhedral(domain):
+        network = as_network(model)
+        if isinstance(domain, Polytope) or network.n_inputs != 2:
+            from geomrelu.polyhedral.counting import count_polyhedral
+
+            _no_journal("count_regions", resume)
+            return count_polyhedral(network, domain, progress, n_jobs=n_jobs)
     shape = as_domain(domain)
     return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume)
 
@@ -279,6 +289,11 @@ def aggregate(
     n_jobs, progress = _checked_run("aggregate", n_jobs, progress)
     shape = as_domain(domain)
     return measure(_network(model, shape), shape, names, n_jobs=n_jobs, progress=progress, resume=resume)
+
+
+def _no_journal(function: str, resume: Any) -> None:
+    if resume is not None:
+        raise InputError(f"{function}: resume works in the plane only; leave it out for this domain")
 
 
 def _is_polyhedral(domain: Any) -> bool:

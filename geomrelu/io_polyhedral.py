@@ -149,7 +149,7 @@ def _simple(content: Mapping[str, npt.NDArray[Any]], words: Words, d: int) -> Si
     counts, _ = count_cells(own["rising"], d)
     if counts[d] != len(own["patterns"]):
         raise ValueError(f"{len(own['patterns'])} patterns, expected {counts[d]}")
-    return SimpleComplex(**own, valid=valid, n_domain=words.domain, cell_counts=counts)
+    return SimpleComplex(**own, valid=valid, n_domain=words.domain, cell_counts=counts, sides=words.sides())
 
 
 def _limit(content: Mapping[str, npt.NDArray[Any]], simple: SimpleComplex, words: Words, d: int) -> Limit:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -25,7 +25,7 @@ from geomrelu.planar.forecast import expected_faces
 from geomrelu.planar.journal import Journal
 from geomrelu.planar.merging import inside_pool
 
-__all__ = ["BLOCK_VALUES", "Ids", "Plan", "Progress", "Reducer", "Result", "run"]
+__all__ = ["BLOCK_VALUES", "Ids", "Plan", "Progress", "Reducer", "Result", "parallel_results", "run"]
 
 # Numbers that a block's preactivations should take at most.
 BLOCK_VALUES = 1 << 21
@@ -250,18 +250,26 @@ class _parallel(AbstractContextManager[_Computed[R]]):
     def compute(self, calls: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, Result[R]]]:
         import joblib
 
-        workers = joblib.Parallel(n_jobs=self.plan.n_jobs, prefer="threads", return_as="generator")
         step = joblib.delayed(_numbered)
-        results = workers(step(k, self.task, block, self.reducer, self.plan.block_values) for k, block in calls)
-        try:
-            # Not "yield from", which would close `results` itself, and let the warning below through.
-            for result in results:  # noqa: UP028
-                yield result
-        finally:
-            with warnings.catch_warnings():
-                # An interrupted run leaves blocks in flight; joblib warns of the work that is lost.
-                warnings.simplefilter("ignore", UserWarning)
-                results.close()
+        yield from parallel_results(
+            (step(k, self.task, block, self.reducer, self.plan.block_values) for k, block in calls), self.plan.n_jobs
+        )
+
+
+def parallel_results(calls: Iterable[Any], n_jobs: int | None) -> Generator[Any, None, None]:
+    """Results of joblib's delayed calls, in order."""
+    import joblib
+
+    results = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(calls)
+    try:
+        # Not "yield from", which would close `results` itself, and let the warning below through.
+        for result in results:  # noqa: UP028
+            yield result
+    finally:
+        with warnings.catch_warnings():
+            # An interrupted run leaves blocks in flight; joblib warns of the work that is lost.
+            warnings.simplefilter("ignore", UserWarning)
+            results.close()
 
 
 def _numbered(k: int, task: Task, block: Block, reducer: Reducer[R], block_values: int) -> tuple[int, Result[R]]:

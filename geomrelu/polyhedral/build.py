@@ -8,8 +8,7 @@ are read off (`cells`), and the perturbation that kept the complex simple goes t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +18,19 @@ from geomrelu.domain import Box, Polytope
 from geomrelu.errors import DomainError, InputDimensionError, UnsupportedLayerError
 from geomrelu.network import Network
 from geomrelu.polyhedral.complex import PolyhedralComplex, Skeletal
-from geomrelu.polyhedral.cutter import Cutter
-from geomrelu.polyhedral.limit import limit_of
+from geomrelu.polyhedral.cutter import Cutter, Task
+from geomrelu.polyhedral.limit import Gradient, limit_of
 from geomrelu.polyhedral.limits import LimitReached, Limits, first_neurons
+from geomrelu.polyhedral.merging import Merged, Part
 from geomrelu.polyhedral.rows import Facets
-from geomrelu.polyhedral.simple import SimpleComplex, count_cells, read_cells, rising_of
+from geomrelu.polyhedral.run import Plan, Progress, block_size, run
+from geomrelu.polyhedral.simple import count_cells, read_cells, rising_of
 from geomrelu.polyhedral.skeleton import BLUR, RADIUS, RENEWED, Cells
 
-__all__ = ["Progress", "build_polyhedral", "domain_facets"]
-
-Progress: TypeAlias = Callable[[str, float], None]
+__all__ = [
+    "Progress", "build_polyhedral", "check_input", "domain_cutter", "domain_facets", "gradients", "rising_edges",
+    "valid_bits",
+]  # fmt: skip
 
 # A box has 2^d corners, and cells keep a bit for each of d forms in 16.
 _MOST_DIMENSIONS = 12
@@ -43,9 +45,11 @@ def build_polyhedral(
     domain: Box | Polytope,
     progress: Progress | None = None,
     *,
+    n_jobs: int | None = None,
     max_regions: int | None = None,
     max_memory: float | None = None,
     caution: float = 1.0,
+    block_vertices: int | None = None,
 ) -> PolyhedralComplex:
     """The exact partition of a domain of any dimension into the network's activation regions.
 
@@ -56,11 +60,15 @@ def build_polyhedral(
         With as many dimensions as the network has inputs.
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
+    n_jobs : int, optional
+        Workers, as joblib has it; the complex does not depend on it.
     max_regions, max_memory : int, float, optional
         Stop before the neuron with which there would be more regions, or bytes; the complex is then that of the
         network's first neurons (`limits.first_neurons`), and its report says ``partial``.
     caution : float
         Factor on the error bounds; more than 1 sends more decisions to the exact stages, the complex is the same.
+    block_vertices : int, optional
+        Vertices of a block at most (`run`); the complex is the same, but for the numbering.
 
     Raises
     ------
@@ -73,38 +81,58 @@ def build_polyhedral(
     TooLargeError
         If the complex is not expected to fit in memory and no limit was given, or does not.
     """
-    _check(network, domain)
+    check_input(network, domain)
     begin = time.perf_counter()
     limits = Limits(network, max_regions, max_memory)
-    cutter = _domain_cutter(network, domain, caution)
+    cutter = domain_cutter(network, domain, caution)
+    most = None if limits.asked else block_vertices or block_size(network, cutter.words.total)
+    plan = Plan(n_jobs, most, progress)
     cutter.watch = lambda neurons: limits.check(cutter, neurons, _count)
-    n_layers = len(network.hidden)
     reached = None
     try:
-        for layer in range(n_layers):
-            if progress is not None:
-                progress(
-                    f"layer {layer + 1} of {n_layers}: {cutter.skeleton.n_vertices} vertices", layer / (n_layers + 1)
-                )
-            limits.expect(cutter, layer)
-            cutter.cut_layer(layer)
+        merged = _merged(cutter, plan, limits)
     except LimitReached as stop:
         # The cut that went too far cannot be undone: the ones before it are made again.
         reached = stop.neurons
         network = first_neurons(network, reached)
-        cutter = _domain_cutter(network, domain, caution)
-        for layer in range(len(network.hidden)):
-            cutter.cut_layer(layer)
-    if progress is not None:
-        progress("regions", n_layers / (n_layers + 1))
-    cutter.report |= {"partial": reached is not None, "neurons": network.n_neurons}
-    result = _finished(cutter, network, domain, begin)
-    if progress is not None:
-        progress("done", 1.0)
-    return result
+        cutter = domain_cutter(network, domain, caution)
+        merged = _merged(cutter, Plan(None, None, progress), limits)
+    return _finished(cutter, merged, network, domain, begin, progress, partial=reached is not None)
 
 
-def _check(network: Network, domain: Box | Polytope) -> None:
+class _Parts:
+    """Finished blocks, to be put together."""
+
+    def finish(self, cutter: Cutter) -> Part:
+        skeleton, valid = cutter.skeleton, valid_bits(cutter)
+        used = skeleton.used()
+        rising = rising_edges(cutter, used, valid)
+        null = used.null.copy() if used.null.any() else used.null[:0].copy()
+        border = cutter.sides[0] ^ cutter.words.sides()[0] | cutter.sides[1] ^ cutter.words.sides()[1]
+        errors = used.errors[:, RADIUS] + used.errors[:, BLUR]
+        return Part(
+            used.xy.copy(), errors, used.positive.copy(), used.negative.copy(), null, used.ends.copy(), rising, border
+        )
+
+
+def valid_bits(cutter: Cutter) -> WordArray:
+    """Bits that stand for a form."""
+    return cutter.words.valid(len(cutter.words.sizes) - 1)
+
+
+def _merged(cutter: Cutter, plan: Plan, limits: Limits) -> Merged:
+    merged = Merged(cutter.skeleton.dimension, valid_bits(cutter))
+    share = 0.0
+    for part in run(cutter, _Parts(), plan, lambda layer: limits.expect(cutter, layer)):
+        merged.add(part.value)
+        share += part.share
+        limits.check_merged(merged.n_vertices, merged.bytes, share)
+    merged.trim()
+    return merged
+
+
+def check_input(network: Network, domain: Box | Polytope) -> None:
+    """Raise what `build_polyhedral` raises for a network and a domain that it does not take."""
     if network.n_inputs != domain.dimension:
         raise InputDimensionError(
             f"partition: the network takes {network.n_inputs} inputs and the domain has dimension {domain.dimension}; "
@@ -139,10 +167,10 @@ def domain_facets(domain: Box | Polytope) -> Facets:
     return Facets(normals, offsets, 2 * d)
 
 
-def _domain_cutter(network: Network, domain: Box | Polytope, caution: float) -> Cutter:
+def domain_cutter(network: Network, domain: Box | Polytope, caution: float) -> Cutter:
     """A cutter whose skeleton is the domain."""
-    cutter = Cutter(network, domain_facets(domain), caution)
-    cutter.start(domain.low, domain.high)
+    cutter = Cutter(Task(network, domain_facets(domain), domain.low, domain.high, caution))
+    cutter.start()
     if isinstance(domain, Box):
         return cutter
     cutter.cut_rows()
@@ -163,46 +191,42 @@ def _has_inside(positive: WordArray, valid: WordArray) -> bool:
     return bool((np.bitwise_or.reduce(positive, axis=0) == valid).all())
 
 
-def _finished(cutter: Cutter, network: Network, domain: Box | Polytope, begin: float) -> PolyhedralComplex:
-    report = cutter.report
-    report["bytes"] = cutter.skeleton.bytes
-    simple, null = _read(cutter)
-    report["generic"] = report["signs_zero"] == 0
-    errors = cutter.skeleton.cells.errors
-    limit = None
-    if not report["generic"]:
-        rows = cutter.judge.rows
-
-        def gradient(bit: int, pattern: WordArray) -> list[Any]:
-            return rows.row(int(cutter.words.forms[bit]), pattern).gradient
-
-        limit = limit_of(simple, null, gradient)
-    skeletal = Skeletal(
-        simple, null, limit, cutter.skeleton.cells.xy, errors[:, RADIUS] + errors[:, BLUR], cutter.facets, cutter.words
+def _finished(
+    cutter: Cutter, merged: Merged, network: Network, domain: Box | Polytope, begin: float,
+    progress: Progress | None, partial: bool = False,
+) -> PolyhedralComplex:  # fmt: skip
+    report, valid = cutter.report, valid_bits(cutter)
+    simple = read_cells(
+        merged.positive, merged.negative, merged.ends, merged.rising, valid, cutter.words.sides(), cutter.words.domain
     )
+    report |= {"partial": partial, "neurons": network.n_neurons, "generic": report["signs_zero"] == 0}
+    report["bytes"] += merged.bytes
+    limit, null = None, merged.null if len(merged.null) else np.zeros_like(merged.positive)
+    if not report["generic"]:
+        limit = limit_of(simple, null, gradients(cutter))
+    skeletal = Skeletal(simple, null, limit, merged.xy, merged.errors, cutter.facets, cutter.words)
     report["seconds"] = time.perf_counter() - begin
+    if progress is not None:
+        progress("done", 1.0)
     return PolyhedralComplex(skeletal, network, domain, report)
 
 
-def _read(cutter: Cutter) -> tuple[SimpleComplex, WordArray]:
-    """The simple complex, and which of its signs are zero without the perturbation."""
-    cells, words = cutter.skeleton.trim(), cutter.words
-    valid = words.valid(len(words.sizes) - 1)
-    rising = _rising(cutter, cells, valid)
-    return read_cells(cells.positive, cells.negative, cells.ends, rising, valid, words.domain), cells.null
+def gradients(cutter: Cutter) -> Gradient:
+    """Gradients in integers of the forms with given bits."""
+    rows, forms = cutter.judge.rows, cutter.words.forms
+
+    def gradient(bit: int, pattern: WordArray) -> list[Any]:
+        return rows.row(int(forms[bit]), pattern).gradient
+
+    return gradient
 
 
 def _count(cutter: Cutter, valid: WordArray) -> int:
     """Number of regions, before the perturbation goes to zero, of the forms that have cut so far."""
-    skeleton, cells = cutter.skeleton, cutter.skeleton.cells
-    n, e = skeleton.n_vertices, skeleton.n_edges
-    used = cells._replace(
-        **{k: getattr(cells, k)[:n] for k in ("xy", "positive", "negative", "null", "errors")}, ends=cells.ends[:e]
-    )
-    return int(count_cells(_rising(cutter, used, valid), skeleton.dimension)[0][-1])
+    return int(count_cells(rising_edges(cutter, cutter.skeleton.used(), valid), cutter.skeleton.dimension)[0][-1])
 
 
-def _rising(cutter: Cutter, cells: Cells, valid: WordArray) -> npt.NDArray[np.uint16]:
+def rising_edges(cutter: Cutter, cells: Cells, valid: WordArray) -> npt.NDArray[np.uint16]:
     """Which edges rise from each vertex, along a direction in general position."""
     shares = cutter.sizes / cutter.sizes.max()
     direction = _DIRECTION[: cutter.skeleton.dimension] / np.maximum(shares, 1e-100)

@@ -44,11 +44,12 @@ def rising_edges(
     positive: WordArray, negative: WordArray, valid: WordArray, ends: npt.NDArray[np.int32],
     direction: npt.NDArray[np.int8], rising: npt.NDArray[np.uint16],
 ) -> None:  # fmt: skip
-    """Fill `rising`, which is zero."""
+    """Fill `rising`, which is zero, and put the lower end of each edge first."""
     for e in range(len(ends)):
         low, high = ends[e, 0], ends[e, 1]
         if direction[e] < 0:
             low, high = high, low
+            ends[e, 0], ends[e, 1] = low, high
         slot = 0
         for w in range(len(valid)):
             zero = ~(positive[low, w] | negative[low, w]) & valid[w]

@@ -1,4 +1,4 @@
-"""Cuts a domain by a network's neurons, one after the other, and decides signs.
+"""Cuts a domain or a block of it by a network's neurons, one after the other, and decides signs.
 
 Signs in doubt are first tried with a radius made afresh (`rows`), then decided in rational numbers (`judge`).
 """
@@ -6,7 +6,7 @@ Signs in doubt are first tried with a radius made afresh (`rows`), then decided 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,54 +16,78 @@ from geomrelu.network import Network
 from geomrelu.planar.bounds import bounded_errors, layer_bounds
 from geomrelu.planar.records import LayerBounds
 from geomrelu.polyhedral import cutting
+from geomrelu.polyhedral.blocks import Block, block_sides, dividing_form, part_of
 from geomrelu.polyhedral.judge import Judge
 from geomrelu.polyhedral.rows import ExactRows, Facets, Rows
 from geomrelu.polyhedral.skeleton import BLUR, ENTRY, RADIUS, RENEWED, ROW, SIZE, WORST, Skeleton, Words
 
-__all__ = ["Cutter"]
+__all__ = ["Cutter", "Task", "add_report", "new_report"]
 
 # Radii above this share of the domain's extent are made afresh before they decide anything.
-_COARSE = 2.0**-12
+_COARSE = 2.0**-9
 _SEEDS = 64
 # Covers the rounding of bounds themselves.
 _SLACK = 1.001
 
 
-class Cutter:
-    """Cuts one domain by one network.
+class Task(NamedTuple):
+    """What is to be cut.
 
-    Parameters
+    Attributes
     ----------
     network : Network
     facets : Facets
         The domain's.
+    low, high : (d,) float64
+        The box around the domain.
     caution : float
         Factor on the bounds that decide signs.
-    watch : callable
-        Called with the number of neurons that have cut after each that did; may raise.
     """
 
-    def __init__(
-        self, network: Network, facets: Facets, caution: float = 1.0, watch: Callable[[int], None] = lambda _: None
-    ) -> None:
+    network: Network
+    facets: Facets
+    low: FloatArray
+    high: FloatArray
+    caution: float = 1.0
+
+
+class Cutter:
+    """Cuts one domain, or blocks of it, by one network.
+
+    Parameters
+    ----------
+    task : Task
+    watch : callable
+        Called with the number of neurons that have cut after each that did; may raise.
+
+    Attributes
+    ----------
+    layer, neuron : int
+        The layer whose rows are made, -1 for none, and the next of its neurons.
+    sides : (2, words) uint64
+        Forms that may be positive, and negative.
+    share : float
+        Of the work that the block is, as far as numbers of vertices tell.
+    """
+
+    def __init__(self, task: Task, watch: Callable[[int], None] = lambda _: None) -> None:
+        network, facets, low, high, caution = task
         d = facets.normals.shape[1]
-        self.network, self.facets, self.caution, self.watch = network, facets, caution * _SLACK, watch
+        self.task, self.network, self.facets, self.caution, self.watch = task, network, facets, caution * _SLACK, watch
+        self.reach = float(max(np.abs(low).max(), np.abs(high).max()))
+        self.sizes = high - low
         self.words = Words(facets.n_box, len(facets.normals) - facets.n_box, network.widths)
         self.skeleton = Skeleton(d, self.words)
         self.rows = Rows(network, facets, self.words)
         self.judge = Judge(self.skeleton, ExactRows(network, facets))
-        self.report: dict[str, Any] = {
-            "signs": 0,
-            "signs_renewed": 0,
-            "signs_exact": 0,
-            "signs_zero": 0,
-            "renewed": 0,
-            "layers": [],
-        }
+        self.layer, self.neuron, self.share = -1, 0, 1.0
+        self._divider = -1  # bit of the form by which the block is to be split
+        self.sides = self.words.sides()
+        self.report = new_report(len(network.hidden))
 
-    def start(self, low: FloatArray, high: FloatArray) -> None:
+    def start(self) -> None:
         """The box's corners and edges."""
-        d = len(low)
+        d, low, high = self.skeleton.dimension, self.task.low, self.task.high
         upper = (np.arange(1 << d)[:, None] >> np.arange(d)) & 1
         self.skeleton.reserve(1 << d, d << (d - 1))
         cells = self.skeleton.cells
@@ -81,33 +105,96 @@ class Cutter:
         cells.ends[: len(corner)] = np.stack([corner, corner | (1 << axis)], axis=1)
         cells.distance[: len(corner)] = 0.0
         self.skeleton.n_vertices, self.skeleton.n_edges = 1 << d, len(corner)
-        self.reach = float(max(np.abs(low).max(), np.abs(high).max()))
-        self.sizes = high - low
 
     def cut_rows(self) -> None:
         """Cut out a polytope: by all its rows, of which the positive sides stay."""
         normals, offsets = self.facets.normals[self.facets.n_box :], self.facets.offsets[self.facets.n_box :]
         bounds = layer_bounds(Network([normals, np.ones((1, len(normals)))], [offsets, [0.0]]))[0]
         x = self.skeleton.cells.xy[: self.skeleton.n_vertices]
+        self.sides = self.words.sides(self.words.starts[1])
         self._start_rows(x, self._column(BLUR), normals, offsets, bounds)
-        self._cut(1, len(normals), bounds.steepness, last=True)
-        rows = slice(self.words.starts[1], self.words.starts[2])
-        outside = np.asarray(self.skeleton.cells.negative[: self.skeleton.n_vertices, rows].any(axis=1))
-        self.skeleton.keep(~outside)
+        self._start_cuts(1, len(normals), bounds.steepness)
+        self._cuts(1, len(normals), 0, bounds.steepness, None)
+        self.sides = self.words.sides()
+        used, rows = self.skeleton.used(), slice(self.words.starts[1], self.words.starts[2])
+        self.skeleton.take(part_of(used, np.asarray(~used.negative[:, rows].any(axis=1))))
         self.judge.forget()
 
-    def cut_layer(self, layer: int) -> None:
-        """One matrix product, and the cuts of all its neurons."""
-        own = self.network.layers[layer]
-        group = layer + 2
+    def advance(self, most: int | None = None, tell: Callable[[int], None] = lambda _: None) -> bool:
+        """Cut by all neurons that are left.
+
+        Parameters
+        ----------
+        most : int, optional
+            Number of vertices: stop before a cut that would leave more, if the block can be split.
+        tell : callable
+            Called with the number of each layer before its rows are made; may raise.
+
+        Returns
+        -------
+        bool
+            Whether all neurons have cut; False if the block is to be split.
+        """
+        hidden = self.network.hidden
+        while True:
+            if self.layer >= 0:
+                n, steepness = hidden[self.layer].n_neurons, self.rows.bounds[self.layer].steepness
+                if not self._cuts(self.layer + 2, n, self.neuron, steepness, most):
+                    return False
+                self._count_layer()
+            if self.layer + 1 == len(hidden):
+                return True
+            tell(self.layer + 1)
+            self._start_layer(self.layer + 1)
+
+    def _start_layer(self, layer: int) -> None:
+        """One matrix product, and the signs that it gives."""
+        own, bounds = self.network.layers[layer], self.rows.bounds[layer]
         if layer == 0:
             h, h_error = self.skeleton.cells.xy[: self.skeleton.n_vertices], self._column(BLUR)
         else:
             h, h_error = self._rectified(layer - 1), self._column(ROW).copy()
-        weight = own.weight
-        self._start_rows(h, h_error, weight, own.bias, self.rows.bounds[layer])
-        self._cut(group, own.n_neurons, self.rows.bounds[layer].steepness, last=layer == len(self.network.hidden) - 1)
-        self.report["layers"].append({"vertices": self.skeleton.n_vertices, "edges": self.skeleton.n_edges})
+        self._start_rows(h, h_error, own.weight, own.bias, bounds)
+        self._start_cuts(layer + 2, own.n_neurons, bounds.steepness)
+        self.layer, self.neuron = layer, 0
+
+    def _count_layer(self) -> None:
+        """Count vertices and edges; those between blocks belong to the one on the positive side."""
+        skeleton, total = self.skeleton, self.report["layers"][self.layer]
+        others = self.sides[1] & ~self.sides[0]
+        n, e = skeleton.n_vertices, skeleton.n_edges
+        if others.any():
+            n, e = cutting.count_owned(skeleton.cells, n, e, others)
+        total["vertices"] += n
+        total["edges"] += e
+
+    @property
+    def valid(self) -> WordArray:
+        """Bits of the forms that have cut so far, (words,)."""
+        return self.words.valid(self.layer + 2, self.neuron) if self.layer >= 0 else self.words.valid(2, 0)
+
+    def split(self) -> tuple[Block, Block]:
+        """Two blocks that together are the one that was cut, before a cut that was not made."""
+        used, bit = self.skeleton.used(), self._divider
+        word, own = bit // 64, np.uint64(1) << np.uint64(bit % 64)
+        parts = []
+        for opposite, sides in zip((used.negative, used.positive), block_sides(self.sides, bit), strict=True):
+            cells = part_of(used, opposite[:, word] & own == 0)
+            parts.append(Block(self.layer, self.neuron, sides, float(len(cells.xy)), cells))
+        scale = self.share / sum(part.share for part in parts)
+        above, below = (part._replace(share=part.share * scale) for part in parts)
+        return above, below
+
+    def take(self, block: Block) -> None:
+        """Go on with a block."""
+        self.layer, self.neuron, self.sides, self.share, cells = block
+        self.skeleton.take(cells)
+        self.judge.forget()
+        if self.layer >= 0:
+            group = self.layer + 2
+            cutting.fill_buckets(
+                self.skeleton.cells, self.skeleton.n_edges, self.words.starts[group], self.words.starts[group + 1]
+            )
 
     def _column(self, column: int) -> FloatArray:
         return self.skeleton.cells.errors[: self.skeleton.n_vertices, column]
@@ -139,17 +226,29 @@ class Cutter:
         errors[:, ENTRY], errors[:, ROW], errors[:, SIZE] = entry, row, largest
         errors[:, WORST] = np.maximum(errors[:, WORST], entry)
 
-    def _cut(self, group: int, n: int, steepness: float, last: bool) -> None:
+    def _start_cuts(self, group: int, n: int, steepness: float) -> None:
         skeleton, words = self.skeleton, self.words
         first, stop = words.starts[group], words.starts[group + 1]
         skeleton.cells.null[: skeleton.n_vertices, first:stop] = 0
         self._old_signs(group, n, steepness)
         cutting.fill_buckets(skeleton.cells, skeleton.n_edges, first, stop)
-        for m in range(n):
-            count = int(skeleton.cells.counts[m])
+
+    def _cuts(self, group: int, n: int, start: int, steepness: float, most: int | None) -> bool:
+        """Cut by the neurons start .. n of a group; False if the block is to be split before one of them."""
+        for m in range(start, n):
+            count = int(self.skeleton.cells.counts[m])
             if count:
-                self._cut_by(m, count, group, steepness, last)
-                self.watch(sum(words.sizes[2:group]) + m + 1)
+                self.neuron = m
+                if most is not None and self.skeleton.n_vertices + count > most and self._find_divider():
+                    return False
+                self._cut_by(m, count, group, steepness)
+                self.watch(sum(self.words.sizes[2:group]) + m + 1)
+        self.neuron = n
+        return True
+
+    def _find_divider(self) -> bool:
+        self._divider = dividing_form(self.skeleton.used(), self.words, self.valid)
+        return self._divider >= 0
 
     def _old_signs(self, group: int, n: int, steepness: float) -> None:
         skeleton, first = self.skeleton, self.words.starts[group]
@@ -162,10 +261,10 @@ class Cutter:
         self.report["signs"] += skeleton.n_vertices * n
         self._settle(doubts[:found], group, self.words.valid(group, 0), steepness)
 
-    def _cut_by(self, m: int, count: int, group: int, steepness: float, last: bool) -> None:
+    def _cut_by(self, m: int, count: int, group: int, steepness: float) -> None:
         skeleton, words = self.skeleton, self.words
         first, stop = words.starts[group], words.starts[group + 1]
-        domain = words.starts[1] if group == 1 else words.domain
+        last = group in (1, len(words.sizes) - 1)
         skeleton.reserve(count, count * skeleton.dimension)
         cells, start = skeleton.cells, skeleton.n_vertices
         crossed = np.empty(count, dtype=np.int64)
@@ -184,16 +283,16 @@ class Cutter:
             cutting.decide(cells, crossed, start, m, first, stop, steepness, self.caution, doubts)
         self.report["signs"] += asked
         self._settle(doubts[:found], group, valid, steepness)
-        self._join(crossed, start, words.valid(group, m), domain, first, stop)
+        self._join(crossed, start, words.valid(group, m), first, stop)
 
-    def _join(self, crossed: IntArray, start: int, valid: WordArray, domain: int, first: int, stop: int) -> None:
+    def _join(self, crossed: IntArray, start: int, valid: WordArray, first: int, stop: int) -> None:
         skeleton = self.skeleton
         # Each crossed 2-cell stands once in the table, which is full by two thirds at most.
         size = 1 << max(4, (3 * len(crossed) * (skeleton.dimension - 1) // 2).bit_length())
         for seed in range(_SEEDS):
             table = np.zeros((size, 2), dtype=np.uint64)
             edges = cutting.join(
-                skeleton.cells, crossed, start, skeleton.n_edges, valid, domain, first, stop, np.uint64(seed), table
+                skeleton.cells, crossed, start, skeleton.n_edges, valid, self.sides, first, stop, np.uint64(seed), table
             )
             if edges >= 0:
                 skeleton.n_edges = edges
@@ -238,3 +337,20 @@ class Cutter:
         np.add.at(squares, v, off**2)
         touched = np.unique(v)
         cells.errors[touched, ROW] = np.sqrt(cells.errors[touched, ROW] ** 2 + squares[touched]) * 1.001
+
+
+def new_report(n_layers: int) -> dict[str, Any]:
+    """A report of nothing done."""
+    counts = dict.fromkeys(("signs", "signs_renewed", "signs_exact", "signs_zero", "renewed", "blocks", "bytes"), 0)
+    return {**counts, "layers": [{"vertices": 0, "edges": 0} for _ in range(n_layers)]}
+
+
+def add_report(total: dict[str, Any], own: dict[str, Any]) -> None:
+    """Add what another cutter did."""
+    for name, value in own.items():
+        if name == "layers":
+            for layer, counts in zip(total[name], value, strict=True):
+                for key in layer:
+                    layer[key] += counts[key]
+        else:
+            total[name] = max(total[name], value) if name == "bytes" else total[name] + value

@@ -3,9 +3,10 @@
 A neuron m cuts every edge whose ends have opposite signs (`place`, `decide`), and every 2-cell on which
 it has both: the 2-cell is a convex polygon, so exactly two of its edges are cut, and their new vertices are
 joined (`join`).  A cut edge with the d - 1 zeros Z lies on the 2-cells that take one zero k of Z away and give
-it a sign, + or - (only + for a facet of the domain).  The two vertices that name the same 2-cell find
-each other in a hash table.  Keys are hashes of sign vectors; each must be met exactly
-twice, so a collision shows, and the table is filled again with another seed.
+it a sign, + or - (only + for a facet of the domain, only one for a facet of a block).  The two
+vertices that name the same 2-cell find each other in a hash table.  Keys are hashes of sign
+vectors; each must be met exactly twice, so a collision shows, and the table is filled again with
+another seed.
 
 Edges wait in buckets, one for each neuron that is the next to cross them: nothing is done for
 edges that no neuron crosses.
@@ -19,7 +20,7 @@ from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, lean
 from geomrelu.planar.bits import lowest_bit
 from geomrelu.polyhedral.skeleton import Cells
 
-__all__ = ["bucket", "decide", "fill_buckets", "join", "place", "row_signs", "row_sizes", "zero_sets"]
+__all__ = ["bucket", "count_owned", "decide", "fill_buckets", "join", "place", "row_signs", "row_sizes", "zero_sets"]
 
 _ULP = 2.0**-52
 _SLACK = 1.001
@@ -239,14 +240,14 @@ def _meet(cells: Cells, key: np.uint64, v: int, table: WordArray, edge: int) -> 
 
 @lean
 def join(
-    cells: Cells, crossed: IntArray, first_vertex: int, n_edges: int, valid: WordArray, n_domain: int, first: int,
+    cells: Cells, crossed: IntArray, first_vertex: int, n_edges: int, valid: WordArray, sides: WordArray, first: int,
     stop: int, seed: np.uint64, table: WordArray,
 ) -> int:  # fmt: skip
     """Join new vertices across 2-cells, then halve the cut edges; returns the new number of edges, or -1.
 
-    `valid` (words,) has the bits of the forms that have cut so far, `n_domain` of the words are
-    facets'.  `table` (size, 2) is zero, its size a power of two.  -1: two sign vectors have the same hash; nothing
-    was changed.
+    `valid` (words,) has the bits of the forms that have cut so far, `sides` (2, words) of those that
+    may be positive and negative.  `table` (size, 2) is zero, its size a power of two.  -1: two sign vectors have the
+    same hash; nothing was changed.
     """
     waiting = 0
     edge = n_edges + len(crossed)
@@ -265,12 +266,13 @@ def join(
             while rest != _ZERO:
                 own = rest & ~(rest - _ONE)
                 rest &= rest - _ONE
-                met = _meet(cells, others ^ _word_hash(positive | own, negative, w, seed), v, table, edge)
-                if met < 0:
-                    return -1
-                edge += met
-                waiting += 1 - 2 * met
-                if w >= n_domain:
+                if sides[0, w] & own != _ZERO:
+                    met = _meet(cells, others ^ _word_hash(positive | own, negative, w, seed), v, table, edge)
+                    if met < 0:
+                        return -1
+                    edge += met
+                    waiting += 1 - 2 * met
+                if sides[1, w] & own != _ZERO:
                     met = _meet(cells, others ^ _word_hash(positive, negative | own, w, seed), v, table, edge)
                     if met < 0:
                         return -1
@@ -288,6 +290,25 @@ def join(
     for new in range(made, edge):
         _push(cells, new, first, stop)
     return edge
+
+
+@lean
+def count_owned(cells: Cells, n_vertices: int, n_edges: int, others: WordArray) -> tuple[int, int]:
+    """Numbers of vertices and of edges on which none of certain forms (words,) is zero."""
+    vertices, edges = 0, 0
+    for v in range(n_vertices):
+        own = True
+        for w in range(len(others)):
+            own = own and others[w] & ~(cells.positive[v, w] | cells.negative[v, w]) == _ZERO
+        vertices += own
+    for e in range(n_edges):
+        a, b = cells.ends[e, 0], cells.ends[e, 1]
+        own = True
+        for w in range(len(others)):
+            signs = cells.positive[a, w] | cells.negative[a, w] | cells.positive[b, w] | cells.negative[b, w]
+            own = own and others[w] & ~signs == _ZERO
+        edges += own
+    return vertices, edges
 
 
 @lean

@@ -25,7 +25,7 @@ from geomrelu.errors import InvariantError
 from geomrelu.polyhedral.regions import facet_signs
 from geomrelu.polyhedral.simple import SimpleComplex
 
-__all__ = ["Limit", "limit_of"]
+__all__ = ["Gradient", "Limit", "count_full_regions", "limit_of"]
 
 # Gradient, in integers, of the form with a given bit, under a pattern.
 Gradient: TypeAlias = Callable[[int, WordArray], list[Any]]
@@ -76,7 +76,7 @@ def limit_of(simple: SimpleComplex, null: WordArray, gradient: Gradient) -> Limi
     gradient : callable
         Gradient in integers, up to a positive factor, of the form with a given bit, under a pattern.
     """
-    signs = np.concatenate([simple.positive & ~null, simple.negative & ~null], axis=1)
+    signs = _true_signs(simple, null)
     first, vertex_of = _unique_rows(signs)
     edges = np.sort(vertex_of[simple.ends], axis=1)
     edges = np.unique(edges[edges[:, 0] != edges[:, 1]], axis=0)
@@ -96,6 +96,17 @@ def limit_of(simple: SimpleComplex, null: WordArray, gradient: Gradient) -> Limi
         first, edges, patterns, kept, region_offsets, pairs[:, 1].copy(), facet_regions, facet_bits,
         signs[first, :words], signs[first, words:],
     )  # fmt: skip
+
+
+def count_full_regions(simple: SimpleComplex, null: WordArray, gradient: Gradient) -> int:
+    """Number of regions that keep their dimension; parameters as of `limit_of`."""
+    offsets, members = simple.region_vertices
+    joined = np.bitwise_or.reduceat(_true_signs(simple, null)[members], offsets[:-1], axis=0)
+    return int(_full_regions(simple, joined, gradient).sum())
+
+
+def _true_signs(simple: SimpleComplex, null: WordArray) -> WordArray:
+    return np.concatenate([simple.positive & ~null, simple.negative & ~null], axis=1)
 
 
 def _unique_rows(rows: WordArray) -> tuple[IntArray, IntArray]:

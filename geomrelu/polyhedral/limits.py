@@ -21,6 +21,8 @@ __all__ = ["LimitReached", "Limits", "first_neurons"]
 
 # The estimate of vertices may be too large by about this factor.
 _DOUBT = 8
+# The same where a part of the blocks is done.
+_DOUBT_OF_BLOCKS = 2
 # Share of the free memory that may be taken.
 _SHARE = 0.8
 # Below this size memory is not looked at.
@@ -109,6 +111,25 @@ class Limits:
                     f"max_memory= (bytes) "
                     "or max_regions= to keep what is found within that"
                 )
+
+    def check_merged(self, vertices: int, held: int, share: float) -> None:
+        """Refuse to go on where what is kept, a share of all, will not fit in memory; see `expect`.
+
+        Raises
+        ------
+        TooLargeError
+            If no limit was given.
+        """
+        free = _free_memory() if held > _LARGE and not self.asked else None
+        if free is None:
+            return
+        expected = held / max(share, 1e-9)
+        if free < (1 - _SHARE) * (free + held) or (share < 1 and expected - held > _DOUBT_OF_BLOCKS * free):
+            raise TooLargeError(
+                f"partition: {vertices:,} vertices take {held / 2**30:.3g} GiB, {expected / 2**30:.3g} are expected in "
+                f"the end, and {free / 2**30:.3g} are free; take a smaller domain, count with gr.count_regions, "
+                "which keeps nothing, or say max_memory= (bytes) or max_regions= to keep what is found within that"
+            )
 
 
 def _arrangement(n: int, d: int) -> int:

@@ -65,18 +65,18 @@ def fill_table(patterns: WordArray, table: npt.NDArray[np.int32]) -> int:
 
 
 @lean
-def count_touching(positive: WordArray, negative: WordArray, valid: WordArray, n_domain: int, counts: IntArray) -> None:
+def count_touching(positive: WordArray, negative: WordArray, sides: WordArray, counts: IntArray) -> None:
     """Number of regions that each vertex touches, (V,)."""
     for v in range(len(counts)):
         zeros = 0
-        for w in range(n_domain, len(valid)):
-            zeros += popcount(~(positive[v, w] | negative[v, w]) & valid[w])
+        for w in range(sides.shape[1]):
+            zeros += popcount(~(positive[v, w] | negative[v, w]) & sides[0, w] & sides[1, w])
         counts[v] = 1 << zeros
 
 
 @lean
 def touching_regions(
-    positive: WordArray, negative: WordArray, valid: WordArray, n_domain: int, patterns: WordArray,
+    positive: WordArray, negative: WordArray, valid: WordArray, sides: WordArray, n_domain: int, patterns: WordArray,
     table: npt.NDArray[np.int32], row: WordArray, offsets: IntArray, found: npt.NDArray[np.int32],
 ) -> int:  # fmt: skip
     """The regions that each vertex touches, ``found[offsets[v] : offsets[v + 1]]``; `row` is scratch, (words,).
@@ -87,8 +87,10 @@ def touching_regions(
         for choice in range(offsets[v + 1] - offsets[v]):
             slot = 0
             for w in range(n_domain, len(valid)):
-                word = positive[v, w]
-                rest = ~(word | negative[v, w]) & valid[w]
+                zero = ~(positive[v, w] | negative[v, w]) & valid[w]
+                # Forms with only one side have it.
+                word = positive[v, w] | zero & ~sides[1, w]
+                rest = zero & sides[0, w] & sides[1, w]
                 while rest != _ZERO:
                     if (choice >> slot) & 1:
                         word |= rest & ~(rest - _ONE)

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import flint
 import numpy as np
 
-from geomrelu.arrays import FloatArray, IntArray, WordArray
+from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, lean
 from geomrelu.errors import InvariantError
 from geomrelu.exact import exponent, scaled
 from geomrelu.matrices import dense_rows
@@ -65,7 +65,10 @@ class Rows:
         self.network, self.facets, self.words = network, facets, words
         self.firsts = np.concatenate([[0], np.cumsum(network.widths)]).astype(np.int64)
         self.bounds = layer_bounds(network)
-        self._errors = _gradient_errors(self.bounds)
+        widths = [words.n_facets, *network.widths]
+        # Of forms from the last facet on: layer, -1 for facets, and bound on the norm of the error of the gradient.
+        self._layers = np.repeat(np.arange(-1, len(network.widths)), widths)
+        self._errors = np.repeat([0.0, *_gradient_errors(self.bounds)], widths)
 
     def forms(self, forms: IntArray, patterns: WordArray, owner: IntArray) -> tuple[FloatArray, FloatArray]:
         """Gradients (k, d) and constants (k,) of forms (k,) under the patterns ``patterns[owner]``."""
@@ -88,17 +91,10 @@ class Rows:
             value[some], constant[some] = rows, sums
         return value, constant
 
-    def gradient_errors(self, forms: IntArray) -> FloatArray:
-        """Bounds on the norms of the errors of gradients that `forms` computes, (k,)."""
-        errors = np.zeros(len(forms))
-        for layer, some in self._by_layer(forms):
-            errors[some] = self._errors[layer] if layer >= 0 else 0.0
-        return errors
-
     def _by_layer(self, forms: IntArray) -> Iterator[tuple[int, IntArray]]:
-        layers = np.where(forms < 0, -1, np.searchsorted(self.firsts, forms, side="right") - 1)
-        for layer in np.unique(layers).tolist():
-            yield layer, np.flatnonzero(layers == layer)
+        layers = self._layers[forms + self.words.n_facets]
+        for layer in np.flatnonzero(np.bincount(layers + 1)).tolist():
+            yield layer - 1, np.flatnonzero(layers == layer - 1)
 
     def renew(self, skeleton: Skeleton, vertices: IntArray, valid: WordArray) -> None:
         """Bound vertices' radii afresh, where that is better; `valid` has the bits of the forms that have cut."""
@@ -109,8 +105,9 @@ class Rows:
             patterns = cells.positive[chosen, self.words.domain :]
             with np.errstate(all="ignore"):
                 value, _ = self.forms(forms, patterns, np.repeat(np.arange(len(chosen)), d))
-                errors = self.gradient_errors(forms).reshape(-1, d)
-                radii = fresh_radii(value.reshape(-1, d, d), errors, cells.errors[chosen, WORST])
+            errors = self._errors[forms + self.words.n_facets].reshape(-1, d)
+            radii = np.empty(len(chosen))
+            fresh_radii(value.reshape(-1, d, d), errors, cells.errors[chosen, WORST], np.empty((d, 2 * d)), radii)
             cells.errors[chosen, RADIUS] = np.fmin(cells.errors[chosen, RADIUS], radii)
             cells.errors[chosen, RENEWED] = 1.0
 
@@ -165,39 +162,80 @@ def _gradient_errors(bounds: list[LayerBounds]) -> list[float]:
     return errors
 
 
-def fresh_radii(gradients: FloatArray, errors: FloatArray, residuals: FloatArray) -> FloatArray:
+@lean
+def fresh_radii(
+    gradients: FloatArray, errors: FloatArray, residuals: FloatArray, room: FloatArray, radii: FloatArray
+) -> None:
     """Bounds on the distances from the true vertices, (k,); infinite where the gradients may be dependent.
 
     Parameters
     ----------
     gradients : (k, d, d)
+        Scaled to unit rows here.
     errors : (k, d)
         Bounds on the norms of the gradients' errors.
     residuals : (k,)
         Bounds on the vanishing forms at the represented points.
+    room : (d, 2 d)
+        Scratch.
     """
     d = gradients.shape[1]
-    size = np.linalg.norm(gradients, axis=2)
-    rows = gradients / size[:, :, None]
-    rows[~np.isfinite(rows).all(axis=(1, 2))] = 0.0
-    inverse = _inverses(rows)
-    norms = np.linalg.norm(inverse, axis=(1, 2))
-    defect = np.linalg.norm(np.eye(d) - inverse @ rows, axis=(1, 2))
-    relative = np.sqrt(((errors / size) ** 2).sum(axis=1)) + 4 * _ULP * d
-    q = (defect + norms * (relative + (d + 2) * _ULP * np.sqrt(d))) * 1.01
-    reach = (np.linalg.norm(inverse, axis=1) / size).sum(axis=1) * residuals
-    return np.asarray(np.where(q < 0.5, reach / (1 - q) * 1.01 + _TINY, np.inf), dtype=np.float64)
+    for k in range(len(gradients)):
+        rows, relative = gradients[k], 0.0
+        for i in range(d):
+            size = 0.0
+            for j in range(d):
+                size += rows[i, j] ** 2
+            size = np.sqrt(size)
+            # A row that vanishes or overflows decides nothing.
+            sound = size > 0.0 and size < np.inf
+            relative += (errors[k, i] / size) ** 2 if sound else np.inf
+            for j in range(d):
+                rows[i, j] = rows[i, j] / size if sound else 0.0
+                room[i, j], room[i, d + j] = rows[i, j], 1.0 if i == j else 0.0
+            errors[k, i] = size
+        radii[k] = np.inf
+        if not relative < 1.0 or not _reduce(room):
+            continue
+        norm, defect, reach = 0.0, 0.0, 0.0
+        for j in range(d):
+            column = 0.0
+            for i in range(d):
+                column += room[i, d + j] ** 2
+                product = 1.0 if i == j else 0.0
+                for m in range(d):
+                    product -= room[i, d + m] * rows[m, j]
+                defect += product * product
+            norm += column
+            reach += np.sqrt(column) / errors[k, j]
+        relative = np.sqrt(relative) + 4 * _ULP * d
+        q = (np.sqrt(defect) + np.sqrt(norm) * (relative + (d + 2) * _ULP * np.sqrt(d))) * 1.01
+        if q < 0.5:
+            radii[k] = reach * residuals[k] / (1.0 - q) * 1.01 + _TINY
 
 
-def _inverses(matrices: FloatArray) -> FloatArray:
-    """Float inverses (k, d, d); infinite where there is none."""
-    try:
-        return np.asarray(np.linalg.inv(matrices), dtype=np.float64)
-    except np.linalg.LinAlgError:
-        found: FloatArray = np.full(matrices.shape, np.inf)
-        sound = np.linalg.matrix_rank(matrices) == matrices.shape[1]
-        found[sound] = np.linalg.inv(matrices[sound])
-        return found
+@inner
+def _reduce(room: FloatArray) -> bool:
+    """Float inverse of the left half into the right one, by elimination with pivots; False if there is none."""
+    d = len(room)
+    for i in range(d):
+        pivot = i
+        for k in range(i + 1, d):
+            if abs(room[k, i]) > abs(room[pivot, i]):
+                pivot = k
+        if not abs(room[pivot, i]) > 0.0:
+            return False
+        for j in range(2 * d):
+            room[i, j], room[pivot, j] = room[pivot, j], room[i, j]
+        scale = 1.0 / room[i, i]
+        for j in range(2 * d):
+            room[i, j] *= scale
+        for k in range(d):
+            factor = room[k, i]
+            if k != i and factor != 0.0:
+                for j in range(i, 2 * d):
+                    room[k, j] -= factor * room[i, j]
+    return True
 
 
 class ExactRow(NamedTuple):

@@ -25,6 +25,7 @@ class SimpleComplex(ReadOnly):
     positive, negative : (V, words) uint64
         Sign vectors; see `skeleton.Words` for the places of forms.
     ends : (E, 2) int32
+        The lower end first.
     rising : (V, 2) uint16
         See `cells`.
     lowest : (R,) int64
@@ -37,6 +38,9 @@ class SimpleComplex(ReadOnly):
         Words of the domain's facets.
     cell_counts : (d + 1,) int64
         Number of cells of each dimension.
+    sides : (2, words) uint64
+        Forms that may be positive, and negative; facets of the domain are positive, those of a block (`blocks`)
+        one of both.
     """
 
     positive: WordArray
@@ -48,6 +52,7 @@ class SimpleComplex(ReadOnly):
     valid: WordArray
     n_domain: int
     cell_counts: IntArray
+    sides: WordArray
 
     @property
     def dimension(self) -> int:
@@ -67,13 +72,14 @@ class SimpleComplex(ReadOnly):
         """Vertices of the regions, ascending: offsets (R + 1,) and values."""
         n_regions, n_vertices = len(self.patterns), len(self.positive)
         counts = np.empty(n_vertices, dtype=np.int64)
-        regions.count_touching(self.positive, self.negative, self.valid, self.n_domain, counts)
+        regions.count_touching(self.positive, self.negative, self.sides, counts)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         touched = np.empty(offsets[-1], dtype=np.int32)
         row = np.empty(self.patterns.shape[1], dtype=np.uint64)
         missing = regions.touching_regions(
-            self.positive, self.negative, self.valid, self.n_domain, self.patterns, self._table, row, offsets, touched
-        )
+            self.positive, self.negative, self.valid, self.sides, self.n_domain, self.patterns, self._table, row,
+            offsets, touched,
+        )  # fmt: skip
         if missing >= 0:
             raise InvariantError("regions", f"vertex {missing}", "a pattern without a region", "a region on each side")
         sizes = np.bincount(touched, minlength=n_regions)
@@ -101,12 +107,12 @@ def rising_of(
     positive: WordArray, negative: WordArray, ends: npt.NDArray[np.int32], heights: FloatArray,
     valid: WordArray, reach: Callable[[IntArray], FloatArray], higher: Callable[[int, int], bool],
 ) -> npt.NDArray[np.uint16]:  # fmt: skip
-    """Which edges rise from each vertex, (V, 2); see `cells`.
+    """Which edges rise from each vertex, (V, 2); see `cells`.  The lower end of each edge is put first.
 
     Parameters
     ----------
     positive, negative, ends, valid
-        As in `SimpleComplex`.
+        As in `SimpleComplex`; `ends` is changed.
     heights : (V,)
         A linear function at the vertices.
     reach : callable
@@ -135,7 +141,7 @@ def count_cells(rising: npt.NDArray[np.uint16], d: int) -> tuple[IntArray, IntAr
 
 def read_cells(
     positive: WordArray, negative: WordArray, ends: npt.NDArray[np.int32], rising: npt.NDArray[np.uint16],
-    valid: WordArray, n_domain: int,
+    valid: WordArray, sides: WordArray, n_domain: int,
 ) -> SimpleComplex:  # fmt: skip
     """Find the regions of a finished skeleton; the arrays are those of `SimpleComplex`.
 
@@ -151,4 +157,4 @@ def read_cells(
     patterns = np.empty((int(counts[d]), len(valid) - n_domain), dtype=np.uint64)
     lowest = np.empty(len(patterns), dtype=np.int64)
     cells.lowest_cells(positive, negative, valid, n_domain, rising, d, np.cumsum(own) - own, patterns, lowest)
-    return SimpleComplex(positive, negative, ends, rising, lowest, patterns, valid, n_domain, counts)
+    return SimpleComplex(positive, negative, ends, rising, lowest, patterns, valid, n_domain, counts, sides)

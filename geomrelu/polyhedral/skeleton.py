@@ -26,17 +26,21 @@ derives them, with d lines through a vertex instead of two:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
+from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.errors import TooLargeError
 from geomrelu.matrices import Matrix, is_sparse
 from geomrelu.patterns import word_starts
+from geomrelu.planar.pool import thread_pool
 
-__all__ = ["BLUR", "ENTRY", "N_ERRORS", "RADIUS", "RENEWED", "ROW", "SIZE", "WORST", "Cells", "Skeleton", "Words"]
+__all__ = [
+    "BLUR", "ENTRY", "N_ERRORS", "RADIUS", "RENEWED", "ROW", "SIZE", "WORST", "Cells", "Skeleton", "Words", "check_ids",
+    "empty_cells",
+]  # fmt: skip
 
 ENTRY, ROW, SIZE, WORST, RADIUS, BLUR, RENEWED = range(7)
 N_ERRORS = 7
@@ -59,6 +63,15 @@ class Cells(NamedTuple):
     following: npt.NDArray[np.int32]  # (edge capacity,) next edge in the same bucket, -1 at its end
     heads: npt.NDArray[np.int32]  # (units,) first edge that a neuron is the next to cross
     counts: IntArray  # (units,) number of such edges
+
+
+def check_ids(vertices: int, edges: int) -> None:
+    """Raise TooLargeError if ids do not hold so many."""
+    if max(vertices, edges) > _MOST_IDS:
+        raise TooLargeError(
+            f"partition: more than {_MOST_IDS} vertices or edges, which ids do not hold; take a smaller domain, or "
+            "gr.count_regions"
+        )
 
 
 class Words:
@@ -98,6 +111,15 @@ class Words:
         """Words in a sign vector."""
         return self.starts[-1]
 
+    def sides(self, n_domain: int | None = None) -> WordArray:
+        """Signs that forms may take: bits of those that may be positive and negative, (2, words).
+
+        The first `n_domain` words (by default the domain's) are facets', positive inside.
+        """
+        sides = np.stack([self._all, self._all])
+        sides[1, : self.domain if n_domain is None else n_domain] = 0
+        return sides
+
     def valid(self, group: int, below: int | None = None) -> WordArray:
         """Bits of the groups before one, and of the forms below a number (all) in this one, (words,)."""
         end = 64 * self.starts[group] + (self.sizes[group] if below is None else below)
@@ -115,81 +137,109 @@ class Skeleton:
         self.words = words
         self.n_vertices = 0
         self.n_edges = 0
-        self.cells = Cells(
-            np.empty((0, dimension)),
-            np.empty((0, 0)),
-            np.zeros((0, words.total), dtype=np.uint64),
-            np.zeros((0, words.total), dtype=np.uint64),
-            np.zeros((0, words.total), dtype=np.uint64),
-            np.zeros((0, N_ERRORS)),
-            np.empty((0, 2), dtype=np.int32),
-            np.empty(0),
-            np.empty(0, dtype=np.int32),
-            np.empty(0, dtype=np.int32),
-            np.empty(0, dtype=np.int64),
-        )
+        # Memory of rows: the current layer's, and that of the next or the one before.
+        self._rows = [thread_pool().empty(0), thread_pool().empty(0)]
+        self.cells = empty_cells(dimension, words.total, 0, 0, 0)
 
     def reserve(self, vertices: int, edges: int) -> None:
         """Make room for so many more."""
-        if self.n_vertices + vertices > _MOST_IDS or self.n_edges + edges > _MOST_IDS:
-            raise TooLargeError(
-                f"partition: more than {_MOST_IDS} vertices or edges, which ids do not hold; take a smaller domain"
-            )
-        cells = self.cells
+        check_ids(self.n_vertices + vertices, self.n_edges + edges)
+        grown: dict[str, npt.NDArray[Any]] = {}
         for size, used, wanted, names in (
-            (len(cells.xy), self.n_vertices, vertices, ("xy", "z", "positive", "negative", "null", "errors")),
-            (len(cells.ends), self.n_edges, edges, ("ends", "distance", "following")),
+            (len(self.cells.xy), self.n_vertices, vertices, _OF_VERTICES),
+            (len(self.cells.ends), self.n_edges, edges, _OF_EDGES),
         ):
             if used + wanted > size:
                 capacity = max(used + wanted, size + (size if size < _SMALL else size // 4), 64)
-                for name in names:
-                    array = getattr(cells, name)
-                    # In place: of large arrays the pages move, not what is in them.  No view outlives a step.
-                    array.resize((capacity, *array.shape[1:]), refcheck=False)
+                grown |= {name: self._grown(getattr(self.cells, name), used, capacity) for name in names}
+                if names is _OF_VERTICES:
+                    grown["z"] = self._grown_rows(used, capacity)
+        if grown:
+            self.cells = self.cells._replace(**grown)
+
+    def _grown(self, array: npt.NDArray[Any], used: int, capacity: int) -> npt.NDArray[Any]:
+        larger = thread_pool().empty((capacity, *array.shape[1:]), array.dtype)
+        larger[:used] = array[:used]
+        return larger
+
+    def _grown_rows(self, used: int, capacity: int) -> FloatArray:
+        z = self.cells.z
+        if capacity * z.shape[1] <= len(self._rows[0]):
+            return self._rows_view(0, capacity, z.shape[1])
+        larger = thread_pool().empty(capacity * z.shape[1])
+        larger[: used * z.shape[1]].reshape(used, -1)[:] = z[:used]
+        self._rows[0] = larger
+        return self._rows_view(0, capacity, z.shape[1])
+
+    def _rows_view(self, which: int, capacity: int, units: int) -> FloatArray:
+        if capacity * units > len(self._rows[which]):
+            self._rows[which] = thread_pool().empty(capacity * units)
+        return self._rows[which][: capacity * units].reshape(capacity, units)
 
     def start_layer(self, h: FloatArray, weight: Matrix, bias: FloatArray) -> FloatArray:
         """Take a layer's rows ``h @ weight.T + bias`` (V, units), which are returned, and empty buckets."""
         units, n = len(bias), self.n_vertices
-        rows = np.empty((len(self.cells.xy), units))
+        # `h` may lie in the memory of the layer before.
+        rows = self._rows_view(1, len(self.cells.xy), units)
         if is_sparse(weight):
             rows[:n] = h @ weight.T
         else:
             np.matmul(h, weight.T, out=rows[:n])
         rows[:n] += bias
-        self.cells = self.cells._replace(
-            z=rows, heads=np.full(units, -1, dtype=np.int32), counts=np.zeros(units, dtype=np.int64)
-        )
+        self._rows.reverse()
+        self.cells = self.cells._replace(z=rows)
+        self.empty_buckets()
         return rows[:n]
 
-    def keep(self, chosen: BoolArray) -> None:
-        """Keep the chosen vertices (V,), and the edges between them."""
-        cells, vertices = self.cells, np.flatnonzero(chosen)
-        ends = cells.ends[: self.n_edges]
-        edges = np.flatnonzero(chosen[ends].all(axis=1))
-        number = np.cumsum(chosen) - 1
-        self.cells = cells._replace(
-            **{k: getattr(cells, k)[vertices] for k in ("xy", "positive", "negative", "null", "errors")},
-            ends=number[ends[edges]].astype(np.int32),
-            distance=cells.distance[edges],
-            following=np.empty(len(edges), dtype=np.int32),
-            z=np.empty((len(vertices), 0)),
+    def empty_buckets(self) -> None:
+        """No edge waits for a neuron of the current layer."""
+        units = self.cells.z.shape[1]
+        self.cells = self.cells._replace(
+            heads=np.full(units, -1, dtype=np.int32), counts=np.zeros(units, dtype=np.int64)
         )
-        self.n_vertices, self.n_edges = len(vertices), len(edges)
 
-    def trim(self) -> Cells:
-        """Give back what is not in use, the rows included."""
-        cells = self.cells._replace(z=np.empty((self.n_vertices, 0)))
-        for used, names in (
-            (self.n_vertices, ("xy", "positive", "negative", "null", "errors")),
-            (self.n_edges, ("ends", "distance", "following")),
-        ):
-            for name in names:
-                array = getattr(cells, name)
-                array.resize((used, *array.shape[1:]), refcheck=False)
-        self.cells = cells
-        return cells
+    def take(self, block: Cells) -> None:
+        """Hold a block, all of whose entries are in use, instead of what was held."""
+        n, e, units = len(block.xy), len(block.ends), block.z.shape[1]
+        self.n_vertices, self.n_edges = 0, 0
+        self.cells = self.cells._replace(z=np.empty((len(self.cells.xy), 0)))
+        self.reserve(n, e)
+        self.cells = self.cells._replace(z=self._rows_view(0, len(self.cells.xy), units))
+        for name in (*_OF_VERTICES, "z", "ends", "distance"):
+            own = getattr(block, name)
+            getattr(self.cells, name)[: len(own)] = own
+        self.n_vertices, self.n_edges = n, e
+        self.empty_buckets()
+
+    def used(self) -> Cells:
+        """Views of what is in use."""
+        cells, n, e = self.cells, self.n_vertices, self.n_edges
+        own = {name: getattr(cells, name)[:n] for name in (*_OF_VERTICES, "z")}
+        return cells._replace(**own, **{name: getattr(cells, name)[:e] for name in _OF_EDGES})
 
     @property
     def bytes(self) -> int:
         """Memory held."""
-        return sum(array.nbytes for array in self.cells)
+        return sum(array.nbytes for array in self.cells) + self._rows[1].nbytes
+
+
+_OF_VERTICES = ("xy", "positive", "negative", "null", "errors")
+_OF_EDGES = ("ends", "distance", "following")
+
+
+def empty_cells(d: int, n_words: int, n_vertices: int, n_edges: int, units: int) -> Cells:
+    """Arrays of unspecified content."""
+    empty = thread_pool().empty
+    return Cells(
+        empty((n_vertices, d)),
+        empty((n_vertices, units)),
+        empty((n_vertices, n_words), np.uint64),
+        empty((n_vertices, n_words), np.uint64),
+        empty((n_vertices, n_words), np.uint64),
+        empty((n_vertices, N_ERRORS)),
+        empty((n_edges, 2), np.int32),
+        empty(n_edges),
+        empty(n_edges, np.int32),
+        empty(0, np.int32),
+        empty(0, np.int64),
+    )

@@ -1,0 +1,169 @@
+"""Takes a partition's blocks through the neurons: in turn or in parallel.
+
+The domain is cut as one block until a cut would leave too many vertices; then it is split, and so are its parts.
+Blocks do not depend on how they are run, and their results come in one order, so the result is the same for any
+number of workers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from geomrelu.network import Network
+from geomrelu.planar.run import parallel_results
+from geomrelu.polyhedral.blocks import Block
+from geomrelu.polyhedral.cutter import Cutter, Task, add_report
+
+__all__ = ["Plan", "Progress", "Reducer", "Result", "block_size", "run"]
+
+Progress: TypeAlias = Callable[[str, float], None]
+R = TypeVar("R", covariant=True)
+
+# Bytes that a block should take: the processor's cache holds them.
+_BLOCK_BYTES = 1 << 23
+# Vertices of a block are at least so many times a cube's.
+_CUBES = 32
+# Blocks for each worker, so that they end at about the same time.
+_BLOCKS_EACH = 12
+
+
+class Reducer(Protocol[R]):
+    """What is done with finished blocks; sent to other processes, so it must pickle."""
+
+    def finish(self, cutter: Cutter) -> R:
+        """The value of a finished block."""
+
+
+class Plan(NamedTuple):
+    """How to run.
+
+    Attributes
+    ----------
+    n_jobs : int or None
+        As joblib has it: None is 1, unless a ``joblib.parallel_config`` says otherwise; -1 is all cores.
+    most : int or None
+        Vertices of a block; None for one block.
+    progress : callable or None
+    """
+
+    n_jobs: int | None
+    most: int | None
+    progress: Progress | None = None
+
+
+class Result(NamedTuple, Generic[R]):
+    """What a finished block came to, and its share of the work."""
+
+    value: R
+    share: float
+
+
+def block_size(network: Network, n_words: int) -> int:
+    """Number of vertices that a block should have at most."""
+    d = network.n_inputs
+    units = max([layer.n_units for layer in network.hidden], default=0)
+    edges = 20 * d
+    return max(_BLOCK_BYTES // (8 * (d + units + 3 * n_words + 7) + edges), _CUBES << d)
+
+
+def run(
+    cutter: Cutter, reducer: Reducer[R], plan: Plan, tell: Callable[[int], None] = lambda _: None
+) -> Iterator[Result[R]]:
+    """Results of the blocks of a domain that a cutter holds, in order; its report is completed on the way.
+
+    `tell` is called with each layer that the whole domain is cut by, before; it may raise.
+    """
+    teller = _Teller(plan.progress, cutter)
+    import joblib
+
+    jobs = joblib.effective_n_jobs(plan.n_jobs)
+
+    def before(layer: int) -> None:
+        teller.layer(layer)
+        tell(layer)
+
+    if cutter.advance(plan.most, before):
+        yield _finished(cutter, reducer)
+    elif jobs == 1:
+        for result in _grow(cutter, cutter.split(), reducer, plan.most):
+            teller.block(result.share)
+            yield result
+    else:
+        for result in _in_parallel(cutter, reducer, plan, _BLOCKS_EACH * jobs):
+            teller.block(result.share)
+            yield result
+
+
+def _finished(cutter: Cutter, reducer: Reducer[R]) -> Result[R]:
+    cutter.report["blocks"] += 1
+    cutter.report["bytes"] = max(cutter.report["bytes"], cutter.skeleton.bytes)
+    return Result(reducer.finish(cutter), cutter.share)
+
+
+def _grow(cutter: Cutter, parts: tuple[Block, ...], reducer: Reducer[R], most: int | None) -> Iterator[Result[R]]:
+    """Take blocks through all that is left, depth first."""
+    waiting = list(reversed(parts))
+    while waiting:
+        cutter.take(waiting.pop())
+        if cutter.advance(most):
+            yield _finished(cutter, reducer)
+        else:
+            waiting.extend(reversed(cutter.split()))
+
+
+def _in_parallel(cutter: Cutter, reducer: Reducer[R], plan: Plan, wanted: int) -> Iterator[Result[R]]:
+    """Split until there are enough blocks for all workers, and let them go on."""
+    import joblib
+    from threadpoolctl import threadpool_limits
+
+    blocks: list[Block | Result[R]] = [*cutter.split()]
+    while True:
+        pending = [k for k, block in enumerate(blocks) if isinstance(block, Block)]
+        if not pending or len(pending) >= wanted:
+            break
+        k = max(pending, key=lambda k: blocks[k].share)
+        cutter.take(blocks[k])  # type: ignore[arg-type]
+        blocks[k : k + 1] = [_finished(cutter, reducer)] if cutter.advance(plan.most) else cutter.split()
+    step = joblib.delayed(_grown)
+    calls = (step(cutter.task, block, reducer, plan.most) for block in blocks if isinstance(block, Block))
+    # One thread each: the blocks' matrix products would only get in each other's way.
+    with threadpool_limits(1), closing(parallel_results(calls, plan.n_jobs)) as results:
+        for block in blocks:
+            if isinstance(block, Block):
+                values, report = next(results)
+                add_report(cutter.report, report)
+                yield from values
+            else:
+                yield block
+
+
+def _grown(task: Task, block: Block, reducer: Reducer[R], most: int | None) -> tuple[list[Result[R]], dict[str, Any]]:
+    cutter = Cutter(task)
+    return list(_grow(cutter, (block,), reducer, most)), cutter.report
+
+
+class _Teller:
+    """Tells a progress function how far the run is."""
+
+    def __init__(self, progress: Progress | None, cutter: Cutter) -> None:
+        self.progress, self.cutter = progress, cutter
+        self.n_layers = len(cutter.network.hidden)
+        self.start = time.perf_counter()
+        self.blocks, self.share = 0, 0.0
+
+    def layer(self, layer: int) -> None:
+        """A layer begins, of the whole domain."""
+        if self.progress is not None:
+            vertices = self.cutter.skeleton.n_vertices
+            self.progress(f"layer {layer + 1} of {self.n_layers}: {vertices:,} vertices", 0.0)
+
+    def block(self, share: float) -> None:
+        """A block is done."""
+        self.blocks, self.share = self.blocks + 1, self.share + share
+        if self.progress is not None:
+            rate = self.blocks / max(time.perf_counter() - self.start, 1e-9)
+            done = min(self.share, 1.0)
+            self.progress(f"{self.blocks:,} blocks, {rate:.3g} a second, about {done:.1%} of the work", done)
