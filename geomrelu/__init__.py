@@ -125,7 +125,7 @@ def partition(
     n_jobs : int, optional
         Workers, as joblib has it: threads here, -1 for all cores; inside a
         ``joblib.parallel_config("dask")`` (or ``"ray"``, ``"loky"``) its workers.  The result
-        does not depend on it.  Segments need none.
+        does not depend on it (outside the plane, but for the numbering).  Segments need none.
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
     resume : path-like, optional

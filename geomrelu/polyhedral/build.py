@@ -23,7 +23,7 @@ from geomrelu.polyhedral.limit import Gradient, limit_of
 from geomrelu.polyhedral.limits import LimitReached, Limits, first_neurons
 from geomrelu.polyhedral.merging import Merged, Part
 from geomrelu.polyhedral.rows import Facets
-from geomrelu.polyhedral.run import Plan, Progress, block_size, run
+from geomrelu.polyhedral.run import Plan, Progress, block_size, run, workers
 from geomrelu.polyhedral.simple import count_cells, read_cells, rising_of
 from geomrelu.polyhedral.skeleton import BLUR, RADIUS, RENEWED, Cells
 
@@ -61,7 +61,8 @@ def build_polyhedral(
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
     n_jobs : int, optional
-        Workers, as joblib has it; the complex does not depend on it.
+        Workers, as joblib has it; the complex does not depend on it, but for the numbering of its elements, which is
+        one for one worker and another for more.
     max_regions, max_memory : int, float, optional
         Stop before the neuron with which there would be more regions, or bytes; the complex is then that of the
         network's first neurons (`limits.first_neurons`), and its report says ``partial``.
@@ -85,7 +86,11 @@ def build_polyhedral(
     begin = time.perf_counter()
     limits = Limits(network, max_regions, max_memory)
     cutter = domain_cutter(network, domain, caution)
-    most = None if limits.asked else block_vertices or block_size(network, cutter.words.total)
+    # For one worker all is one block: what blocks share would be cut twice, and put together.
+    most = block_vertices
+    if most is None and workers(n_jobs) > 1:
+        most = block_size(network, cutter.words.total)
+    most = None if limits.asked else most
     plan = Plan(n_jobs, most, progress)
     cutter.watch = lambda neurons: limits.check(cutter, neurons, _count)
     reached = None
@@ -105,14 +110,16 @@ class _Parts:
 
     def finish(self, cutter: Cutter) -> Part:
         skeleton, valid = cutter.skeleton, valid_bits(cutter)
-        used = skeleton.used()
+        border = (cutter.sides[0] ^ cutter.sides[1]) & cutter.words.sides()[1]
+        # What was never split is kept as it is.
+        used = skeleton.used() if border.any() else skeleton.trim()
         rising = rising_edges(cutter, used, valid)
-        null = used.null.copy() if used.null.any() else used.null[:0].copy()
-        border = cutter.sides[0] ^ cutter.words.sides()[0] | cutter.sides[1] ^ cutter.words.sides()[1]
+        null = used.null if used.null.any() else used.null[:0]
         errors = used.errors[:, RADIUS] + used.errors[:, BLUR]
-        return Part(
-            used.xy.copy(), errors, used.positive.copy(), used.negative.copy(), null, used.ends.copy(), rising, border
-        )
+        return Part(used.xy, errors, used.positive, used.negative, null, used.ends, rising, border)
+
+    def kept(self, value: Part) -> Part:
+        return value.copied()
 
 
 def valid_bits(cutter: Cutter) -> WordArray:

@@ -27,6 +27,9 @@ class _Counts:
         simple = read_cells(positive, negative, used.ends, rising, valid, cutter.sides, cutter.words.domain)
         return count_full_regions(simple, used.null, gradients(cutter))
 
+    def kept(self, value: int) -> int:
+        return value
+
 
 def count_polyhedral(
     network: Network,

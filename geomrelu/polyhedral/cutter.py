@@ -16,10 +16,10 @@ from geomrelu.network import Network
 from geomrelu.planar.bounds import bounded_errors, layer_bounds
 from geomrelu.planar.records import LayerBounds
 from geomrelu.polyhedral import cutting
-from geomrelu.polyhedral.blocks import Block, block_sides, dividing_form, part_of
+from geomrelu.polyhedral.blocks import Block, block_sides, dividing_form
 from geomrelu.polyhedral.judge import Judge
 from geomrelu.polyhedral.rows import ExactRows, Facets, Rows
-from geomrelu.polyhedral.skeleton import BLUR, ENTRY, RADIUS, RENEWED, ROW, SIZE, WORST, Skeleton, Words
+from geomrelu.polyhedral.skeleton import BLUR, ENTRY, RADIUS, RENEWED, ROW, SIZE, WORST, Skeleton, Words, part_of
 
 __all__ = ["Cutter", "Task", "add_report", "new_report"]
 
@@ -81,6 +81,7 @@ class Cutter:
         self.rows = Rows(network, facets, self.words)
         self.judge = Judge(self.skeleton, ExactRows(network, facets))
         self.layer, self.neuron, self.share = -1, 0, 1.0
+        self._table = np.empty((0, 2), dtype=np.uint64)  # scratch
         self._divider = -1  # bit of the form by which the block is to be split
         self.sides = self.words.sides()
         self.report = new_report(len(network.hidden))
@@ -117,7 +118,7 @@ class Cutter:
         self._cuts(1, len(normals), 0, bounds.steepness, None)
         self.sides = self.words.sides()
         used, rows = self.skeleton.used(), slice(self.words.starts[1], self.words.starts[2])
-        self.skeleton.take(part_of(used, np.asarray(~used.negative[:, rows].any(axis=1))))
+        self.skeleton.keep(np.asarray(~used.negative[:, rows].any(axis=1)))
         self.judge.forget()
 
     def advance(self, most: int | None = None, tell: Callable[[int], None] = lambda _: None) -> bool:
@@ -173,28 +174,38 @@ class Cutter:
         """Bits of the forms that have cut so far, (words,)."""
         return self.words.valid(self.layer + 2, self.neuron) if self.layer >= 0 else self.words.valid(2, 0)
 
-    def split(self) -> tuple[Block, Block]:
-        """Two blocks that together are the one that was cut, before a cut that was not made."""
+    def split(self) -> Block:
+        """Leave one of two blocks that together are the one that was cut, before a cut that was not made.
+
+        The cutter goes on with the other one.
+        """
         used, bit = self.skeleton.used(), self._divider
         word, own = bit // 64, np.uint64(1) << np.uint64(bit % 64)
-        parts = []
-        for opposite, sides in zip((used.negative, used.positive), block_sides(self.sides, bit), strict=True):
-            cells = part_of(used, opposite[:, word] & own == 0)
-            parts.append(Block(self.layer, self.neuron, sides, float(len(cells.xy)), cells))
-        scale = self.share / sum(part.share for part in parts)
-        above, below = (part._replace(share=part.share * scale) for part in parts)
-        return above, below
+        above, below = block_sides(self.sides, bit)
+        n_above, n_below = (int((v[:, word] & own == 0).sum()) for v in (used.negative, used.positive))
+        part = self.share / (n_above + n_below)
+        left = Block(self.layer, self.neuron, below, part * n_below, part_of(used, used.positive[:, word] & own == 0))
+        self.skeleton.keep(used.negative[:, word] & own == 0)
+        self._go_on(self.layer, self.neuron, above, part * n_above)
+        return left
+
+    def block(self) -> Block:
+        """What the cutter holds, as a block."""
+        used = self.skeleton.used()
+        cells = part_of(used, np.ones(len(used.xy), dtype=np.bool_))
+        return Block(self.layer, self.neuron, self.sides, self.share, cells)
 
     def take(self, block: Block) -> None:
         """Go on with a block."""
-        self.layer, self.neuron, self.sides, self.share, cells = block
-        self.skeleton.take(cells)
+        self.skeleton.take(block.cells)
+        self._go_on(block.layer, block.neuron, block.sides, block.share)
+
+    def _go_on(self, layer: int, neuron: int, sides: WordArray, share: float) -> None:
+        self.layer, self.neuron, self.sides, self.share = layer, neuron, sides, share
         self.judge.forget()
         if self.layer >= 0:
-            group = self.layer + 2
-            cutting.fill_buckets(
-                self.skeleton.cells, self.skeleton.n_edges, self.words.starts[group], self.words.starts[group + 1]
-            )
+            group, cells = self.layer + 2, self.skeleton.cells
+            cutting.fill_buckets(cells, self.skeleton.n_edges, self.words.starts[group], self.words.starts[group + 1])
 
     def _column(self, column: int) -> FloatArray:
         return self.skeleton.cells.errors[: self.skeleton.n_vertices, column]
@@ -289,8 +300,11 @@ class Cutter:
         skeleton = self.skeleton
         # Each crossed 2-cell stands once in the table, which is full by two thirds at most.
         size = 1 << max(4, (3 * len(crossed) * (skeleton.dimension - 1) // 2).bit_length())
+        if len(self._table) < size:
+            self._table = np.empty((size, 2), dtype=np.uint64)
+        table = self._table[:size]
         for seed in range(_SEEDS):
-            table = np.zeros((size, 2), dtype=np.uint64)
+            table[:] = 0
             edges = cutting.join(
                 skeleton.cells, crossed, start, skeleton.n_edges, valid, self.sides, first, stop, np.uint64(seed), table
             )

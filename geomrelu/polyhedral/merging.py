@@ -37,6 +37,11 @@ class Part(NamedTuple):
     rising: npt.NDArray[np.uint16]  # (V, 2)
     border: WordArray  # (words,) forms by which blocks were split, of which this one is on one side
 
+    def copied(self) -> Part:
+        """The same in memory of its own."""
+        arrays: list[Any] = [array.copy() for array in self]
+        return Part(*arrays)
+
 
 @inner
 def _sign_key(positive: WordArray, negative: WordArray, v: int) -> np.uint64:
@@ -191,6 +196,8 @@ class Merged:
 
     def _begin(self, part: Part) -> None:
         """Take the first block as it is."""
+        if part.border.any():
+            part = part.copied()
         self.xy, self.errors, self.positive, self.negative, self.null, self.ends, self.rising, _ = part
         number = np.empty(len(part.xy), dtype=np.int32)
         self._place_vertices(part, number)
@@ -200,7 +207,7 @@ class Merged:
         at = 0
         while at < len(number):
             if 2 * self._n_shared >= len(self._table):
-                table = np.zeros(4 * len(self._table), dtype=np.uint64)
+                table = np.zeros(2 * len(self._table), dtype=np.uint64)
                 widen(self._table, table)
                 self._table = table
             at, self.n_vertices, made = place_vertices(

@@ -17,13 +17,14 @@ from geomrelu.planar.run import parallel_results
 from geomrelu.polyhedral.blocks import Block
 from geomrelu.polyhedral.cutter import Cutter, Task, add_report
 
-__all__ = ["Plan", "Progress", "Reducer", "Result", "block_size", "run"]
+__all__ = ["Plan", "Progress", "Reducer", "Result", "block_size", "run", "workers"]
 
 Progress: TypeAlias = Callable[[str, float], None]
-R = TypeVar("R", covariant=True)
+R = TypeVar("R")
 
-# Bytes that a block should take: the processor's cache holds them.
-_BLOCK_BYTES = 1 << 23
+# Bytes that a block should take.  Of smaller ones, more is shared and cut twice (in six dimensions of half the
+# size a fifth of all); larger ones gain nothing.
+_BLOCK_BYTES = 3 << 24
 # Vertices of a block are at least so many times a cube's.
 _CUBES = 32
 # Blocks for each worker, so that they end at about the same time.
@@ -34,7 +35,10 @@ class Reducer(Protocol[R]):
     """What is done with finished blocks; sent to other processes, so it must pickle."""
 
     def finish(self, cutter: Cutter) -> R:
-        """The value of a finished block."""
+        """The value of a finished block, valid until the cutter goes on."""
+
+    def kept(self, value: R) -> R:
+        """The value, valid for good."""
 
 
 class Plan(NamedTuple):
@@ -69,17 +73,23 @@ def block_size(network: Network, n_words: int) -> int:
     return max(_BLOCK_BYTES // (8 * (d + units + 3 * n_words + 7) + edges), _CUBES << d)
 
 
+def workers(n_jobs: int | None) -> int:
+    """Number of workers that joblib takes."""
+    import joblib
+
+    return int(joblib.effective_n_jobs(n_jobs))
+
+
 def run(
     cutter: Cutter, reducer: Reducer[R], plan: Plan, tell: Callable[[int], None] = lambda _: None
 ) -> Iterator[Result[R]]:
     """Results of the blocks of a domain that a cutter holds, in order; its report is completed on the way.
 
+    A result is valid until the next one is asked for.
+
     `tell` is called with each layer that the whole domain is cut by, before; it may raise.
     """
-    teller = _Teller(plan.progress, cutter)
-    import joblib
-
-    jobs = joblib.effective_n_jobs(plan.n_jobs)
+    teller, jobs = _Teller(plan.progress, cutter), workers(plan.n_jobs)
 
     def before(layer: int) -> None:
         teller.layer(layer)
@@ -88,7 +98,7 @@ def run(
     if cutter.advance(plan.most, before):
         yield _finished(cutter, reducer)
     elif jobs == 1:
-        for result in _grow(cutter, cutter.split(), reducer, plan.most):
+        for result in _grow(cutter, reducer, plan.most):
             teller.block(result.share)
             yield result
     else:
@@ -103,15 +113,20 @@ def _finished(cutter: Cutter, reducer: Reducer[R]) -> Result[R]:
     return Result(reducer.finish(cutter), cutter.share)
 
 
-def _grow(cutter: Cutter, parts: tuple[Block, ...], reducer: Reducer[R], most: int | None) -> Iterator[Result[R]]:
-    """Take blocks through all that is left, depth first."""
-    waiting = list(reversed(parts))
-    while waiting:
+def _kept(result: Result[R], reducer: Reducer[R]) -> Result[R]:
+    return result._replace(value=reducer.kept(result.value))
+
+
+def _grow(cutter: Cutter, reducer: Reducer[R], most: int | None) -> Iterator[Result[R]]:
+    """Take what a cutter holds through all that is left, depth first."""
+    waiting: list[Block] = []
+    while True:
+        while not cutter.advance(most):
+            waiting.append(cutter.split())
+        yield _finished(cutter, reducer)
+        if not waiting:
+            return
         cutter.take(waiting.pop())
-        if cutter.advance(most):
-            yield _finished(cutter, reducer)
-        else:
-            waiting.extend(reversed(cutter.split()))
 
 
 def _in_parallel(cutter: Cutter, reducer: Reducer[R], plan: Plan, wanted: int) -> Iterator[Result[R]]:
@@ -119,14 +134,19 @@ def _in_parallel(cutter: Cutter, reducer: Reducer[R], plan: Plan, wanted: int) -
     import joblib
     from threadpoolctl import threadpool_limits
 
-    blocks: list[Block | Result[R]] = [*cutter.split()]
+    below = cutter.split()
+    blocks: list[Block | Result[R]] = [cutter.block(), below]
     while True:
         pending = [k for k, block in enumerate(blocks) if isinstance(block, Block)]
         if not pending or len(pending) >= wanted:
             break
         k = max(pending, key=lambda k: blocks[k].share)
         cutter.take(blocks[k])  # type: ignore[arg-type]
-        blocks[k : k + 1] = [_finished(cutter, reducer)] if cutter.advance(plan.most) else cutter.split()
+        if cutter.advance(plan.most):
+            blocks[k] = _kept(_finished(cutter, reducer), reducer)
+        else:
+            below = cutter.split()
+            blocks[k : k + 1] = [cutter.block(), below]
     step = joblib.delayed(_grown)
     calls = (step(cutter.task, block, reducer, plan.most) for block in blocks if isinstance(block, Block))
     # One thread each: the blocks' matrix products would only get in each other's way.
@@ -142,7 +162,8 @@ def _in_parallel(cutter: Cutter, reducer: Reducer[R], plan: Plan, wanted: int) -
 
 def _grown(task: Task, block: Block, reducer: Reducer[R], most: int | None) -> tuple[list[Result[R]], dict[str, Any]]:
     cutter = Cutter(task)
-    return list(_grow(cutter, (block,), reducer, most)), cutter.report
+    cutter.take(block)
+    return [_kept(result, reducer) for result in _grow(cutter, reducer, most)], cutter.report
 
 
 class _Teller:

@@ -26,12 +26,12 @@ derives them, with d lines through a vertex instead of two:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import FloatArray, IntArray, WordArray
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray, lean
 from geomrelu.errors import TooLargeError
 from geomrelu.matrices import Matrix, is_sparse
 from geomrelu.patterns import word_starts
@@ -39,7 +39,7 @@ from geomrelu.planar.pool import thread_pool
 
 __all__ = [
     "BLUR", "ENTRY", "N_ERRORS", "RADIUS", "RENEWED", "ROW", "SIZE", "WORST", "Cells", "Skeleton", "Words", "check_ids",
-    "empty_cells",
+    "empty_cells", "part_of",
 ]  # fmt: skip
 
 ENTRY, ROW, SIZE, WORST, RADIUS, BLUR, RENEWED = range(7)
@@ -138,49 +138,37 @@ class Skeleton:
         self.n_vertices = 0
         self.n_edges = 0
         # Memory of rows: the current layer's, and that of the next or the one before.
-        self._rows = [thread_pool().empty(0), thread_pool().empty(0)]
+        self._rows = [np.empty(0), np.empty(0)]
         self.cells = empty_cells(dimension, words.total, 0, 0, 0)
 
     def reserve(self, vertices: int, edges: int) -> None:
         """Make room for so many more."""
         check_ids(self.n_vertices + vertices, self.n_edges + edges)
-        grown: dict[str, npt.NDArray[Any]] = {}
         for size, used, wanted, names in (
             (len(self.cells.xy), self.n_vertices, vertices, _OF_VERTICES),
             (len(self.cells.ends), self.n_edges, edges, _OF_EDGES),
         ):
             if used + wanted > size:
                 capacity = max(used + wanted, size + (size if size < _SMALL else size // 4), 64)
-                grown |= {name: self._grown(getattr(self.cells, name), used, capacity) for name in names}
-                if names is _OF_VERTICES:
-                    grown["z"] = self._grown_rows(used, capacity)
-        if grown:
-            self.cells = self.cells._replace(**grown)
+                for name in names:
+                    array = getattr(self.cells, name)
+                    # In place: of large arrays the pages move, not what is in them.  No view outlives a step.
+                    array.resize((capacity, *array.shape[1:]), refcheck=False)
+        if len(self.cells.z) < len(self.cells.xy):
+            self.cells = self.cells._replace(z=self._rows_of(0, self.cells.z.shape[1]))
 
-    def _grown(self, array: npt.NDArray[Any], used: int, capacity: int) -> npt.NDArray[Any]:
-        larger = thread_pool().empty((capacity, *array.shape[1:]), array.dtype)
-        larger[:used] = array[:used]
-        return larger
-
-    def _grown_rows(self, used: int, capacity: int) -> FloatArray:
-        z = self.cells.z
-        if capacity * z.shape[1] <= len(self._rows[0]):
-            return self._rows_view(0, capacity, z.shape[1])
-        larger = thread_pool().empty(capacity * z.shape[1])
-        larger[: used * z.shape[1]].reshape(used, -1)[:] = z[:used]
-        self._rows[0] = larger
-        return self._rows_view(0, capacity, z.shape[1])
-
-    def _rows_view(self, which: int, capacity: int, units: int) -> FloatArray:
-        if capacity * units > len(self._rows[which]):
-            self._rows[which] = thread_pool().empty(capacity * units)
-        return self._rows[which][: capacity * units].reshape(capacity, units)
+    def _rows_of(self, which: int, units: int) -> FloatArray:
+        """A memory of rows as an array (capacity, units)."""
+        flat, size = self._rows[which], len(self.cells.xy) * units
+        if len(flat) < size:
+            flat.resize(size, refcheck=False)
+        return flat[:size].reshape(-1, units) if units else np.empty((len(self.cells.xy), 0))
 
     def start_layer(self, h: FloatArray, weight: Matrix, bias: FloatArray) -> FloatArray:
         """Take a layer's rows ``h @ weight.T + bias`` (V, units), which are returned, and empty buckets."""
         units, n = len(bias), self.n_vertices
         # `h` may lie in the memory of the layer before.
-        rows = self._rows_view(1, len(self.cells.xy), units)
+        rows = self._rows_of(1, units)
         if is_sparse(weight):
             rows[:n] = h @ weight.T
         else:
@@ -198,13 +186,19 @@ class Skeleton:
             heads=np.full(units, -1, dtype=np.int32), counts=np.zeros(units, dtype=np.int64)
         )
 
+    def keep(self, chosen: BoolArray) -> None:
+        """Keep the chosen vertices (V,), and the edges between them; buckets are empty."""
+        used, number = self.used(), np.empty(len(chosen), dtype=np.int32)
+        self.n_vertices, self.n_edges = number_chosen(used.ends, chosen, number)
+        copy_chosen(used, number, used)
+        self.empty_buckets()
+
     def take(self, block: Cells) -> None:
         """Hold a block, all of whose entries are in use, instead of what was held."""
         n, e, units = len(block.xy), len(block.ends), block.z.shape[1]
         self.n_vertices, self.n_edges = 0, 0
-        self.cells = self.cells._replace(z=np.empty((len(self.cells.xy), 0)))
         self.reserve(n, e)
-        self.cells = self.cells._replace(z=self._rows_view(0, len(self.cells.xy), units))
+        self.cells = self.cells._replace(z=self._rows_of(0, units))
         for name in (*_OF_VERTICES, "z", "ends", "distance"):
             own = getattr(block, name)
             getattr(self.cells, name)[: len(own)] = own
@@ -216,6 +210,16 @@ class Skeleton:
         cells, n, e = self.cells, self.n_vertices, self.n_edges
         own = {name: getattr(cells, name)[:n] for name in (*_OF_VERTICES, "z")}
         return cells._replace(**own, **{name: getattr(cells, name)[:e] for name in _OF_EDGES})
+
+    def trim(self) -> Cells:
+        """Give back what is not in use, the rows included."""
+        self._rows = [np.empty(0), np.empty(0)]
+        self.cells = self.cells._replace(z=np.empty((self.n_vertices, 0)))
+        for used, names in ((self.n_vertices, _OF_VERTICES), (self.n_edges, _OF_EDGES)):
+            for name in names:
+                array = getattr(self.cells, name)
+                array.resize((used, *array.shape[1:]), refcheck=False)
+        return self.cells
 
     @property
     def bytes(self) -> int:
@@ -243,3 +247,51 @@ def empty_cells(d: int, n_words: int, n_vertices: int, n_edges: int, units: int)
         empty(0, np.int32),
         empty(0, np.int64),
     )
+
+
+@lean
+def number_chosen(ends: npt.NDArray[np.int32], chosen: BoolArray, number: npt.NDArray[np.int32]) -> tuple[int, int]:
+    """New numbers of the chosen vertices, (V,), -1 of others; how many vertices and edges between them there are."""
+    vertices, edges = 0, 0
+    for v in range(len(chosen)):
+        number[v] = vertices if chosen[v] else -1
+        vertices += chosen[v]
+    for e in range(len(ends)):
+        edges += chosen[ends[e, 0]] and chosen[ends[e, 1]]
+    return vertices, edges
+
+
+@lean
+def copy_chosen(cells: Cells, number: npt.NDArray[np.int32], out: Cells) -> None:
+    """The chosen vertices and the edges between them; `out` may be `cells`."""
+    units = cells.z.shape[1]
+    for v in range(len(number)):
+        k = number[v]
+        if k < 0:
+            continue
+        for i in range(cells.xy.shape[1]):
+            out.xy[k, i] = cells.xy[v, i]
+        for j in range(units):
+            out.z[k, j] = cells.z[v, j]
+        for w in range(cells.positive.shape[1]):
+            out.positive[k, w] = cells.positive[v, w]
+            out.negative[k, w] = cells.negative[v, w]
+            out.null[k, w] = cells.null[v, w]
+        for i in range(cells.errors.shape[1]):
+            out.errors[k, i] = cells.errors[v, i]
+    found = 0
+    for e in range(len(cells.ends)):
+        a, b = number[cells.ends[e, 0]], number[cells.ends[e, 1]]
+        if a >= 0 and b >= 0:
+            out.ends[found, 0], out.ends[found, 1] = a, b
+            out.distance[found] = cells.distance[e]
+            found += 1
+
+
+def part_of(used: Cells, chosen: BoolArray) -> Cells:
+    """The chosen vertices (V,), and the edges between them."""
+    number = np.empty(len(chosen), dtype=np.int32)
+    vertices, edges = number_chosen(used.ends, chosen, number)
+    out = empty_cells(used.xy.shape[1], used.positive.shape[1], vertices, edges, used.z.shape[1])
+    copy_chosen(used, number, out)
+    return out
