@@ -12,12 +12,13 @@ That bounds memory, keeps a block in the processor's cache, and is the unit of p
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from geomrelu.arrays import IntArray, WordArray, lean
-from geomrelu.polyhedral.skeleton import Cells, Words
+from geomrelu.polyhedral.skeleton import Cells
 
 __all__ = ["Block", "block_sides", "dividing_form"]
 
@@ -70,29 +71,31 @@ def count_signs(positive: WordArray, negative: WordArray, first: int, stop: int,
                 counts[1, 64 * (w - first) + j] += np.int64(q >> np.uint64(j) & _ONE)
 
 
-def dividing_form(used: Cells, words: Words, valid: WordArray) -> int:
+def dividing_form(positive: WordArray, negative: WordArray, starts: tuple[int, ...], valid: WordArray) -> int:
     """The bit of a form that divides a block into convex parts, about the most equal ones; -1 if there is none.
 
     Parameters
     ----------
-    used : Cells
-        Of the block.
+    positive, negative : (V, words) uint64
+        Signs of the block's vertices.
+    starts : tuple of int
+        First word of each group of forms, and the end.
     valid : (words,) uint64
         Bits of the forms that have cut so far.
     """
     either = np.empty_like(valid)
-    signs_of_all(used.positive, used.negative, either)
+    signs_of_all(positive, negative, either)
     either &= valid
-    for first, stop in zip(words.starts[:-1], words.starts[1:], strict=True):
+    for first, stop in pairwise(starts):
         if not either[first:stop].any():
             continue
         # No form of the groups before changes its sign: these are flat.
         counts = np.zeros((2, 64 * (stop - first)), dtype=np.int64)
-        step = max(1, len(used.positive) // _SAMPLE)
-        count_signs(used.positive, used.negative, first, stop, step, counts)
+        step = max(1, len(positive) // _SAMPLE)
+        count_signs(positive, negative, first, stop, step, counts)
         bits = np.unpackbits(either[first:stop].astype("<u8").view(np.uint8), bitorder="little").astype(bool)
         # What is on the zero set is cut twice.
-        larger = np.where(bits, len(used.positive) - counts.min(axis=0), len(used.positive) + 1)
+        larger = np.where(bits, len(positive) - counts.min(axis=0), len(positive) + 1)
         return 64 * first + int(np.argmin(larger))
     return -1
 

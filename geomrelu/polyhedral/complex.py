@@ -325,13 +325,14 @@ class PolyhedralComplex(ReadOnly):
     def _rows(self) -> Rows:
         return Rows(self.network, self.skeletal.facets, self.skeletal.words)
 
-    def _form_values(self) -> Any:
-        """Values of each group of forms at the simple vertices, (V, forms)."""
+    def _form_values(self, vertices: IntArray) -> Any:
+        """Values of each group of forms at some simple vertices, (k, forms)."""
         own = self.skeletal
-        facets = own.coordinates @ own.facets.normals.T + own.facets.offsets
+        x = own.coordinates[vertices]
+        facets = x @ own.facets.normals.T + own.facets.offsets
         yield facets[:, : own.words.n_box]
         yield facets[:, own.words.n_box :]
-        yield from self.network.preactivations(own.coordinates)
+        yield from self.network.preactivations(x)
 
     # ------------------------------------------------------------------ questions
 

@@ -258,7 +258,8 @@ class Cutter:
         return True
 
     def _find_divider(self) -> bool:
-        self._divider = dividing_form(self.skeleton.used(), self.words, self.valid)
+        used = self.skeleton.used()
+        self._divider = dividing_form(used.positive, used.negative, self.words.starts, self.valid)
         return self._divider >= 0
 
     def _old_signs(self, group: int, n: int, steepness: float) -> None:
