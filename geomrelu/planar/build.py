@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +17,7 @@ from geomrelu.domain import Domain, Slice
 from geomrelu.errors import InputDimensionError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
-from geomrelu.planar.arrange import kernel
+from geomrelu.planar import compilation
 from geomrelu.planar.blocks import Part, merge
 from geomrelu.planar.complex import PlanarComplex
 from geomrelu.planar.cutter import Cutter, Task
@@ -99,7 +97,7 @@ def prepared_task(network: Network, domain: Domain, caution: float = 1.0, balls:
             f"partition: the domain has dimension {domain.dimension}, expected 2; "
             "pass a box or polygon in the plane, such as gr.Box([-1, -1], [1, 1])"
         )
-    _tell_compilation()
+    compilation.announce()
     return Task(network, domain, caution, balls)
 
 
@@ -166,18 +164,3 @@ def closed_report(task: Task, report: dict[str, Any]) -> dict[str, Any]:
     report["signs_filter"] = report["signs"] - report["signs_ball"] - report["signs_exact"]
     report["generic"] = report["signs_zero"] == 0 and report["ties"] == 0
     return report
-
-
-_told = False
-
-
-def _tell_compilation() -> None:
-    """Say once, on stderr, that the first run on a machine compiles."""
-    global _told
-    if _told or not hasattr(kernel, "signatures") or kernel.signatures:
-        return
-    _told = True
-    # Where numba keeps it: beside the module, in NUMBA_CACHE_DIR, or in the user's cache folder.
-    cache = getattr(getattr(kernel, "stats", None), "cache_path", None)
-    if cache is None or not any(Path(cache).glob("arrange.kernel-*.nbc")):
-        print("geomrelu: compiling the engine, once on this machine (some twenty seconds) ...", file=sys.stderr)

@@ -20,14 +20,14 @@ from geomrelu.domain import Domain
 from geomrelu.errors import InvariantError
 from geomrelu.matrices import is_sparse
 from geomrelu.network import Layer, Network
-from geomrelu.planar import narrow
+from geomrelu.planar import compilation, narrow
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
 from geomrelu.planar.blocks import Block, Faces, Part, given_rows, split
 from geomrelu.planar.bounds import PLACE_ERROR, blur, bounded_errors, layer_bounds, place_bound
 from geomrelu.planar.crossings import SLACK, count_crossings, edge_crossings, split_edges
 from geomrelu.planar.merging import inside_pool, merge_faces, relevant_words
 from geomrelu.planar.pool import Pool, thread_pool
-from geomrelu.planar.records import Children, Cuts, LayerBounds, Mesh, Rows, Values
+from geomrelu.planar.records import Children, Cuts, LayerBounds, Mesh, Rows, Values, grown, new_children
 from geomrelu.planar.rows import rectified_rows, row_norms, sign_rows, value_errors
 from geomrelu.planar.settle import Forms, History, Judge
 from geomrelu.planar.steepness import face_steepness, vertex_stretch
@@ -342,13 +342,14 @@ class Cutter:
         return cuts._replace(vertex_offsets=np.concatenate([[0], np.cumsum(n_new)]))
 
     def _cut_faces(self, index: int, layer: Layer, values: Values, cuts: Cuts) -> Children:
+        compilation.await_kernel()
         clock = time.perf_counter()
         mesh, pool = self.faces.mesh, self.pool
         n_faces, n_edges = len(mesh.face_words), len(mesh.edges)
         n_on_edges = int(cuts.vertex_offsets[-1])
         # Room for as many crossings inside faces as on edges: seldom too little, never much too much.
         room = 2 * n_on_edges + 64
-        out = _new_children(
+        out = new_children(
             pool,
             n_on_edges + room,
             n_edges + n_on_edges + 3 * room,
@@ -393,7 +394,7 @@ class Cutter:
             )
             if done < end:
                 # One face that needs far more room than all before may be met at once.
-                out = _grown(self.pool, out, 2 if done > begin else 8)
+                out = grown(self.pool, out, 2 if done > begin else 8)
             begin = done
         return out
 
@@ -511,43 +512,3 @@ def _signs(
         if count <= len(doubts):
             return doubts[:count]
         doubts, bias = np.empty((count, 2), dtype=np.int64), np.zeros_like(bias)
-
-
-def _new_children(pool: Pool, vertices: int, edges: int, faces: int, corners: int, n_words: int) -> Children:
-    empty, integer = pool.empty, np.int64
-    face_offsets = empty(faces + 1, integer)
-    face_offsets[0] = 0
-    return Children(
-        xy=empty((vertices, 2)),
-        lines=empty((vertices, 2), integer),
-        parents=empty(vertices, integer),
-        sources=empty((vertices, 4), integer),
-        weights=empty((vertices, 4)),
-        radius=empty(vertices),
-        limit=empty(vertices),
-        edges=empty((edges, 2), integer),
-        edge_faces=empty((edges, 2), integer),
-        edge_line=empty(edges, integer),
-        edge_distance=empty(edges),
-        face_offsets=face_offsets,
-        face_parent=empty(faces, integer),
-        face_words=empty((faces, n_words), np.uint64),
-        face_vertices=empty(corners, integer),
-        face_edges=empty(corners, integer),
-        used=np.zeros(3, dtype=integer),
-    )
-
-
-def _grown(pool: Pool, out: Children, factor: int) -> Children:
-    """A copy with `factor` times the room."""
-    bigger = _new_children(
-        pool,
-        factor * len(out.xy),
-        factor * len(out.edges),
-        factor * len(out.face_parent),
-        factor * len(out.face_vertices),
-        out.face_words.shape[1],
-    )
-    for old, new in zip(out, bigger, strict=True):
-        new[: len(old)] = old
-    return bigger
