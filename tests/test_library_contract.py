@@ -381,6 +381,21 @@ for exists in (True, False):
     assert "compiling" in notice
 
 
+@pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="nothing is compiled")
+def test_the_second_process_compiles_what_a_run_calls() -> None:
+    code = """
+import geomrelu as gr
+from geomrelu.planar.arrange import kernel
+from geomrelu.planar.compilation import compile_kernel
+compile_kernel()
+compiled = list(kernel.signatures)
+gr.partition(gr.Network([[[1, 0], [0, 1]], [[1, 1]]]), gr.Box(-1, 1))
+print(len(compiled), compiled == kernel.signatures)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 True\n"
+
+
 def test_the_citation_names_the_version():
     citation = (Path(__file__).parents[1] / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {gr.__version__}\n" in citation
