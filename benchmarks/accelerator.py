@@ -1,11 +1,13 @@
-"""The sampled path on the processor and, where there is one, on an accelerator: maps per second.
+"""The sampled path on the processor and on an accelerator, where there is one; products there.
 
     python benchmarks/accelerator.py [--largest 7] [--repeats 3]
 
 Affine maps of a He-initialised network at 10^4 to 10^7 random points by autograd in float64
 (`geomrelu.sampling.sample_maps`), medians of repetitions; of 10^7 points once.  Both devices must
-give the same maps to within 1e-9 before they are timed.  Without an accelerator its half is left
-out, and the table says so.  Results go to benchmarks/results/: accelerator.json and accelerator.md.
+give the same maps to within 1e-9 before they are timed.  Then the engine's matrix products, of blocks of
+rows with a square matrix in float64: numpy on one thread, and the device with the rows' way there
+and back and without.  Without an accelerator its half is left out, and the tables say so.  Results
+go to benchmarks/results/: accelerator.json and accelerator.md.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,52 @@ def check(model: torch.nn.Module, names: list[str]) -> None:
                 raise SystemExit("wrong answer: the devices' maps differ")
 
 
+def seconds_of(run: Callable[[], Any], repeats: int = 7) -> float:
+    run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def product(n: int, count: int, device: str | None) -> dict[str, Any]:
+    """Seconds per row of a product of `count` rows with an n by n matrix."""
+    rng = np.random.default_rng(n)
+    left, right = rng.normal(size=(count, n)), rng.normal(size=(n, n))
+    row: dict[str, Any] = {"n": n, "rows": count, "cpu": seconds_of(lambda: left @ right) / count}
+    if device is not None:
+        kept, there = torch.from_numpy(left).to(device), torch.from_numpy(right).to(device)
+
+        def whole() -> np.ndarray:
+            return (torch.from_numpy(left).to(device) @ there).cpu().numpy()
+
+        def alone() -> None:
+            kept @ there
+            torch.cuda.synchronize()
+
+        if not np.allclose(whole(), left @ right, rtol=0, atol=1e-9 * n):
+            raise SystemExit("wrong answer: the devices' products differ")
+        row |= {"cuda, both ways": seconds_of(whole) / count, "cuda, product alone": seconds_of(alone) / count}
+    print(row, flush=True)
+    return row
+
+
+def products(device: str | None) -> list[dict[str, Any]]:
+    """The products of the engine's blocks of rows, and of large ones."""
+    return [product(n, count, device) for n in (128, 256, 512, 1024) for count in (1024, 65536)]
+
+
+def products_table(rows: list[dict[str, Any]]) -> str:
+    columns = ["cpu", "cuda, both ways", "cuda, product alone"]
+    lines = ["| n | rows | " + " | ".join(f"{name}, ns a row" for name in columns) + " |", "|---:|---:|" + "---:|" * 3]
+    for row in rows:
+        told = [f"{row[name] * 1e9:,.0f}" if name in row else "no accelerator" for name in columns]
+        lines.append("| " + " | ".join([str(row["n"]), f"{row['rows']:,}", *told]) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def markdown(found: dict[str, str], rows: list[dict[str, Any]]) -> str:
     """Maps per second; a column says so where there is no accelerator."""
     columns = ["cpu", "cuda"]
@@ -84,8 +133,10 @@ def main() -> None:
         rows.append(row)
         print(row, flush=True)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "accelerator.json").write_text(json.dumps({"devices": found, "rows": rows}, indent=1) + "\n")
-    (RESULTS / "accelerator.md").write_text(markdown(found, rows), encoding="utf-8")
+    multiplied = products("cuda" if "cuda" in found else None)
+    everything = {"devices": found, "rows": rows, "products": multiplied}
+    (RESULTS / "accelerator.json").write_text(json.dumps(everything, indent=1) + "\n")
+    (RESULTS / "accelerator.md").write_text(markdown(found, rows) + "\n" + products_table(multiplied), encoding="utf-8")
 
 
 if __name__ == "__main__":

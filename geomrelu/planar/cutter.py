@@ -26,7 +26,7 @@ from geomrelu.planar.blocks import Block, Faces, Part, given_rows, split
 from geomrelu.planar.bounds import PLACE_ERROR, blur, bounded_errors, layer_bounds, place_bound
 from geomrelu.planar.crossings import SLACK, count_crossings, edge_crossings, split_edges
 from geomrelu.planar.merging import inside_pool, merge_faces, relevant_words
-from geomrelu.planar.pool import Pool, thread_pool
+from geomrelu.planar.pool import thread_pool
 from geomrelu.planar.records import Children, Cuts, LayerBounds, Mesh, Rows, Values, grown, new_children
 from geomrelu.planar.rows import rectified_rows, row_norms, sign_rows, value_errors
 from geomrelu.planar.settle import Forms, History, Judge
