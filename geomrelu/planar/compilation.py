@@ -73,8 +73,8 @@ def _started() -> subprocess.Popen[bytes] | None:
         f"import sys; sys.path[:] = {sys.path!r}; "
         "from geomrelu.planar.compilation import compile_kernel; compile_kernel()"
     )
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    nothing = subprocess.DEVNULL
     try:
-        return subprocess.Popen([sys.executable, "-c", code], **quiet)
+        return subprocess.Popen([sys.executable, "-c", code], stdin=nothing, stdout=nothing, stderr=nothing)
     except OSError:
         return None
