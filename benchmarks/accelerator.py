@@ -4,10 +4,11 @@
 
 Affine maps of a He-initialised network at 10^4 to 10^7 random points by autograd in float64
 (`geomrelu.sampling.sample_maps`), medians of repetitions; of 10^7 points once.  Both devices must
-give the same maps to within 1e-9 before they are timed.  Then the engine's matrix products, of blocks of
-rows with a square matrix in float64: numpy on one thread, and the device with the rows' way there
-and back and without.  Without an accelerator its half is left out, and the tables say so.  Results
-go to benchmarks/results/: accelerator.json and accelerator.md.
+give the same maps to within 1e-9 before they are timed.  Then the
+engine's matrix products, of blocks of rows with a square matrix in float64: numpy on one thread, and
+the device with the rows' way there and back and without; and whole partitions with ``device=``.
+Without an accelerator its half is left out, and the tables say so.  Results go to
+benchmarks/results/: accelerator.json and accelerator.md.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from engine import environment, he_network
 
+import geomrelu as gr
+from geomrelu.importers import as_network
 from geomrelu.sampling import sample_maps
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -94,6 +97,42 @@ def products(device: str | None) -> list[dict[str, Any]]:
     return [product(n, count, device) for n in (128, 256, 512, 1024) for count in (1024, 65536)]
 
 
+def engines(device: str | None) -> list[dict[str, Any]]:
+    """Seconds of whole partitions: one thread, one thread and the device, and eight threads."""
+    rows = []
+    for widths, side in (((128,) * 3, 1.0), ((256,) * 4, 1.0), ((512,) * 3, 1.0), ((1024,) * 2, 1.0)):
+        network, box = as_network(he_network(widths)), gr.Box(-side, side)
+        ways: dict[str, dict[str, Any]] = {"cpu": {}, "cpu, 8 threads": {"n_jobs": 8}}
+        if device is not None:
+            ways["cuda"] = {"device": device}
+        row: dict[str, Any] = {"network": f"2-{widths[0]}x{len(widths)}"}
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for turn in range(4):  # the first one is for compilation and the device's start
+            for name, options in ways.items():
+                start = time.perf_counter()
+                n_regions = gr.partition(network, box, **options).n_regions
+                times[name] += [time.perf_counter() - start] * (turn > 0)
+                if row.setdefault("regions", n_regions) != n_regions:
+                    raise SystemExit(f"wrong answer: {n_regions} regions with {name}, {row['regions']} before")
+        rows.append(row | {name: statistics.median(values) for name, values in times.items()})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def engines_table(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "| partition | regions | cpu, s | cuda, s | faster by | cpu, 8 threads, s |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        device = (
+            [f"{row['cuda']:.3g}", f"{row['cpu'] / row['cuda']:.1f} x"] if "cuda" in row else ["no accelerator", ""]
+        )
+        cells = [row["network"], f"{row['regions']:,}", f"{row['cpu']:.3g}", *device, f"{row['cpu, 8 threads']:.3g}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def products_table(rows: list[dict[str, Any]]) -> str:
     columns = ["cpu", "cuda, both ways", "cuda, product alone"]
     lines = ["| n | rows | " + " | ".join(f"{name}, ns a row" for name in columns) + " |", "|---:|---:|" + "---:|" * 3]
@@ -133,10 +172,12 @@ def main() -> None:
         rows.append(row)
         print(row, flush=True)
     RESULTS.mkdir(exist_ok=True)
-    multiplied = products("cuda" if "cuda" in found else None)
-    everything = {"devices": found, "rows": rows, "products": multiplied}
+    device = "cuda" if "cuda" in found else None
+    multiplied, partitions = products(device), engines(device)
+    everything = {"devices": found, "rows": rows, "products": multiplied, "partitions": partitions}
     (RESULTS / "accelerator.json").write_text(json.dumps(everything, indent=1) + "\n")
-    (RESULTS / "accelerator.md").write_text(markdown(found, rows) + "\n" + products_table(multiplied), encoding="utf-8")
+    text = "\n".join([markdown(found, rows), products_table(multiplied), engines_table(partitions)])
+    (RESULTS / "accelerator.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

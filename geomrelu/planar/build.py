@@ -40,6 +40,7 @@ def build_complex(
     caution: float = 1.0,
     balls: bool = True,
     block_values: int = BLOCK_VALUES,
+    device: Any = None,
 ) -> PlanarComplex:
     """The exact partition of a domain into the network's activation regions.
 
@@ -62,6 +63,8 @@ def build_complex(
         Whether signs in doubt are tried with tighter bounds before exact integers.
     block_values : int
         Size of the blocks; the complex is the same, but for the numbering.
+    device : str or torch.device, optional
+        Where large matrix products are computed.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def build_complex(
     FileFormatError, OutputPathError
         If the journal is another run's, or cannot be written.
     """
-    task = prepared_task(network, domain, caution, balls)
+    task = prepared_task(network, domain, caution, balls, device)
     result = run_planned(task, Keep(), Plan(n_jobs, block_values, progress), resume)
     part, report = result.value, closed_report(task, result.report)
     if network.has_pools:
@@ -79,7 +82,9 @@ def build_complex(
     return as_complex(task, part, report)
 
 
-def prepared_task(network: Network, domain: Domain, caution: float = 1.0, balls: bool = True) -> Task:
+def prepared_task(
+    network: Network, domain: Domain, caution: float = 1.0, balls: bool = True, device: Any = None
+) -> Task:
     """The task, after its dimensions were checked and a word was said if the engine has to be compiled.
 
     On a slice the task's network is the one behind the slice's embedding.
@@ -97,8 +102,9 @@ def prepared_task(network: Network, domain: Domain, caution: float = 1.0, balls:
             f"partition: the domain has dimension {domain.dimension}, expected 2; "
             "pass a box or polygon in the plane, such as gr.Box([-1, -1], [1, 1])"
         )
+    task = Task(network, domain, caution, balls, device)
     compilation.announce()
-    return Task(network, domain, caution, balls)
+    return task
 
 
 def run_planned(task: Task, reducer: Reducer[Any], plan: Plan, resume: PathLike | None) -> Result[Any]:
