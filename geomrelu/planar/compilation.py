@@ -51,14 +51,14 @@ def await_kernel() -> None:
 def compile_kernel() -> None:
     """Compile `arrange.kernel` for the arguments that runs give it, by cutting no face of nothing."""
     pool, nothing = Pool(), np.zeros(0, dtype=np.int64)
-    integers, floats, pairs = np.empty((2, 0), dtype=np.int64), np.empty((4, 0)), np.empty((0, 2), dtype=np.int64)
+    floats, pairs = np.empty(0), np.empty((0, 2), dtype=np.int64)
     words, one = np.empty((0, 1), dtype=np.uint64), np.zeros(1, dtype=np.int64)
     xy = np.empty((0, 2))
-    mesh = Mesh(xy, pairs, pairs, floats[0], one, nothing, nothing, words, nothing)
-    values = Values(np.empty((0, 1)), floats[0], words, words, floats[0], 0, 0.0)
-    cuts = Cuts(one, *integers, *floats, one)
+    mesh = Mesh(xy, pairs, pairs, floats, one, nothing, nothing, words, nothing)
+    values = Values(np.empty((0, 1)), floats, words, words, floats, 0, 0.0)
+    cuts = Cuts(one, nothing, nothing, floats, floats, floats, floats, one)
     out = new_children(pool, 1, 1, 1, 1, 2)
-    cut_faces(nothing, 0, 0, mesh, values, cuts, 1, floats[0], nothing, np.empty(0, dtype=np.int8), out)
+    cut_faces(nothing, 0, 0, mesh, values, cuts, 1, floats, nothing, np.empty(0, dtype=np.int8), out)
 
 
 def _n_cores() -> int:
