@@ -11,8 +11,8 @@ nothing is rounded, and rectification commutes with positive factors.  So the en
 with diagonal S_l of powers of two.  With sizes h_j of units (of |W| ... |W| |x| + |b| over the domain) and c_j of the
 next layer's columns, (sum (c_j s_j)^2) (sum (h_j / s_j)^2) is least for s_j = (h_j / c_j)^(1/2), where it is
 (sum c_j h_j)^2, what the products themselves come to.  A layer is scaled where that gains a factor of `_GAIN` or more:
-others have tighter norms (of orthonormal bases, say) as they are.  The plane's two coordinates are scaled by the domain's
-extents, as positions are bounded by distances, whatever their direction.
+others have tighter norms (of orthonormal bases, say) as they are.  The plane's two coordinates are scaled by the
+domain's extents, as positions are bounded by distances, whatever their direction.
 
 Where a number would leave float64's range, or lose bits to underflow, nothing is scaled.
 """
@@ -98,12 +98,16 @@ def unit_exponents(network: Network, size: FloatArray) -> list[IntArray]:
 def _balance(size: FloatArray, columns: FloatArray) -> IntArray:
     """Exponents of units' factors (h / c)^(1/2); zeros where that gains little."""
     exponents = np.zeros(len(size), dtype=np.int64)
-    h, c = size / size.max(), columns / columns.max()
-    gain = float(np.linalg.norm(h) * np.linalg.norm(c)) / float(h @ c)
-    if not _GAIN < gain < np.inf:
+    products = size * columns
+    most = products.max()
+    if not (0.0 < most < np.inf):
+        return exponents
+    # Each sum over its largest term, so that squares stay in range.
+    norms = np.linalg.norm(size / size.max()) * np.linalg.norm(columns / columns.max())
+    gain = norms / (products / most).sum() * (size.max() / most * columns.max())
+    if not gain > _GAIN:
         return exponents
     # A unit that nothing reads, or that is zero, is to be no larger than the largest product.
-    most = float((size * columns).max())
     h = np.where(size > 0, size, most / columns)
     c = np.where(columns > 0, columns, most / size)
     used = (h > 0) & (c > 0) & np.isfinite(h) & np.isfinite(c)
