@@ -18,7 +18,7 @@ from geomrelu.importers.nnet import read_nnet
 from geomrelu.network import Layer
 from geomrelu.planar.build import build_complex
 from geomrelu.planar.cutter import Task
-from geomrelu.planar.scaling import plane_exponents, scaled, unit_exponents
+from geomrelu.planar.scaling import domain_exponents, scaled, unit_exponents
 from tests.networks import SQUARE, fold, grid, integer_network, random_network
 from tests.oracles.fraction_enumerator import enumerate_regions
 from tests.soundness import assert_equals_oracle
@@ -148,7 +148,7 @@ def test_units_that_nothing_reads_and_units_that_are_zero() -> None:
     found = enumerate_regions(network, SQUARE.vertices)
     p = gr.partition(network, SQUARE)
     assert (p.n_regions, p.n_vertices, p.n_edges) == (found.n_regions, found.n_vertices, found.n_edges)
-    exponents = plane_exponents(network, SQUARE.vertices)
+    exponents = domain_exponents(network, SQUARE.vertices)
     assert exponents[1][0] > 10
     assert exponents[1][1] < -10
 
@@ -165,7 +165,7 @@ def test_scaling_is_exact() -> None:
     """The scaled network's function at scaled points, in fractions; and the units are balanced."""
     network, domain = stretched(integer_network((4, 3), 2, largest=3), (13, -10))
     network = with_units(network, [[20, -5, 0, 7], [0, 3, -9]])
-    found = scaled(network, domain.vertices, plane_exponents(network, domain.vertices))
+    found = scaled(network, domain.vertices, domain_exponents(network, domain.vertices))
     assert found.network is not network
     np.testing.assert_array_equal(np.ldexp(found.corners, found.exponents[0]), domain.vertices)
     points = [(Fraction(3, 7), Fraction(-1, 3)), (Fraction(-1, 5), Fraction(5, 8))]
@@ -191,7 +191,7 @@ def test_sparse_layers_are_scaled_alike() -> None:
 
     network = with_units(random_network((6, 5), 3), [[20, -20, 0, 30, -5, 7], [0, 9, -9, 3, 1]])
     sparse = gr.Network.from_layers([Layer(csr_array(v.weight), v.bias, v.n_neurons) for v in network.layers])
-    own, other = (scaled(f, SQUARE.vertices, plane_exponents(f, SQUARE.vertices)) for f in (network, sparse))
+    own, other = (scaled(f, SQUARE.vertices, domain_exponents(f, SQUARE.vertices)) for f in (network, sparse))
     assert own.exponents[1].any()
     for a, b in zip(own.network.layers, other.network.layers, strict=True):
         np.testing.assert_array_equal(a.weight, b.weight.toarray())
@@ -283,6 +283,69 @@ def test_another_process_scales_alike() -> None:
     other = pickle.loads(pickle.dumps(task))
     assert other.scaled.exponents[0].tolist() == [5, 1]
     np.testing.assert_array_equal(other.network.layers[0].weight, task.network.layers[0].weight)
+
+
+# ------------------------------------------------------------------ segments, and more dimensions
+
+
+def with_inputs(network: gr.Network, exponents: list[int]) -> gr.Network:
+    """Inputs times 2^exponents, first weights over it."""
+    first, *rest = network.layers
+    return gr.Network.from_layers(
+        [Layer(np.ldexp(first.weight, -np.array(exponents)), first.bias, first.n_neurons), *rest]
+    )
+
+
+@pytest.mark.parametrize("exponents", [[13, -10, 0, 5, -3, 1], [300, -300, 0, 0, 1, 2]], ids=str)
+def test_segments_through_inputs_of_different_scale(exponents: list[int]) -> None:
+    network = random_network((32, 32, 32), 1, n_inputs=6)
+    a, b = np.random.default_rng(0).uniform(-1, 1, (2, 12, 6))
+    p = gr.partition(network, gr.Segments(a, b))
+    q = gr.partition(with_inputs(network, exponents), gr.Segments(np.ldexp(a, exponents), np.ldexp(b, exponents)))
+    np.testing.assert_array_equal(p.offsets, q.offsets)
+    np.testing.assert_array_equal(p.patterns.words, q.patterns.words)
+    np.testing.assert_allclose(q.breakpoints, p.breakpoints, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(q.values, p.values, rtol=1e-9, atol=1e-9)
+    assert q.report["signs_exact"] <= p.report["signs_exact"]
+    assert q.report["breakpoints_exact"] <= p.report["breakpoints_exact"]
+    q.check(level="exact")
+
+
+@pytest.mark.parametrize("low", [3e-320, 1e300])
+def test_segments_that_cannot_be_scaled(low: float) -> None:
+    network = gr.Network([[[1e-4, 1e3], [1e-5, -1e3], [1e-4, 2e3]], np.ones((1, 3))], [[0.5, 0.25, -1.0], [0.0]])
+    p = gr.partition(network, gr.Segment([low, -1e-3], [1e4, 1e-3]))
+    p.check(level="exact")
+    assert len(p.patterns) == (4 if low < 1 else 2)
+
+
+@pytest.mark.parametrize("exponents", [[13, 0, -13], [0, 40, 0], [-300, 0, 200]], ids=str)
+@pytest.mark.parametrize("name", ["random", "degenerate"])
+def test_three_dimensions_of_different_scale(name: str, exponents: list[int]) -> None:
+    network = (random_network if name == "random" else integer_network)((7, 5), 3, n_inputs=3)
+    corner = np.ldexp(1.0, exponents)
+    p, q = (
+        gr.partition(network, gr.Box([-1] * 3, [1] * 3)),
+        gr.partition(with_inputs(network, exponents), gr.Box(-corner, corner)),
+    )
+    assert (p.n_regions, p.n_facets, p.n_edges, p.n_vertices) == (q.n_regions, q.n_facets, q.n_edges, q.n_vertices)
+    order, other = (np.argsort(r.patterns.keys()) for r in (p, q))
+    np.testing.assert_array_equal(p.patterns.keys()[order], q.patterns.keys()[other])
+    np.testing.assert_allclose(np.ldexp(q.volumes[other], -sum(exponents)), p.volumes[order], rtol=1e-8, atol=1e-13)
+    if p.report["generic"]:
+        assert q.report["signs_exact"] <= p.report["signs_exact"]
+    q.check()
+
+
+def test_a_polytope_of_different_scale() -> None:
+    network, exponents = random_network((6, 5), 3, n_inputs=3), np.array([13, 0, -13])
+    rows, limits = np.array([[-1, 0, 0], [0, -1, 0], [0, 0, -1], [1, 1, 1.0]]), np.array([0, 0, 0, 1.0])
+    p = gr.partition(network, gr.Polytope(rows, limits))
+    q = gr.partition(with_inputs(network, exponents.tolist()), gr.Polytope(np.ldexp(rows, -exponents), limits))
+    assert (p.n_regions, p.n_vertices) == (q.n_regions, q.n_vertices)
+    assert set(p.patterns.keys().tolist()) == set(q.patterns.keys().tolist())
+    np.testing.assert_allclose(q.volumes.sum(), p.volumes.sum(), rtol=1e-9)
+    q.check()
 
 
 # ------------------------------------------------------------------ how dear

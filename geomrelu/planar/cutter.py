@@ -29,7 +29,7 @@ from geomrelu.planar.merging import inside_pool, merge_faces, relevant_words
 from geomrelu.planar.pool import Pool, thread_pool
 from geomrelu.planar.records import Children, Cuts, LayerBounds, Mesh, Rows, Values
 from geomrelu.planar.rows import rectified_rows, row_norms, sign_rows, value_errors
-from geomrelu.planar.scaling import plane_exponents, scaled
+from geomrelu.planar.scaling import domain_exponents, scaled
 from geomrelu.planar.settle import Forms, History, Judge
 from geomrelu.planar.steepness import face_steepness, vertex_stretch
 
@@ -80,7 +80,7 @@ class Task:
         self.given, self.domain, self.caution, self.balls = network, domain, caution, balls
         network, self.last_parts = narrow.narrowed(network, narrow.WIDE)
         if exponents is None:
-            exponents = plane_exponents(network, domain.vertices)
+            exponents = domain_exponents(network, domain.vertices)
         self.scaled = scaled(network, domain.vertices, exponents)
         network = self.network = self.scaled.network
         self.bounds = layer_bounds(network)

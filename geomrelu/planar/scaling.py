@@ -11,8 +11,9 @@ nothing is rounded, and rectification commutes with positive factors.  So the en
 with diagonal S_l of powers of two.  With sizes h_j of units (of |W| ... |W| |x| + |b| over the domain) and c_j of the
 next layer's columns, (sum (c_j s_j)^2) (sum (h_j / s_j)^2) is least for s_j = (h_j / c_j)^(1/2), where it is
 (sum c_j h_j)^2, what the products themselves come to.  A layer is scaled where that gains a factor of `_GAIN` or more:
-others have tighter norms (of orthonormal bases, say) as they are.  The plane's two coordinates are scaled by the
-domain's extents, as positions are bounded by distances, whatever their direction.
+others have tighter norms (of orthonormal bases, say) as they are.  The plane's coordinates are scaled by the
+domain's extents, as positions are bounded by distances, whatever their direction.  So are those of more dimensions
+(`polyhedral`); a segment (`linear`) has places instead, and its inputs are units like others.
 
 Where a number would leave float64's range, or lose bits to underflow, nothing is scaled.
 """
@@ -29,7 +30,7 @@ from geomrelu.matrices import Matrix, is_sparse
 from geomrelu.network import Layer, Network
 from geomrelu.planar.crossings import LEAST
 
-__all__ = ["Scaled", "plane_exponents", "scaled", "unit_exponents"]
+__all__ = ["Scaled", "domain_exponents", "scaled", "shifted", "unit_exponents"]
 
 # What scaling a layer's units must gain.
 _GAIN = 4.0
@@ -64,14 +65,14 @@ class Scaled(NamedTuple):
         return np.ldexp(points, axes), np.where(errors > 0.0, larger, 0.0)
 
 
-def plane_exponents(network: Network, corners: FloatArray) -> list[IntArray]:
-    """Exponents of each layer's inputs for a domain of the plane.
+def domain_exponents(network: Network, corners: FloatArray) -> list[IntArray]:
+    """Exponents of each layer's inputs for a domain with these corners, or others with the same extents, (N, d).
 
     Examples
     --------
     >>> f = Network([[[1e-4, 1e3], [1e-4, -1e3]], [[1.0, 1.0]]])
     >>> corners = np.array([[0.0, 0.0], [1e4, 0.0], [1e4, 1e-3], [0.0, 1e-3]])
-    >>> scaled(f, corners, plane_exponents(f, corners)).corners.max(axis=0)
+    >>> scaled(f, corners, domain_exponents(f, corners)).corners.max(axis=0)
     array([0.61035156, 0.512     ])
     """
     axes = np.frexp(np.ptp(corners, axis=0))[1].astype(np.int64)
@@ -82,15 +83,15 @@ def plane_exponents(network: Network, corners: FloatArray) -> list[IntArray]:
 
 def unit_exponents(network: Network, size: FloatArray) -> list[IntArray]:
     """Exponents of each layer's inputs, where inputs are at most `size` (n_inputs,) in magnitude."""
-    sizes = [size]
+    sizes, magnitudes = [size], [abs(layer.weight) for layer in network.hidden]
     # What over- or underflows gives no gain.
     with np.errstate(all="ignore"):
-        for layer in network.layers[:-1]:
-            sizes.append(abs(layer.weight) @ sizes[-1] + np.abs(layer.bias))
+        for layer, magnitude in zip(network.hidden, magnitudes, strict=True):
+            sizes.append(magnitude @ sizes[-1] + np.abs(layer.bias))
         result = [np.zeros(layer.n_inputs, dtype=np.int64) for layer in network.layers]
         # No sign is asked of the outputs, nor of what leads to them alone.
-        for k in range(len(network.hidden) - 1, -1, -1):
-            columns = abs(network.layers[k].weight).T @ np.ldexp(1.0, -result[k + 1])
+        for k in range(len(magnitudes) - 1, -1, -1):
+            columns = magnitudes[k].T @ np.ldexp(1.0, -result[k + 1])
             result[k] = _balance(sizes[k], columns)
     return result
 
@@ -119,7 +120,7 @@ def scaled(network: Network, corners: FloatArray, exponents: Sequence[IntArray])
     """The network and the corners with each layer's inputs over 2^exponents; as they are where that is not exact."""
     extent = float(np.ptp(corners, axis=0).max())
     if any(own.any() for own in exponents):
-        points = _shifted(corners, -exponents[0])
+        points = shifted(corners, -exponents[0])
         layers = _scaled_layers(network, exponents)
         if points is not None and layers is not None:
             own = Network.from_layers(layers, network.input_shape)
@@ -131,7 +132,7 @@ def _scaled_layers(network: Network, exponents: Sequence[IntArray]) -> list[Laye
     layers = []
     after = [*exponents[1:], np.zeros(network.n_outputs, dtype=np.int64)]
     for layer, before, own in zip(network.layers, exponents, after, strict=True):
-        weight, bias = _scaled_matrix(layer.weight, before, own), _shifted(layer.bias, -own)
+        weight, bias = _scaled_matrix(layer.weight, before, own), shifted(layer.bias, -own)
         if weight is None or bias is None:
             return None
         layers.append(Layer(weight, bias, layer.n_neurons, layer.relevant))
@@ -143,12 +144,12 @@ def _scaled_matrix(matrix: Matrix, before: IntArray, after: IntArray) -> Matrix 
     if not before.any() and not after.any():
         return matrix
     if not is_sparse(matrix):
-        return _shifted(matrix, before[None, :] - after[:, None])
-    data = _shifted(matrix.data, before[matrix.indices] - after[row_ids(matrix.indptr)])
+        return shifted(matrix, before[None, :] - after[:, None])
+    data = shifted(matrix.data, before[matrix.indices] - after[row_ids(matrix.indptr)])
     return None if data is None else type(matrix)((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def _shifted(values: FloatArray, exponents: IntArray) -> FloatArray | None:
+def shifted(values: FloatArray, exponents: IntArray) -> FloatArray | None:
     """Values times 2^exponents; None if that is not exact."""
     with np.errstate(all="ignore"):
         result: FloatArray = np.ldexp(values, exponents)
