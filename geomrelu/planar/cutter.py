@@ -43,7 +43,7 @@ _BLOCK_ROWS = 1024
 _BLOCK_NUMBERS = 1 << 20
 _FEWEST_ROWS = 32
 # Measuring faces' steepness costs as much as signs do; norms overestimate it, by two or three a layer mostly.
-_STALE = 16.0
+_STALE = 4.0
 # Faces per call of the kernel, between which interrupts are seen.
 _BLOCK_FACES = 16384
 
@@ -273,7 +273,7 @@ class Cutter:
             z, error, positive, negative, steepness, first_neuron, blur(self.task.scaled.corners, index)
         )  # fmt: skip
         face_steepness(
-            self.faces.mesh, values, bounds, self.task.measured[index], stretch, next_stretch
+            self.faces.mesh, values, bounds, layer.n_neurons, self.task.measured[index], stretch, next_stretch
         )  # fmt: skip
         self.report["seconds"]["products and signs"] += time.perf_counter() - clock
         self.report["signs"] += n_vertices * layer.n_neurons
