@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import io
-import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +13,7 @@ from geomrelu.errors import InputError, OutputPathError
 from geomrelu.page import to_html
 from tests.browser import chromium, open_page, until
 from tests.networks_for_figures import random_network
+from tests.page_file import contents, own_patterns
 
 POINT = (0.25, 0.5)
 
@@ -31,17 +28,6 @@ def page(p, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "p.html"
     p.to_html(path, title="Two <moons> & more")
     return path
-
-
-def contents(path: Path):
-    text = path.read_text(encoding="utf-8")
-    about = json.loads(re.search(r'id="about">(.*?)</script>', text)[1])
-    packed = re.search(r'id="arrays">(.*?)</script>', text)[1]
-    data = gzip.decompress(base64.b64decode(packed))
-    arrays = {
-        a["name"]: np.frombuffer(data, dtype=a["dtype"], count=a["size"], offset=a["at"]) for a in about["arrays"]
-    }
-    return text, about, arrays
 
 
 # ---- the file
@@ -60,18 +46,7 @@ def test_arrays_are_the_partitions(p, page):
 
 def test_flips_lead_to_every_regions_pattern(p, page):
     _, about, arrays = contents(page)
-    bits = p.patterns.unpack()
-    n_roots = 0
-    for face in range(p.n_regions):
-        own = np.zeros(about["n_neurons"], dtype=bool)
-        own[arrays["root_active"]] = True
-        at = face
-        while arrays["parent"][at] >= 0:
-            own[arrays["flips"][arrays["flip_offsets"][at] : arrays["flip_offsets"][at + 1]]] ^= True
-            at = arrays["parent"][at]
-        n_roots += at == face
-        np.testing.assert_array_equal(own, bits[face])
-    assert n_roots == 1
+    np.testing.assert_array_equal(own_patterns(about, arrays), p.patterns.unpack())
 
 
 def test_the_file_needs_nothing_else_and_escapes_its_title(page):
@@ -84,7 +59,7 @@ def test_the_file_needs_nothing_else_and_escapes_its_title(page):
 
 def test_many_outputs_fit_by_rounding_and_the_page_says_so(tmp_path, monkeypatch):
     p = gr.partition(random_network((12,), 7, seed=1), gr.Box(-1, 1))
-    monkeypatch.setattr("geomrelu.page._MAP_BYTES", 12 * 4 * p.n_regions)
+    monkeypatch.setattr("geomrelu.page.document._MAP_BYTES", 12 * 4 * p.n_regions)
     p.to_html(tmp_path / "p.html")
     _, about, arrays = contents(tmp_path / "p.html")
     assert about["maps"] == ["f0", "f1", "f2", "f3"]

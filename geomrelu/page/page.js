@@ -1,29 +1,10 @@
-"use strict";
-// Parts, in order: the data; where a region is (index); the view; drawing; the panel; what the user does.
+// The page of the plane, after common.js.  In order: where a region is (index); the view; drawing; the panel; what the user does.
 (async () => {
-const $ = (id) => document.getElementById(id);
-const hint = (text) => { $("hint").textContent = text; };
-
-// ---- data: arrays as geomrelu/page/__init__.py packs them, gzip in base64
-
-const about = JSON.parse($("about").textContent);
-const packed = Uint8Array.from(atob($("arrays").textContent.trim()), (c) => c.charCodeAt(0));
-const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-const buffer = await new Response(stream).arrayBuffer();
-const KINDS = { float64: Float64Array, float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
-const data = {};
-for (const { name, dtype, size, at } of about.arrays) data[name] = new KINDS[dtype](buffer, at, size);
+const { about, data } = await unpacked();
 const xy = data.vertices, offsets = data.face_offsets, corners = data.face_vertices;
 const nFaces = offsets.length - 1;
 
-/** Active neurons of a region, a byte each: its pattern differs from its parent's by a few flips. */
-function pattern(face) {
-  const bits = new Uint8Array(about.n_neurons);
-  for (const j of data.root_active) bits[j] = 1;
-  for (let f = face; data.parent[f] >= 0; f = data.parent[f])
-    for (let k = data.flip_offsets[f]; k < data.flip_offsets[f + 1]; k++) bits[data.flips[k]] ^= 1;
-  return bits;
-}
+const pattern = (face) => patternOf(about, data, face);
 
 // ---- index: a grid over the domain, each cell with the regions whose bounding boxes meet it
 
@@ -137,37 +118,13 @@ function split(values, n, index) {
 function glPainter(canvas) {
   const gl = canvas.getContext("webgl2", { antialias: true, alpha: true, premultipliedAlpha: true });
   if (!gl) return null;
-  const program = ([vertex, fragment]) => {
-    const made = gl.createProgram();
-    for (const [kind, text] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, text); gl.compileShader(shader); gl.attachShader(made, shader);
-    }
-    gl.linkProgram(made);
-    if (!gl.getProgramParameter(made, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(made));
-    return { made, at: (name) => gl.getUniformLocation(made, name) };
-  };
-  const attribute = (p, name, values, size, divisor = 0, stride = 0, offset = 0, held = null) => {
-    const where = gl.getAttribLocation(p.made, name), stored = held ?? gl.createBuffer();
-    gl.bindBuffer(gl.ARRAY_BUFFER, stored);
-    if (!held) gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
-    gl.enableVertexAttribArray(where);
-    gl.vertexAttribPointer(where, size, gl.FLOAT, false, stride, offset);
-    gl.vertexAttribDivisor(where, divisor);
-    return stored;
-  };
-  const faces = program(FACES), lines = program(LINES);
+  const attribute = (...words) => glAttribute(gl, ...words);
+  const faces = glProgram(gl, FACES), lines = glProgram(gl, LINES);
   const faceArray = gl.createVertexArray();
   gl.bindVertexArray(faceArray);
   attribute(faces, "at", split(xy, corners.length, (k) => corners[k]), 4);
-  const owner = new Float32Array(corners.length), fan = new Uint32Array(3 * (corners.length - 2 * nFaces));
-  for (let f = 0, n = 0; f < nFaces; f++) {
-    owner.fill(f, offsets[f], offsets[f + 1]);
-    for (let k = offsets[f] + 1; k + 1 < offsets[f + 1]; k++) { fan[n++] = offsets[f]; fan[n++] = k; fan[n++] = k + 1; }
-  }
+  const { owner, size } = glFans(gl, offsets, corners);
   attribute(faces, "face", owner, 1);
-  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
-  gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, fan, gl.STATIC_DRAW);
   const lineArray = (values, n, index) => {
     const made = gl.createVertexArray();
     gl.bindVertexArray(made);
@@ -179,15 +136,7 @@ function glPainter(canvas) {
   const edges = lineArray(xy, data.edges.length / 2, (k) => data.edges[k]);
   const boundary = lineArray(data.boundary, data.boundary.length / 4, (k) => k);
   gl.bindVertexArray(null);
-  const texture = gl.createTexture(), rows = Math.ceil(nFaces / 1024);
-  const setColors = (rgb) => {
-    const pixels = new Uint8Array(4 * 1024 * rows).fill(255);
-    for (let f = 0; f < nFaces; f++) pixels.set(rgb.subarray(3 * f, 3 * f + 3), 4 * f);
-    gl.bindTexture(gl.TEXTURE_2D, texture);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 1024, rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
-  };
+  const texture = gl.createTexture(), setColors = (rgb) => glColors(gl, texture, rgb);
   const place = (p) => {
     const [sx, sy] = scales(), cx = Math.fround(view.x), cy = Math.fround(view.y);
     gl.useProgram(p.made);
@@ -211,7 +160,7 @@ function glPainter(canvas) {
     place(faces);
     gl.bindVertexArray(faceArray);
     gl.bindTexture(gl.TEXTURE_2D, texture);
-    gl.drawElements(gl.TRIANGLES, fan.length, gl.UNSIGNED_INT, 0);
+    gl.drawElements(gl.TRIANGLES, size, gl.UNSIGNED_INT, 0);
     if (shown.edges) {
       // On dark colours dark lines want a light casing, where there is room for it.
       if (shown.casing) drawLines(edges, shown.width + 1.6, [1, 1, 1, 0.35]);
@@ -342,33 +291,6 @@ function axes(pen, ink, paper) {
 
 // ---- panel
 
-const number = (v, digits = 9) => String(Number(v.toPrecision(digits)));
-const escape = (text) => text.replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
-
-function mapLines(face) {
-  const lines = [], n = about.maps.length;
-  about.maps.forEach((name, k) => {
-    const at = 3 * (face * n + k), [a, b, c] = data.maps.subarray(at, at + 3);
-    const term = (v, unit) => `${v < 0 ? "− " : "+ "}${number(Math.abs(v))}${unit}`;
-    lines.push(`<div class="map" data-output="${k}" data-map="${a} ${b} ${c}">${escape(name)} = ${number(a)} ${escape(about.axes[0])} ${term(b, " " + escape(about.axes[1]))} ${term(c, "")}</div>`);
-  });
-  if (about.maps_note) lines.push(`<p class="faint">${escape(about.maps_note)}</p>`);
-  return lines.join("");
-}
-function patternLines(face) {
-  const bits = pattern(face), parts = [];
-  let at = 0;
-  about.widths.forEach((width, layer) => {
-    const own = bits.subarray(at, at + width), active = own.reduce((a, b) => a + b, 0);
-    at += width;
-    if (!width) return;
-    let text = "";
-    for (let k = 0; k < Math.min(width, 4096); k++) text += own[k] ? "<b>1</b>" : "0";
-    if (width > 4096) text += " ...";
-    parts.push(`<span class="faint">layer ${layer}: ${active} of ${width} active</span><div class="pattern" data-layer="${layer}">${text}</div>`);
-  });
-  return parts.join("");
-}
 function describe(face) {
   const n = offsets[face + 1] - offsets[face];
   const [cx, cy] = data.centroids.subarray(2 * face, 2 * face + 2);
@@ -376,7 +298,7 @@ function describe(face) {
     <table><tr><td>area</td><td class="number" id="region-area">${number(data.areas[face])}</td></tr>
     <tr><td>centroid</td><td class="number">${number(cx)}, ${number(cy)}</td></tr>
     <tr><td>sides</td><td class="number">${n}</td></tr></table>
-    <h2>Map</h2>${mapLines(face)}<h2>Pattern</h2>${patternLines(face)}`;
+    <h2>Map</h2>${mapLines(about, data, face)}<h2>Pattern</h2>${patternLines(about, pattern(face))}`;
 }
 function point(face) {
   if (face === pointed) return;
@@ -389,16 +311,6 @@ function keep(face) {
   marks();
 }
 
-function showKey(color) {
-  const key = $("key");
-  if (color.bar) {
-    const stops = color.bar.stops.join(", "), [low, high] = color.bar.ends;
-    key.innerHTML = `<div class="bar" style="background: linear-gradient(to right, ${stops})"></div>
-      <div class="ends number"><span>${number(low, 4)}</span><span>${escape(color.title)}${color.bar.log ? " (log)" : ""}</span><span>${number(high, 4)}</span></div>`;
-  } else if (color.swatches) {
-    key.innerHTML = color.swatches.map(([name, ink]) => `<label><span class="swatch" style="background: ${ink}"></span>${escape(name)}</label>`).join("");
-  } else key.innerHTML = `<span class="faint">${escape(color.title)}</span>`;
-}
 function setColor(name) {
   painter.setColors(data[`color_${name}`]);
   coloring = about.colors.find((c) => c.name === name);
@@ -418,12 +330,7 @@ $("edges").onchange = $("boundary").onchange = redraw;
 $("closer").onclick = () => zoomAt(1.6);
 $("farther").onclick = () => zoomAt(1 / 1.6);
 $("whole").onclick = showAll;
-$("theme").onclick = () => {
-  const dark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
-    (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
-  redraw();
-};
+$("theme").onclick = () => { switchTheme(); redraw(); };
 $("search").onsubmit = (event) => {
   event.preventDefault();
   const text = $("place").value.trim();
@@ -490,7 +397,4 @@ hint("");
 // For scripts around the page, and its tests.
 window.geomrelu = { locate, toScreen, toDomain, pattern, view, showAll, showFace, regions: nFaces };
 document.documentElement.dataset.ready = "true";
-})().catch((error) => {
-  document.getElementById("hint").textContent = `this page cannot be shown: ${error.message}; it needs a browser of 2023 or later`;
-  throw error;
-});
+})().catch(cannotBeShown);

@@ -1,0 +1,140 @@
+"""The interactive page of a partition of the plane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from geomrelu import palette
+from geomrelu.errors import InputError
+from geomrelu.files import check_suffix
+from geomrelu.page.document import PathLike, bar_of, color_bytes, map_arrays, pattern_tree, write_page
+from geomrelu.plot.style import COLOR_NAMES, color_title, region_colors
+
+if TYPE_CHECKING:
+    from geomrelu.planar.complex import PlanarComplex
+
+__all__ = ["to_html"]
+
+_WORDS = {
+    "switches": '<label><input type="checkbox" id="boundary"> boundary</label>',
+    "place": "x, y or #region",
+    "place_label": "Go to coordinates x, y or to a region's number, #17",
+    "main_label": "The domain cut into regions. Arrow keys pan, plus and minus zoom, 0 shows all; the region at the "
+    "centre is described beside it.",
+    "pointing": "Point at a region: its pattern, map and area show here. A click keeps it.",
+    "keys": "<kbd>drag</kbd> or <kbd>arrows</kbd> pan, <kbd>wheel</kbd> or <kbd>+</kbd> <kbd>-</kbd> zoom, "
+    "<kbd>0</kbd> all, <kbd>Esc</kbd> lets a kept region go",
+}
+
+
+def to_html(
+    p: PlanarComplex,
+    path: PathLike,
+    *,
+    title: str | None = None,
+    color: str = "pattern",
+    output: int = 0,
+    edges: bool = True,
+    boundary: bool = False,
+) -> None:
+    """Write a partition as one interactive page that opens in a browser, without a network.
+
+    Pan, zoom, search by coordinates or number; pointing at a region (or bringing it to the
+    centre by the arrow keys) shows its pattern, map and area.  50,000 regions of a network with
+    one output take 3 to 4 MB.  Numbers are the partition's own float64, shown with nine digits;
+    where maps of many outputs are kept as float32 or left out, the page says so.
+
+    Parameters
+    ----------
+    p : PlanarComplex
+    path : path-like
+        Ends in ``.html`` or ``.htm``.
+    title : str, optional
+        By default the network's sizes and the number of regions.
+    color : str
+        The colouring to begin with, one of those of `plot_partition`: ``"pattern"``, ``"value"``,
+        ``"class"``, ``"gradient"``, ``"area"``.
+    output : int
+        The output that ``"value"`` and ``"gradient"`` are about.
+    edges, boundary : bool
+        Whether edges and the decision boundary show to begin with.
+
+    Raises
+    ------
+    OutputPathError
+        If the file cannot be written, or its suffix is another format's; no partial file is left.
+    InputError
+        If there is no such colouring or output.
+
+    Examples
+    --------
+    >>> import geomrelu as gr, os, tempfile
+    >>> p = gr.partition(gr.Network([[[1, 1], [1, 1]], [[2, -4]]], [[1, 0], [-1]]), gr.Box(-1, 1))
+    >>> path = os.path.join(tempfile.mkdtemp(), "p.html")
+    >>> to_html(p, path)
+    >>> os.path.getsize(path) < 100_000
+    True
+    """
+    check_suffix(path, "to_html", (".html", ".htm"))
+    if color not in COLOR_NAMES:
+        raise InputError(f"to_html: got color={color!r}; expected one of {', '.join(COLOR_NAMES)}")
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "vertices": p.vertices,
+        "edges": p.edges.astype(np.int32),
+        "face_offsets": p.face_offsets.astype(np.int32),
+        "face_vertices": p.face_vertices.astype(np.int32),
+        "areas": p.areas,
+        "centroids": p.centroids,
+        "boundary": p.decision_boundary().segments,
+    }
+    arrays |= pattern_tree(p.patterns, p.dual_graph())
+    names, note, arrays["maps"] = map_arrays(p.affine_maps)
+    colors = []
+    for name in COLOR_NAMES:
+        about, arrays[f"color_{name}"] = _coloring(p, name, output)
+        colors.append(about)
+    write_page(
+        path,
+        title if title is not None else f"{p.n_regions:,} regions",
+        f"{p.network!r} on {p.domain!r}" if len(repr(p.domain)) < 80 else repr(p.network),
+        {
+            "axes": ["x₁", "x₂"],
+            "bounds": list(p.domain.bounds),
+            "boundary": boundary,
+            "color": color,
+            "colors": colors,
+            "edges": edges,
+            "maps": names,
+            "maps_note": note,
+            "n_neurons": p.network.n_neurons,
+            "widths": list(p.network.widths),
+        },
+        arrays,
+        _WORDS,
+        ["page.js"],
+    )
+
+
+def _coloring(p: PlanarComplex, name: str, output: int) -> tuple[dict[str, Any], npt.NDArray[np.uint8]]:
+    """What the page's key says of a colouring, and its colours (F, 3) as bytes."""
+    colors, mappable = region_colors(p, name, output, None)
+    about: dict[str, Any] = {"name": name, "title": _TITLES.get(name, "")}
+    if mappable is not None:
+        about["title"] = color_title(p, name, output)
+        about["bar"] = bar_of(mappable, name == "area")
+    elif name == "class":
+        n = p.network.n_outputs
+        names = ["f ≤ 0", "f > 0"] if n == 1 else [f"class {k}" for k in range(n)]
+        # Colours repeat after these.
+        inks = palette.CLASS_COLORS[: len(names)]
+        about["swatches"] = [list(pair) for pair in zip(names, inks, strict=False)]
+    return about, color_bytes(colors)
+
+
+_TITLES = {
+    "pattern": "similar patterns look alike; neighbours differ in lightness",
+    "gradient": "hue: direction in which the output rises; pale: flat",
+}
