@@ -1,10 +1,11 @@
 """Three ways to look at a network with three inputs: its regions, some moved apart, and a level set.
 
-    python examples/three_inputs.py [docs/pictures/three_inputs.png]
+python examples/three_inputs.py [docs/pictures/three_inputs.png]
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import Any
 
@@ -19,7 +20,7 @@ CUBE = gr.Box([-1] * 3, [1] * 3)
 def random_partition(sizes: list[int], seed: int) -> Any:
     """The cube's partition by a He-initialised network with biases of a third of that size."""
     rng = np.random.default_rng(seed)
-    weights = [rng.normal(0, np.sqrt(2 / n), (m, n)) for n, m in zip(sizes[:-1], sizes[1:], strict=True)]
+    weights = [rng.normal(0, np.sqrt(2 / n), (m, n)) for n, m in itertools.pairwise(sizes)]
     biases = [rng.normal(0, 0.3, m) for m in sizes[1:]]
     return gr.partition(gr.Network(weights, biases), CUBE)
 

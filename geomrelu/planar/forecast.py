@@ -54,7 +54,7 @@ def _crossing_neurons(cutter: Cutter, faces: IntArray, index: int) -> FloatArray
     vertices, place = np.unique(mesh.face_vertices[corners], return_inverse=True)
     z = chosen_rows(cutter.rows, vertices, hidden[cutter.layer].n_inputs).z
     for k in range(cutter.layer, index + 1):
-        z = z @ cutter.task.weights[k] + hidden[k].bias
+        z = z @ cutter.task.products.weights[k] + hidden[k].bias
     z = z[place.ravel(), : hidden[index].n_neurons]
     high, low = np.maximum.reduceat(z, starts), np.minimum.reduceat(z, starts)
     return np.asarray(((high > 0) & (low < 0)).sum(axis=1), dtype=np.float64)
