@@ -57,6 +57,48 @@ def test_the_file_needs_nothing_else_and_escapes_its_title(page):
     assert "<title>Two &lt;moons&gt; &amp; more</title>" in text
 
 
+def test_edges_say_how_sharp_they_are(p, page):
+    _, about, arrays = contents(page)
+    steps, ends = arrays["edge_steps"], np.sort(arrays["edges"].reshape(-1, 2), axis=1)
+    assert (np.diff(steps.astype(int)) >= 0).all()
+    creases = p.crease()
+    assert np.count_nonzero(steps) == np.count_nonzero(creases.jumps)
+    low, high = next(c for c in about["colors"] if c["name"] == "crease")["bar"]["ends"]
+    assert high == creases.jumps.max()
+    place = {tuple(sorted(e)): k for k, e in enumerate(p.edges.tolist())}
+    jumps = dict(zip(creases.edges.tolist(), creases.jumps.tolist(), strict=True))
+    own = np.array([jumps.get(place[tuple(e)], 0.0) for e in ends.tolist()])
+    bent = own > 0
+    expected = 1 + 64 * np.log(np.maximum(own[bent], low) / low) / np.log(high / low)
+    assert (np.abs(steps[bent] - expected) <= 1.001).all()
+    assert (steps[~bent] == 0).all()
+
+
+def test_a_large_page_can_be_mailed_and_opens(tmp_path):
+    p = gr.partition(random_network((128, 128, 128), 1, seed=0), gr.Box(-1.3, 1.3))
+    assert p.n_regions > 50_000
+    path = tmp_path / "large.html"
+    p.to_html(path)
+    assert path.stat().st_size < 10_000_000
+    with chromium() as driver:
+        seconds = open_page(driver, path)
+        print(f"{p.n_regions:,} regions: {path.stat().st_size / 1e6:.1f} MB, open in {seconds:.1f} s")
+        point = [0.1, 0.2]
+        assert driver.execute_script("return window.geomrelu.locate(...arguments[0])", point) == p.locate([point])[0]
+        assert len(np.unique(points_of_picture(driver).reshape(-1, 3), axis=0)) > 1000
+        assert driver.get_log("browser") == []
+
+
+def test_a_network_that_bends_nowhere(tmp_path):
+    p = gr.partition(gr.Network([[[1.0, 0.0]], [[0.0]]], [[0.1], [0.0]]), gr.Box(-1, 1))
+    p.to_html(tmp_path / "p.html", color="crease")
+    about = contents(tmp_path / "p.html")[1]
+    assert about["colors"][-1] == {"name": "crease", "title": "f bends nowhere"}
+    with chromium() as driver:
+        open_page(driver, tmp_path / "p.html")
+        assert "bends nowhere" in shown(driver, "#key")
+
+
 def test_many_outputs_fit_by_rounding_and_the_page_says_so(tmp_path, monkeypatch):
     p = gr.partition(random_network((12,), 7, seed=1), gr.Box(-1, 1))
     monkeypatch.setattr("geomrelu.page.document._MAP_BYTES", 12 * 4 * p.n_regions)
@@ -157,6 +199,19 @@ def test_a_person_reads_zooms_and_recolours(p, page):
                 return np.abs(points_of_picture(driver)[py, px] - wanted).max() < 2
 
             until(matches)
+
+        # Creases: an edge at which f does not bend much is thinner and of another colour than the sharpest.
+        creases = p.crease()
+        sharp = creases.edges[np.argmax(creases.jumps)]
+        x, y = p.vertices[p.edges[sharp]].mean(axis=0)
+        choose(driver, "crease")
+        px, py = pixel(driver, x, y)
+        wanted = [71, 19, 101]  # viridis, near its dark end
+        until(
+            lambda: np.abs(points_of_picture(driver)[py - 1 : py + 2, px - 1 : px + 2] - wanted).max(axis=2).min() < 12
+        )
+        assert "jump of the gradient" in shown(driver, "#key")
+        choose(driver, "pattern")
 
         # Zooming: by wheel and keys the scale grows; by search a region comes to the middle, and 0 shows all again.
         before = driver.execute_script("return window.geomrelu.view.zoom")

@@ -51,7 +51,7 @@ ColorOption = Annotated[
     typer.Option(
         "--color",
         metavar="NAME",
-        help="Fill by pattern, value, class, gradient or area; a figure's edges by crease; of a surface: pattern, "
+        help="Fill by pattern, value, class, gradient or area; edges by crease; of a surface: pattern, "
         "gradient, area or plain.",
     ),
 ]

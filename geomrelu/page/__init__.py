@@ -4,8 +4,7 @@ Arrays (`document`) beside a drawing program in plain JavaScript (``page.js`` an
 ``common.js``: WebGL, or for the plane a 2-D canvas where there is none).
 """
 
-from geomrelu.page.flat import to_html
+from geomrelu.page.flat import COLOR_NAMES, to_html
 from geomrelu.page.mesh import mesh_to_html
-from geomrelu.plot.style import COLOR_NAMES
 
 __all__ = ["COLOR_NAMES", "mesh_to_html", "to_html"]

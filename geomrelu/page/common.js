@@ -55,10 +55,15 @@ function patternLines(about, bits) {
   return parts.join("");
 }
 
+const isDark = () => document.documentElement.dataset.theme === "dark" ||
+  (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+/** Colours of a bar from low to high, those for dark paper if it has such and the paper is dark. */
+const barStops = (bar) => (bar.dark && isDark() ? bar.dark : bar.stops);
+
 function showKey(color) {
   const key = $("key");
   if (color.bar) {
-    const stops = color.bar.stops.join(", "), [low, high] = color.bar.ends;
+    const stops = barStops(color.bar).join(", "), [low, high] = color.bar.ends;
     key.innerHTML = `<div class="bar" style="background: linear-gradient(to right, ${stops})"></div>
       <div class="ends number"><span>${number(low, 4)}</span><span>${escapeText(color.title)}${color.bar.log ? " (log)" : ""}</span><span>${number(high, 4)}</span></div>`;
   } else if (color.swatches) {
@@ -66,11 +71,7 @@ function showKey(color) {
   } else key.innerHTML = `<span class="faint">${escapeText(color.title)}</span>`;
 }
 
-function switchTheme() {
-  const dark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
-    (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
-}
+function switchTheme() { document.documentElement.dataset.theme = isDark() ? "light" : "dark"; }
 
 function glProgram(gl, [vertex, fragment]) {
   const made = gl.createProgram();

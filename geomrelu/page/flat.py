@@ -11,12 +11,16 @@ from geomrelu import palette
 from geomrelu.errors import InputError
 from geomrelu.files import check_suffix
 from geomrelu.page.document import PathLike, bar_of, color_bytes, map_arrays, pattern_tree, write_page
-from geomrelu.plot.style import COLOR_NAMES, color_title, region_colors
+from geomrelu.plot.creases import crease_steps
+from geomrelu.plot.style import COLOR_NAMES as FILLS
+from geomrelu.plot.style import color_title, region_colors
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["to_html"]
+__all__ = ["COLOR_NAMES", "to_html"]
+
+COLOR_NAMES = (*FILLS, "crease")
 
 _WORDS = {
     "switches": '<label><input type="checkbox" id="boundary"> boundary</label>',
@@ -44,7 +48,7 @@ def to_html(
 
     Pan, zoom, search by coordinates or number; pointing at a region (or bringing it to the
     centre by the arrow keys) shows its pattern, map and area.  50,000 regions of a network with
-    one output take 3 to 4 MB.  Numbers are the partition's own float64, shown with nine digits;
+    one output take 4 to 7 MB.  Numbers are the partition's own float64, shown with nine digits;
     where maps of many outputs are kept as float32 or left out, the page says so.
 
     Parameters
@@ -56,7 +60,7 @@ def to_html(
         By default the network's sizes and the number of regions.
     color : str
         The colouring to begin with, one of those of `plot_partition`: ``"pattern"``, ``"value"``,
-        ``"class"``, ``"gradient"``, ``"area"``.
+        ``"class"``, ``"gradient"``, ``"area"``, ``"crease"``.
     output : int
         The output that ``"value"`` and ``"gradient"`` are about.
     edges, boundary : bool
@@ -81,9 +85,12 @@ def to_html(
     check_suffix(path, "to_html", (".html", ".htm"))
     if color not in COLOR_NAMES:
         raise InputError(f"to_html: got color={color!r}; expected one of {', '.join(COLOR_NAMES)}")
+    crease, steps = _creases(p)
+    sharpest_last = np.argsort(steps, kind="stable")
     arrays: dict[str, npt.NDArray[Any]] = {
         "vertices": p.vertices,
-        "edges": p.edges.astype(np.int32),
+        "edges": p.edges[sharpest_last].astype(np.int32),
+        "edge_steps": steps[sharpest_last],
         "face_offsets": p.face_offsets.astype(np.int32),
         "face_vertices": p.face_vertices.astype(np.int32),
         "areas": p.areas,
@@ -93,9 +100,10 @@ def to_html(
     arrays |= pattern_tree(p.patterns, p.dual_graph())
     names, note, arrays["maps"] = map_arrays(p.affine_maps)
     colors = []
-    for name in COLOR_NAMES:
+    for name in FILLS:
         about, arrays[f"color_{name}"] = _coloring(p, name, output)
         colors.append(about)
+    colors.append(crease)
     write_page(
         path,
         title if title is not None else f"{p.n_regions:,} regions",
@@ -116,6 +124,18 @@ def to_html(
         _WORDS,
         ["page.js"],
     )
+
+
+def _creases(p: PlanarComplex) -> tuple[dict[str, Any], npt.NDArray[np.uint8]]:
+    """What the page's key says of creases, and how sharp each edge is (E,): 0 where nothing bends."""
+    edges, sharpness, light = crease_steps(p, None, dark=False)
+    steps = np.zeros(p.n_edges, dtype=np.uint8)
+    steps[edges] = sharpness + 1
+    about: dict[str, Any] = {"name": "crease", "title": color_title(p, "crease", 0)}
+    if light is None:
+        return about | {"title": "f bends nowhere"}, steps
+    dark = bar_of(crease_steps(p, None, dark=True)[2], True)
+    return about | {"bar": bar_of(light, True) | {"dark": dark["stops"]}}, steps
 
 
 def _coloring(p: PlanarComplex, name: str, output: int) -> tuple[dict[str, Any], npt.NDArray[np.uint8]]:

@@ -96,11 +96,18 @@ void main() { int f = int(face); ink = texelFetch(colors, ivec2(f & 1023, f >> 1
   gl_Position = vec4(place(at) * 2.0 / size, 0, 1); }`, `#version 300 es
 precision highp float; flat in vec4 ink; out vec4 color; void main() { color = ink; }`];
 const LINES = [`#version 300 es
-precision highp float; in float side; in vec4 a; in vec4 b; uniform float width; ${POSITION}
-void main() { vec2 p = place(a), q = place(b), d = q - p; float l = length(d); d = l > 0.0 ? d / l : vec2(1, 0);
+precision highp float; in float side; in vec4 a; in vec4 b; in float edge_step; uniform float width; uniform vec4 ink;
+uniform float creases; uniform vec3 stops[12]; out vec4 paint; ${POSITION}
+void main() { float share = (edge_step - 0.5) / 64.0, s = clamp(share, 0.0, 1.0) * 11.0; int stop = min(int(s), 10);
+  bool sharp = creases > 0.0 && edge_step > 0.0;
+  float width = width * (creases > 0.0 ? (sharp ? 0.6 + 2.4 * share : 0.5) : 1.0);
+  paint = sharp ? vec4(mix(stops[stop], stops[stop + 1], s - float(stop)), 1) : vec4(ink.rgb * ink.a, ink.a);
+ vec2 p = place(a), q = place(b), d = q - p; float l = length(d); d = l > 0.0 ? d / l : vec2(1, 0);
   int k = int(side); vec2 end = (k & 1) == 0 ? p - d * width * 0.5 : q + d * width * 0.5;
   gl_Position = vec4((end + vec2(-d.y, d.x) * ((k & 2) == 0 ? -0.5 : 0.5) * width) * 2.0 / size, 0, 1); }`, `#version 300 es
-precision highp float; uniform vec4 ink; out vec4 color; void main() { color = vec4(ink.rgb * ink.a, ink.a); }`];
+precision highp float; in vec4 paint; out vec4 color; void main() { color = paint; }`];
+
+const rgbOf = (hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
 
 function split(values, n, index) {
   // (x, y) pairs as float32 high parts and rests: x y x' y'
@@ -125,15 +132,16 @@ function glPainter(canvas) {
   attribute(faces, "at", split(xy, corners.length, (k) => corners[k]), 4);
   const { owner, size } = glFans(gl, offsets, corners);
   attribute(faces, "face", owner, 1);
-  const lineArray = (values, n, index) => {
+  const lineArray = (values, n, index, steps = null) => {
     const made = gl.createVertexArray();
     gl.bindVertexArray(made);
     attribute(lines, "side", new Float32Array([0, 1, 2, 3]), 1);
     const held = attribute(lines, "a", split(values, 2 * n, index), 4, 1, 32, 0);
     attribute(lines, "b", null, 4, 1, 32, 16, held);
+    if (steps) attribute(lines, "edge_step", Float32Array.from(steps), 1, 1);
     return { made, n };
   };
-  const edges = lineArray(xy, data.edges.length / 2, (k) => data.edges[k]);
+  const edges = lineArray(xy, data.edges.length / 2, (k) => data.edges[k], data.edge_steps);
   const boundary = lineArray(data.boundary, data.boundary.length / 4, (k) => k);
   gl.bindVertexArray(null);
   const texture = gl.createTexture(), setColors = (rgb) => glColors(gl, texture, rgb);
@@ -144,8 +152,10 @@ function glPainter(canvas) {
     gl.uniform2f(p.at("scale"), sx, sy);
     gl.uniform2f(p.at("size"), view.width, view.height);
   };
-  const drawLines = ({ made, n }, width, ink) => {
+  const drawLines = ({ made, n }, width, ink, stops = null) => {
     place(lines);
+    gl.uniform1f(lines.at("creases"), stops ? 1 : 0);
+    if (stops) gl.uniform3fv(lines.at("stops"), stops.flatMap(rgbOf).map((v) => v / 255));
     gl.bindVertexArray(made);
     gl.uniform1f(lines.at("width"), width);
     gl.uniform4f(lines.at("ink"), ...ink);
@@ -161,7 +171,8 @@ function glPainter(canvas) {
     gl.bindVertexArray(faceArray);
     gl.bindTexture(gl.TEXTURE_2D, texture);
     gl.drawElements(gl.TRIANGLES, size, gl.UNSIGNED_INT, 0);
-    if (shown.edges) {
+    if (shown.creases) drawLines(edges, shown.width, shown.faint, shown.creases);
+    else if (shown.edges) {
       // On dark colours dark lines want a light casing, where there is room for it.
       if (shown.casing) drawLines(edges, shown.width + 1.6, [1, 1, 1, 0.35]);
       drawLines(edges, shown.width, [0.106, 0.137, 0.188, shown.opacity]);
@@ -193,7 +204,13 @@ function plainPainter(canvas) {
       pen.fillStyle = pen.strokeStyle = `rgb(${rgb[3 * f]} ${rgb[3 * f + 1]} ${rgb[3 * f + 2]})`;
       pen.fill();
     }
-    if (shown.edges)
+    if (shown.creases)
+      for (let k = 0; k < data.edge_steps.length; k++) {
+        const step = data.edge_steps[k], share = (step - 0.5) / 64;
+        const color = step ? shown.creases[Math.round(share * (shown.creases.length - 1))] : `rgb(128 128 128 / ${shown.faint[3]})`;
+        strokeAll(1, () => [point(xy, data.edges[2 * k]), point(xy, data.edges[2 * k + 1])], shown.width * (step ? 0.6 + 2.4 * share : 0.5), color);
+      }
+    else if (shown.edges)
       strokeAll(data.edges.length / 2, (k) => [point(xy, data.edges[2 * k]), point(xy, data.edges[2 * k + 1])], shown.width, `rgb(27 35 48 / ${shown.opacity})`);
     if (shown.boundary)
       for (const [width, ink] of [[4, "white"], [2, "black"]])
@@ -218,8 +235,11 @@ function paint() {
   // A typical edge's length in pixels tells how much ink the edges may take.
   const length = Math.sqrt((x1 - x0) * sx * (y1 - y0) * sy / nFaces);
   const opacity = Math.max(0.1, Math.min(0.9, length / 14));
+  // In colours by crease the edges are what is shown; those that do not bend show with "edges" only.
+  const creases = coloring.name === "crease" && coloring.bar ? barStops(coloring.bar) : null;
   const casing = length > 25 && coloring.bar !== undefined;
-  painter.draw({ edges: $("edges").checked, boundary: $("boundary").checked, width: length > 25 ? 1.3 : 0.9, opacity, casing });
+  painter.draw({ edges: $("edges").checked, boundary: $("boundary").checked, width: length > 25 ? 1.3 : 0.9, opacity, casing, creases,
+    faint: [0.5, 0.5, 0.5, $("edges").checked ? 0.5 * opacity : 0] });
   marks();
   if (crosshair && kept < 0) point(locate(view.x, view.y));
 }
@@ -312,7 +332,9 @@ function keep(face) {
 }
 
 function setColor(name) {
-  painter.setColors(data[`color_${name}`]);
+  // Under creases all regions are plain, in the panel's colour.
+  const fill = rgbOf(isDark() ? "#1e2229" : "#f4f5f7");
+  painter.setColors(data[`color_${name}`] ?? new Uint8Array(3 * nFaces).map((_, k) => fill[k % 3]));
   coloring = about.colors.find((c) => c.name === name);
   showKey(coloring);
   redraw();
@@ -330,7 +352,8 @@ $("edges").onchange = $("boundary").onchange = redraw;
 $("closer").onclick = () => zoomAt(1.6);
 $("farther").onclick = () => zoomAt(1 / 1.6);
 $("whole").onclick = showAll;
-$("theme").onclick = () => { switchTheme(); redraw(); };
+const themed = () => setColor($("color").value);
+$("theme").onclick = () => { switchTheme(); themed(); };
 $("search").onsubmit = (event) => {
   event.preventDefault();
   const text = $("place").value.trim();
@@ -389,7 +412,7 @@ document.addEventListener("keydown", (event) => {
   if (act) { if (event.key.startsWith("Arrow")) event.preventDefault(); act(); }
 });
 new ResizeObserver(redraw).observe(plane);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themed);
 
 setColor(about.color);
 paint();
