@@ -173,8 +173,8 @@ def plot_polyhedral(
     --------
     >>> import geomrelu as gr
     >>> p = gr.partition(gr.Network([np.eye(3), np.ones((1, 3))]), gr.Box([-1] * 3, [1] * 3))  # 8 cubes
-    >>> len(plot_polyhedral(p).collections[0].get_facecolor()), len(plot_polyhedral(p, explode=1).collections[0]._vec)
-    (24, 4)
+    >>> [len(plot_polyhedral(p, explode=e).collections[0].get_facecolor()) for e in (0, 0.5)]
+    [24, 48]
     """
     if p.dimension != 3:
         raise InputDimensionError(
