@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from geomrelu.files import check_suffix
 from geomrelu.page.document import PathLike, bar_of, color_bytes, map_arrays, pattern_tree, write_page
 from geomrelu.plot.creases import crease_steps
 from geomrelu.plot.style import COLOR_NAMES as FILLS
-from geomrelu.plot.style import color_title, region_colors
+from geomrelu.plot.style import color_title, names_of_classes, region_colors
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -43,6 +44,7 @@ def to_html(
     output: int = 0,
     edges: bool = True,
     boundary: bool = False,
+    class_names: Sequence[str] | None = None,
 ) -> None:
     """Write a partition as one interactive page that opens in a browser, without a network.
 
@@ -65,6 +67,8 @@ def to_html(
         The output that ``"value"`` and ``"gradient"`` are about.
     edges, boundary : bool
         Whether edges and the decision boundary show to begin with.
+    class_names : sequence of str, optional
+        What the key calls the classes, as in `plot_partition`.
 
     Raises
     ------
@@ -72,6 +76,8 @@ def to_html(
         If the file cannot be written, or its suffix is another format's; no partial file is left.
     InputError
         If there is no such colouring or output.
+    ShapeError
+        If there is not one name for each class.
 
     Examples
     --------
@@ -85,6 +91,7 @@ def to_html(
     check_suffix(path, "to_html", (".html", ".htm"))
     if color not in COLOR_NAMES:
         raise InputError(f"to_html: got color={color!r}; expected one of {', '.join(COLOR_NAMES)}")
+    classes = names_of_classes(p, class_names, "to_html")
     crease, steps = _creases(p)
     sharpest_last = np.argsort(steps, kind="stable")
     arrays: dict[str, npt.NDArray[Any]] = {
@@ -101,7 +108,7 @@ def to_html(
     names, note, arrays["maps"] = map_arrays(p.affine_maps)
     colors = []
     for name in FILLS:
-        about, arrays[f"color_{name}"] = _coloring(p, name, output)
+        about, arrays[f"color_{name}"] = _coloring(p, name, output, classes)
         colors.append(about)
     colors.append(crease)
     write_page(
@@ -138,7 +145,9 @@ def _creases(p: PlanarComplex) -> tuple[dict[str, Any], npt.NDArray[np.uint8]]:
     return about | {"bar": bar_of(light, True) | {"dark": dark["stops"]}}, steps
 
 
-def _coloring(p: PlanarComplex, name: str, output: int) -> tuple[dict[str, Any], npt.NDArray[np.uint8]]:
+def _coloring(
+    p: PlanarComplex, name: str, output: int, classes: list[str]
+) -> tuple[dict[str, Any], npt.NDArray[np.uint8]]:
     """What the page's key says of a colouring, and its colours (F, 3) as bytes."""
     colors, mappable = region_colors(p, name, output, None)
     about: dict[str, Any] = {"name": name, "title": _TITLES.get(name, "")}
@@ -146,11 +155,9 @@ def _coloring(p: PlanarComplex, name: str, output: int) -> tuple[dict[str, Any],
         about["title"] = color_title(p, name, output)
         about["bar"] = bar_of(mappable, name == "area")
     elif name == "class":
-        n = p.network.n_outputs
-        names = ["f ≤ 0", "f > 0"] if n == 1 else [f"class {k}" for k in range(n)]
         # Colours repeat after these.
-        inks = palette.CLASS_COLORS[: len(names)]
-        about["swatches"] = [list(pair) for pair in zip(names, inks, strict=False)]
+        inks = palette.CLASS_COLORS[: len(classes)]
+        about["swatches"] = [list(pair) for pair in zip(classes, inks, strict=False)]
     return about, color_bytes(colors)
 
 

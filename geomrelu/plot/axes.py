@@ -78,7 +78,16 @@ def dress(ax: Any, theme: Theme) -> None:
 
 def draw_colorbar(ax: Axes, mappable: ScalarMappable, title: str, theme: Theme, pad: float = 0.04) -> None:
     """A colour bar beside the axes, in the theme's ink."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator
+
     bar = ax.figure.colorbar(mappable, ax=ax, fraction=0.046, pad=pad, label=title)
+    low, high = mappable.get_clim()
+    if isinstance(mappable.norm, LogNorm) and low is not None and high is not None and high < 30 * low:
+        # Powers of ten are too far apart to be read here.
+        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+        bar.ax.yaxis.set_major_formatter("{x:g}")
+        bar.ax.yaxis.set_minor_formatter("")
     bar.ax.tick_params(which="both", colors=theme.ink)
     bar.ax.yaxis.label.set_color(theme.ink)
     bar.outline.set_edgecolor(theme.faint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -30,6 +31,7 @@ __all__ = [
     "edge_style",
     "given_colors",
     "mapped",
+    "names_of_classes",
     "region_colors",
     "theme_of",
 ]
@@ -158,6 +160,17 @@ def color_title(p: PlanarComplex, color: ColorChoice, output: int) -> str:
     if color == "crease":
         return "jump of the gradient"
     return "mean of f" if p.network.n_outputs == 1 else f"mean of output {output}"
+
+
+def names_of_classes(p: PlanarComplex, class_names: Sequence[str] | None, function: str) -> list[str]:
+    """What the classes are called: by the user, or by what they are."""
+    n = p.network.n_outputs
+    own = ["f ≤ 0", "f > 0"] if n == 1 else [f"class {k}" for k in range(n)]
+    if class_names is None:
+        return own
+    if isinstance(class_names, str) or len(class_names) != len(own):
+        raise ShapeError(f"{function}: got class_names={class_names!r}, expected {len(own)} names, one for each class")
+    return [str(name) for name in class_names]
 
 
 def checked_output(p: PlanarComplex | PolyhedralComplex, output: int) -> int:
