@@ -49,7 +49,8 @@ DELEGATES = {
     "planar.measures": {"analysis"},
     "planar.questions": {"analysis"},
     "linear.complex": {"analysis", "plot"},
-    "polyhedral.complex": {"analysis", "io_polyhedral"},
+    "polyhedral.complex": {"analysis", "io_polyhedral", "plot"},
+    "polyhedral.level_set": {"page", "plot"},
 }
 HEAVY = (
     "torch",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +27,7 @@ from geomrelu.cli.commands import (
     app,
 )
 from geomrelu.cli.inputs import SliceOption
-from geomrelu.cli.options import whole_number
+from geomrelu.cli.options import real_number, whole_number
 from geomrelu.cli.terminal import FAILED, print_json, print_table, shown_progress
 from geomrelu.errors import InputError
 
@@ -72,7 +71,7 @@ def boundary(
 
     geomrelu boundary mnist.onnx --slice three_digits.npy
     """
-    value = None if level is None else _number("--level", level)
+    value = None if level is None else real_number("--level", level)
     if output is not None and level is None:
         raise InputError("--output: says of which output --level is; give both, or none for the decision boundary")
     which = 0 if output is None else whole_number("--output", output, 0)
@@ -224,16 +223,6 @@ def _told(found: Verification) -> dict[str, Any]:
     for k, margin in enumerate(found.margins.tolist()):
         rows[f"largest excess of constraint {k}"] = f"{margin:.6g}"
     return rows
-
-
-def _number(option: str, word: str) -> float:
-    try:
-        value = float(word)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{option}: got {word!r}; expected a finite number, such as {option} 0.5")
-    return value
 
 
 def _write_lines(out: Path, found: Boundary) -> None:

@@ -174,53 +174,6 @@ def count(
 
 
 @app.command()
-def plot(
-    model: Model,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Figure to write: .svg, .png or .pdf.")],
-    box: BoxOption = None,
-    low: LowOption = None,
-    high: HighOption = None,
-    polygon: PolygonOption = None,
-    slice_file: SliceOption = None,
-    color: Annotated[
-        str, typer.Option("--color", help="Fill by pattern, value, class, gradient or area; or edges by crease.")
-    ] = "pattern",
-    theme: Annotated[str, typer.Option("--theme", metavar="NAME", help="light or dark.")] = "light",
-    dpi: Annotated[str, typer.Option("--dpi", metavar="N", help="Resolution of a .png, 10 to 2400.")] = "200",
-    json: JsonOption = False,
-    allow_joblib: JoblibOption = False,
-    normalise: NormaliseOption = False,
-) -> None:
-    """Draw the partition, every region filled, as a figure.
-
-    Examples:
-
-    geomrelu plot model.npz -o regions.svg
-
-    geomrelu plot model.pt2 -o classes.png --color class --box -2 2
-    """
-    from geomrelu.files import atomic_path
-
-    suffix = _checked_output(out, (".svg", ".png", ".pdf"), model)
-    colors = ("pattern", "value", "class", "gradient", "area", "crease")
-    if color not in colors:
-        raise InputError(f"--color: got {color!r}; expected one of {', '.join(colors)}")
-    if theme not in ("light", "dark"):
-        raise InputError(f"--theme: got {theme!r}; expected light or dark")
-    resolution = whole_number("--dpi", dpi, 10, 2400)
-    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib, normalise=normalise)
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
-    axes = figure.add_subplot()
-    p.plot(axes, color=color, theme=theme)
-    axes.set_title(f"{model.name}: {p.n_regions:,} regions", color=axes.xaxis.label.get_color())
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, format=suffix[1:], dpi=resolution, bbox_inches="tight")
-    _report_written(out, p, facts, json)
-
-
-@app.command()
 def check(
     model: Model,
     n: Annotated[str, typer.Option("--n", metavar="N", help="Grid points along each axis, 2 to 20000.")] = "101",
@@ -432,17 +385,22 @@ def _model(
     allow_joblib: bool,
     normalise: bool = False,
     input_shape: tuple[int, ...] | None = None,
+    inputs: tuple[int, ...] = (2,),
 ) -> tuple[Network, dict[str, Any]]:
-    """The network, and facts about model and domain for JSON; a slice tells the shape of inputs."""
+    """The network, and facts about model and domain for JSON; a slice tells the shape of inputs.
+
+    Without a slice a model must have one of these numbers of `inputs`.
+    """
     from geomrelu.domain import Slice
     from geomrelu.importers.files import assumes_relu, read_model
 
     shape = domain.input_shape if isinstance(domain, Slice) else input_shape
     network = read_model(model, allow_joblib, normalise, shape)
-    if domain is not None and shape is None and network.n_inputs != 2:
+    if domain is not None and shape is None and network.n_inputs not in inputs:
         raise InputDimensionError(
-            f"{model}: takes {network.n_inputs} inputs, expected 2; of a model with more, look at a plane through "
-            "three inputs (--slice FILE), or along the line between two (geomrelu segment MODEL --ends FILE)"
+            f"{model}: takes {network.n_inputs} inputs, expected {' or '.join(map(str, inputs))}; of a model with "
+            "more, look at a plane through three inputs (--slice FILE), along the line between two (geomrelu segment "
+            "MODEL --ends FILE), or of three inputs at a level set (geomrelu plot, geomrelu view)"
         )
     if network.n_neurons and assumes_relu(model):
         typer.echo(f"{model}: a state dict holds no activations; assuming ReLU between Linear layers", err=True)

@@ -415,6 +415,12 @@ class PolyhedralComplex(ReadOnly):
 
         return level_set(self, value, output, capped)
 
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the regions, or a level set, of three inputs; options as in `geomrelu.plot.plot_polyhedral`."""
+        from geomrelu.plot import plot_polyhedral
+
+        return plot_polyhedral(self, ax, **options)
+
     def check(self) -> None:
         """Check the complex's invariants; see `polyhedral.check`.
 
