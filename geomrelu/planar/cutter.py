@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -22,13 +22,14 @@ from geomrelu.network import Layer, Network
 from geomrelu.planar import compilation, narrow
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
 from geomrelu.planar.blocks import Block, Faces, Part, given_rows, split
-from geomrelu.planar.bounds import PLACE_ERROR, blur, bounded_errors, layer_bounds, place_bound
+from geomrelu.planar.bounds import PLACE_BOUND, PLACE_ERROR, blur, bounded_errors, layer_bounds
 from geomrelu.planar.crossings import SLACK, count_crossings, edge_crossings, split_edges
 from geomrelu.planar.merging import inside_pool, merge_faces, relevant_words
 from geomrelu.planar.pool import thread_pool
 from geomrelu.planar.products import Products
 from geomrelu.planar.records import Children, Cuts, LayerBounds, Mesh, Rows, Values, grown, new_children
 from geomrelu.planar.rows import rectified_rows, row_norms, sign_rows, value_errors
+from geomrelu.planar.scaling import domain_exponents, scaled
 from geomrelu.planar.settle import Forms, History, Judge
 from geomrelu.planar.steepness import face_steepness, vertex_stretch
 
@@ -60,29 +61,38 @@ class Task:
         Whether signs in doubt are tried with tighter bounds before exact integers.
     device : str, torch.device or None
         Where large matrix products are computed (`products`).
+    exponents : sequence of (units,) int64, optional
+        How units are scaled (`scaling`); blocks in other processes must know it to the last bit.
 
     Attributes
     ----------
     given : Network
     network : Network
-        The same, without very wide layers (`narrow`): what the engine cuts by.
+        The same, without very wide layers (`narrow`), units scaled: what the engine cuts by.
+    scaled : Scaled
+        That network, and the domain's corners in its coordinates.
     last_parts : (hidden layers,) int64
         For each hidden layer of the given one, its last part in the other.
     """
 
     def __init__(
-        self, network: Network, domain: Domain, caution: float = 1.0, balls: bool = True, device: Any = None
-    ) -> None:
+        self, network: Network, domain: Domain, caution: float = 1.0, balls: bool = True, device: Any = None,
+        exponents: Sequence[IntArray] | None = None,
+    ) -> None:  # fmt: skip
         self.given, self.domain, self.caution, self.balls = network, domain, caution, balls
         network, self.last_parts = narrow.narrowed(network, narrow.WIDE)
-        self.network = network
+        if exponents is None:
+            exponents = domain_exponents(network, domain.vertices)
+        self.scaled = scaled(network, domain.vertices, exponents)
+        network = self.network = self.scaled.network
         self.bounds = layer_bounds(network)
         self.measured = _measured([b.operator_norm for b in self.bounds])
         self.products = Products(network, device)
         self._local = threading.local()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Task, (self.given, self.domain, self.caution, self.balls, self.products.device)
+        device, exponents = self.products.device, self.scaled.exponents
+        return Task, (self.given, self.domain, self.caution, self.balls, device, exponents)
 
     def next_cut(self, layer: int) -> int:
         """The first layer with neurons from `layer` on; the number of hidden layers if there is none."""
@@ -115,7 +125,7 @@ def _measured(norms: list[float]) -> list[bool]:
 
 def root_block(task: Task) -> Block:
     """The whole domain as one face."""
-    corners = np.array(task.domain.vertices)
+    corners = np.array(task.scaled.corners)
     n = len(corners)
     ids = np.arange(n, dtype=np.int64)
     mesh = Mesh(
@@ -166,7 +176,7 @@ class Cutter:
     """One block on its way through the layers; see `advance` and `finish`."""
 
     def __init__(self, task: Task, block: Block) -> None:
-        self.task, self.network, self.domain, self.caution = task, task.network, task.domain, task.caution
+        self.task, self.network, self.caution = task, task.network, task.caution
         self.layer, self.share = block.layer, block.share
         self.faces, self.history, self.rows, self.owned = block.faces, block.history, block.rows, block.owned
         self.owned_vertices = block.owned_vertices
@@ -174,7 +184,7 @@ class Cutter:
         self.n_given_vertices = len(block.faces.mesh.xy)
         self.first_piece = np.arange(len(block.faces.mesh.edges) + 1, dtype=np.int64)
         self.rounding_share = 1.0
-        self.judge = Judge(task.domain, task.forms, self.history, task.balls)
+        self.judge = Judge(task.scaled.corners, task.forms, self.history, task.balls)
         self.report = new_report(len(self.network.hidden))
 
     @property
@@ -260,7 +270,7 @@ class Cutter:
         steepness, next_stretch = empty(len(stretch)), empty(len(stretch))
         first_neuron = sum(self.network.widths[:index])
         values = Values(
-            z, error, positive, negative, steepness, first_neuron, blur(self.domain.vertices, index)
+            z, error, positive, negative, steepness, first_neuron, blur(self.task.scaled.corners, index)
         )  # fmt: skip
         face_steepness(
             self.faces.mesh, values, bounds, self.task.measured[index], stretch, next_stretch
@@ -459,12 +469,12 @@ class Cutter:
     def _place_vertices(self) -> FloatArray:
         """Compute again the vertices that may be too far from their true points; returns bounds on all errors."""
         clock = time.perf_counter()
-        corners = self.domain.vertices
-        wanted = PLACE_ERROR * float(np.ptp(corners, axis=0).max())
+        corners, extent = self.task.scaled.corners, self.task.scaled.extent
+        wanted = PLACE_ERROR * extent
         errors = self.faces.radius + blur(corners, len(self.network.hidden))
         errors[self.history.layers < 0] = 0.0
         # Those that are mostly as good as all others need no better coordinates, only a bound.
-        limits = np.where(self.faces.place_error <= wanted, place_bound(corners), wanted)
+        limits = np.where(self.faces.place_error <= wanted, PLACE_BOUND * extent, wanted)
         again = np.flatnonzero(~((errors <= limits) & (self.faces.place_error <= wanted)))
         self.faces.mesh.xy[again], errors[again] = self.judge.places(again, limits[again])
         self.report["vertices_again"] = len(again)
@@ -489,8 +499,9 @@ class Cutter:
         """The finished block, in arrays of its own."""
         errors = self._place_vertices()
         mesh = self.faces.mesh
+        xy, errors = self.task.scaled.back(mesh.xy.copy(), errors)
         return Part(
-            mesh.xy.copy(), errors, self.history.lines.copy(), mesh.edges.copy(), mesh.edge_faces.copy(),
+            xy, errors, self.history.lines.copy(), mesh.edges.copy(), mesh.edge_faces.copy(),
             mesh.edge_line.copy(), mesh.face_offsets.copy(), mesh.face_vertices.copy(), mesh.face_edges.copy(),
             mesh.face_words.copy(), self.first_piece,
         )  # fmt: skip
