@@ -83,13 +83,13 @@ function toScreen(x, y, z) {
   const c = camera(), q = plus([x, y, z], -1, target()), depth = c.distance - dot(q, c.back);
   return [view.width / 2 + c.focus * dot(q, c.right) / depth, view.height / 2 - c.focus * dot(q, c.up) / depth, depth];
 }
-/** The polygon at a place in the view, -1 if there is none. */
-function pick(px, py) {
-  const c = camera(), origin = plus(target(), c.distance, c.back);
-  let ray = plus([0, 0, 0], -1, c.back);
-  ray = plus(plus(ray, (px - view.width / 2) / c.focus, c.right), (view.height / 2 - py) / c.focus, c.up);
-  return hit(origin, ray);
+/** The ray from the eye through a place in the view. */
+function rayAt(px, py) {
+  const c = camera(), x = (px - view.width / 2) / c.focus, y = (view.height / 2 - py) / c.focus;
+  return [plus(target(), c.distance, c.back), plus(plus(plus([0, 0, 0], -1, c.back), x, c.right), y, c.up)];
 }
+/** The polygon at a place in the view, -1 if there is none. */
+const pick = (px, py) => hit(...rayAt(px, py));
 function moveTo(point) {
   [view.x, view.y, view.z] = point.map((v, i) => Math.max(low[i], Math.min(high[i], v)));
   redraw();
@@ -399,6 +399,6 @@ setColor(about.color);
 paint();
 hint("");
 // For scripts around the page, and its tests.
-window.geomrelu = { toScreen, pick, nearest, view, showAll, face, polygons: nPolygons };
+window.geomrelu = { toScreen, rayAt, pick, nearest, view, showAll, face, polygons: nPolygons };
 document.documentElement.dataset.ready = "true";
 })().catch(cannotBeShown);
