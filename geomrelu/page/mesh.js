@@ -160,16 +160,8 @@ function painterOf(canvas) {
   for (let k = 0; k < corners.length; k++) own.set(normal(owner[k]), 3 * k);
   glAttribute(gl, faces, "polygon", owner, 1);
   glAttribute(gl, faces, "normal", own, 3);
-  const lineArray = (n, point) => {
-    const made = gl.createVertexArray();
-    gl.bindVertexArray(made);
-    glAttribute(gl, lines, "side", new Float32Array([0, 1, 2, 3]), 1);
-    const held = glAttribute(gl, lines, "a", centered(2 * n, point), 3, 1, 24, 0);
-    glAttribute(gl, lines, "b", null, 3, 1, 24, 12, held);
-    return { made, n };
-  };
-  const edges = lineArray(data.edges.length / 2, (k) => xyz.subarray(3 * data.edges[k], 3 * data.edges[k] + 3));
-  const box = lineArray(12, (k) => boxCorner(ENDS[k >> 1][k & 1]));
+  const edges = glLines(gl, lines, centered(data.edges.length, (k) => xyz.subarray(3 * data.edges[k], 3 * data.edges[k] + 3)), 3);
+  const box = glLines(gl, lines, centered(24, (k) => boxCorner(ENDS[k >> 1][k & 1])), 3);
   gl.bindVertexArray(null);
   const texture = gl.createTexture();
   const place = (p) => {
@@ -181,14 +173,14 @@ function painterOf(canvas) {
     gl.uniform2f(p.at("scale"), 2 * c.focus / view.width, 2 * c.focus / view.height);
     gl.uniform2f(p.at("range"), Math.max(c.distance - reach, 0.02 * c.distance), c.distance + reach);
   };
-  const drawLines = ({ made, n }, width, ink, hidden = [Infinity, 0, 0]) => {
+  const drawLines = ({ made, size }, width, ink, hidden = [Infinity, 0, 0]) => {
     place(lines);
     gl.bindVertexArray(made);
     gl.uniform1f(lines.at("width"), width);
     gl.uniform2f(lines.at("size"), view.width, view.height);
     gl.uniform4f(lines.at("ink"), ...ink);
     gl.uniform3f(lines.at("hidden"), ...hidden);
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, n);
+    gl.drawElements(gl.TRIANGLES, size, gl.UNSIGNED_INT, 0);
   };
   const draw = (shown) => {
     const ratio = devicePixelRatio || 1;
