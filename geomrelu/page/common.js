@@ -131,6 +131,27 @@ function glColors(gl, texture, rgb) {
   gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
 }
 
+/** Calls `paint(quick)` once a frame at most; where whole frames take long, what moves is painted quickly until it rests. */
+function paced(paint) {
+  let waiting = false, slow = false, rest = 0;
+  const whole = () => {
+    const start = performance.now();
+    paint(false);
+    requestAnimationFrame(() => requestAnimationFrame(() => { slow = performance.now() - start > 160; }));
+  };
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      clearTimeout(rest);
+      if (!slow) return whole();
+      paint(true);
+      rest = setTimeout(whole, 200);
+    });
+  };
+}
+
 function cannotBeShown(error) {
   hint(`this page cannot be shown: ${error.message}; it needs a browser of 2023 or later`);
   throw error;

@@ -205,21 +205,18 @@ function painterOf(canvas) {
 
 const painter = painterOf($("regions"));
 const total = data.areas.reduce((a, b) => a + b, 0);
-let pointed = -1, kept = -1, crosshair = false, waiting = false, coloring = {};
+let pointed = -1, kept = -1, crosshair = false, coloring = {};
 const chosen = () => (kept >= 0 ? kept : pointed);
 
-function redraw() {
-  if (waiting) return;
-  waiting = true;
-  requestAnimationFrame(() => { waiting = false; paint(); });
-}
-function paint() {
+const redraw = paced(paint);
+/** Draw all, or, if it is to be quick, no edges. */
+function paint(quick = false) {
   const { width, height } = plane.getBoundingClientRect();
   view.width = Math.max(1, width); view.height = Math.max(1, height);
   // A typical polygon's width in pixels tells how much ink the edges may take.
   const c = camera(), length = Math.sqrt(total / nPolygons) * c.focus / c.distance;
   // Colours that stand for numbers are shaded less, so that the key can be read.
-  painter.draw({ edges: $("edges").checked, box: $("box").checked, width: length > 25 ? 1.3 : 1, shade: coloring.bar ? 0.25 : 0.48,
+  painter.draw({ edges: $("edges").checked && !quick, box: $("box").checked, width: length > 25 ? 1.3 : 1, shade: coloring.bar ? 0.25 : 0.48,
     opacity: Math.max(0.12, Math.min(0.9, length / 14)) });
   marks();
   if (crosshair && kept < 0) point(pick(view.width / 2, view.height / 2));

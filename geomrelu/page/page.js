@@ -210,15 +210,12 @@ function plainPainter(canvas) {
 }
 
 const painter = glPainter($("regions")) ?? plainPainter($("regions"));
-let pointed = -1, kept = -1, crosshair = false, waiting = false, coloring = {};
+let pointed = -1, kept = -1, crosshair = false, coloring = {};
 const chosen = () => (kept >= 0 ? kept : pointed);
 
-function redraw() {
-  if (waiting) return;
-  waiting = true;
-  requestAnimationFrame(() => { waiting = false; paint(); });
-}
-function paint() {
+const redraw = paced(paint);
+/** Draw all, or, if it is to be quick, no edges. */
+function paint(quick = false) {
   const { width, height } = plane.getBoundingClientRect();
   view.width = Math.max(1, width); view.height = Math.max(1, height);
   const [sx, sy] = scales();
@@ -228,7 +225,7 @@ function paint() {
   // In colours by crease the edges are what is shown; those that do not bend show with "edges" only.
   const creases = coloring.name === "crease" && coloring.bar ? barStops(coloring.bar) : null;
   const casing = length > 25 && coloring.bar !== undefined;
-  painter.draw({ edges: $("edges").checked, boundary: $("boundary").checked, width: length > 25 ? 1.3 : 0.9, opacity, casing, creases,
+  painter.draw({ edges: $("edges").checked && !quick, boundary: $("boundary").checked, width: length > 25 ? 1.3 : 0.9, opacity, casing, creases,
     faint: [0.5, 0.5, 0.5, $("edges").checked ? 0.5 * opacity : 0] });
   marks();
   if (crosshair && kept < 0) point(locate(view.x, view.y));
