@@ -171,15 +171,25 @@ def test_the_page_finds_the_polygons_that_rays_meet(tmp_path: Path) -> None:
             "return arguments[0].map((point) => window.geomrelu.nearest(point).f)", means[large].tolist()
         )
         assert found == large.tolist()
-        # What is in front on the screen has the value along the ray: no sign changes before it.
+        # What is in front on the screen: along the ray the output does not cross the value before it, and does there.
         plane = driver.find_element("id", "plane")
-        px, py = np.random.default_rng(0).uniform(0.3, 0.7, (2, 40)) * [[plane.rect["width"]], [plane.rect["height"]]]
-        picked = driver.execute_script(
-            "return arguments[0].map(([x, y]) => window.geomrelu.pick(x, y))", np.stack([px, py], axis=1).tolist()
+        px, py = np.random.default_rng(0).uniform(0.3, 0.7, (2, 60)) * [[plane.rect["width"]], [plane.rect["height"]]]
+        seen = driver.execute_script(
+            "return arguments[0].map(([x, y]) => [window.geomrelu.pick(x, y), ...window.geomrelu.rayAt(x, y)])",
+            np.stack([px, py], axis=1).tolist(),
         )
-        hit = [f for f in picked if f >= 0]
-        assert len(hit) > 10
-        for polygon in set(hit):
-            x, y, depth = pixel(driver, means[polygon])
-            front = driver.execute_script("return window.geomrelu.pick(arguments[0], arguments[1])", x, y)
-            assert front == polygon or pixel(driver, means[front])[2] < depth + 0.5
+    n_hit = 0
+    for polygon, origin, ray in seen:
+        far = 6.0  # beyond the cube
+        if polygon >= 0:
+            n_hit += 1
+            normal = surface.normals[polygon]
+            far = (means[polygon] - origin) @ normal / (np.array(ray) @ normal)
+        before = np.array(origin) + np.linspace(0, far * (1 - 1e-9), 4001)[:, None] * np.array(ray)
+        before = before[(np.abs(before) <= 1).all(axis=1)]
+        signs = f(before)[:, 0] > surface.value
+        assert len(signs) == 0 or (signs == signs[0]).all()
+        if polygon >= 0:
+            beyond = np.array(origin) + far * (1 + 1e-6) * np.array(ray)
+            assert (f(beyond[None])[0, 0] > surface.value) != signs[0]
+    assert n_hit > 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from typing import Any
 
@@ -131,6 +132,16 @@ def test_regions_of_a_level_set_are_those_of_its_points() -> None:
     # Normals of what is not the cap go with the gradient.
     slopes = p.affine_maps.A[surface.regions, 0]
     assert ((slopes * surface.normals).sum(axis=1)[wide] > 0).all()
+
+
+def test_in_a_notebook() -> None:
+    text = OCTANTS._repr_html_()
+    assert "<td>8</td>" in text
+    data = text.split("base64,")[1].split('"')[0]
+    assert np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"), dtype=float).std() > 10
+    four: Any = gr.partition(random_network((3,), 0, n_inputs=4), gr.Box([-1.0] * 4, [1.0] * 4))
+    assert f"<td>{four.n_regions}</td>" in four._repr_html_()
+    assert "<img" not in four._repr_html_()
 
 
 def test_bad_input() -> None:

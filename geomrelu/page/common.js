@@ -83,15 +83,32 @@ function glProgram(gl, [vertex, fragment]) {
   if (!gl.getProgramParameter(made, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(made));
   return { made, at: (name) => gl.getUniformLocation(made, name) };
 }
-/** Floats that a program reads one or a few a vertex; `held` reads from a buffer that is there already. */
-function glAttribute(gl, p, name, values, size, divisor = 0, stride = 0, offset = 0, held = null) {
-  const where = gl.getAttribLocation(p.made, name), stored = held ?? gl.createBuffer();
-  gl.bindBuffer(gl.ARRAY_BUFFER, stored);
-  if (!held) gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
+/** Floats that a program reads, `size` of them a vertex. */
+function glAttribute(gl, p, name, values, size) {
+  const where = gl.getAttribLocation(p.made, name);
+  gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+  gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
   gl.enableVertexAttribArray(where);
-  gl.vertexAttribPointer(where, size, gl.FLOAT, false, stride, offset);
-  gl.vertexAttribDivisor(where, divisor);
-  return stored;
+  gl.vertexAttribPointer(where, size, gl.FLOAT, false, 0, 0);
+}
+/** Lines for a program that makes a quad of each: ends (n, 2, size), and perhaps how sharp each is. */
+function glLines(gl, p, ends, size, steps = null) {
+  // Four corners a line with all they need: instances would need less memory, but draw ten times slower without a GPU.
+  const n = ends.length / (2 * size), made = gl.createVertexArray(), index = new Uint32Array(6 * n);
+  const a = new Float32Array(4 * n * size), b = new Float32Array(4 * n * size), side = new Float32Array(4 * n);
+  for (let k = 0; k < n; k++) {
+    for (let c = 4 * k; c < 4 * k + 4; c++) {
+      side[c] = c & 3;
+      for (let i = 0; i < size; i++) { a[c * size + i] = ends[2 * k * size + i]; b[c * size + i] = ends[(2 * k + 1) * size + i]; }
+    }
+    for (let i = 0; i < 6; i++) index[6 * k + i] = 4 * k + [0, 1, 2, 2, 1, 3][i];
+  }
+  gl.bindVertexArray(made);
+  for (const [name, values, width] of [["side", side, 1], ["a", a, size], ["b", b, size]]) glAttribute(gl, p, name, values, width);
+  if (steps) glAttribute(gl, p, "edge_step", Float32Array.from(side, (_, c) => steps[c >> 2]), 1);
+  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+  gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, index, gl.STATIC_DRAW);
+  return { made, size: index.length };
 }
 /** Corners' faces, and the faces as fans of triangles, whose indices go to the bound vertex array. */
 function glFans(gl, offsets, corners) {
@@ -112,6 +129,27 @@ function glColors(gl, texture, rgb) {
   gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 1024, rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
   gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
   gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
+}
+
+/** Calls `paint(quick)` once a frame at most; where whole frames take long, what moves is painted quickly until it rests. */
+function paced(paint) {
+  let waiting = false, slow = false, rest = 0;
+  const whole = () => {
+    const start = performance.now();
+    paint(false);
+    requestAnimationFrame(() => requestAnimationFrame(() => { slow = performance.now() - start > 160; }));
+  };
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      clearTimeout(rest);
+      if (!slow) return whole();
+      paint(true);
+      rest = setTimeout(whole, 200);
+    });
+  };
 }
 
 function cannotBeShown(error) {

@@ -83,13 +83,13 @@ function toScreen(x, y, z) {
   const c = camera(), q = plus([x, y, z], -1, target()), depth = c.distance - dot(q, c.back);
   return [view.width / 2 + c.focus * dot(q, c.right) / depth, view.height / 2 - c.focus * dot(q, c.up) / depth, depth];
 }
-/** The polygon at a place in the view, -1 if there is none. */
-function pick(px, py) {
-  const c = camera(), origin = plus(target(), c.distance, c.back);
-  let ray = plus([0, 0, 0], -1, c.back);
-  ray = plus(plus(ray, (px - view.width / 2) / c.focus, c.right), (view.height / 2 - py) / c.focus, c.up);
-  return hit(origin, ray);
+/** The ray from the eye through a place in the view. */
+function rayAt(px, py) {
+  const c = camera(), x = (px - view.width / 2) / c.focus, y = (view.height / 2 - py) / c.focus;
+  return [plus(target(), c.distance, c.back), plus(plus(plus([0, 0, 0], -1, c.back), x, c.right), y, c.up)];
 }
+/** The polygon at a place in the view, -1 if there is none. */
+const pick = (px, py) => hit(...rayAt(px, py));
 function moveTo(point) {
   [view.x, view.y, view.z] = point.map((v, i) => Math.max(low[i], Math.min(high[i], v)));
   redraw();
@@ -160,16 +160,8 @@ function painterOf(canvas) {
   for (let k = 0; k < corners.length; k++) own.set(normal(owner[k]), 3 * k);
   glAttribute(gl, faces, "polygon", owner, 1);
   glAttribute(gl, faces, "normal", own, 3);
-  const lineArray = (n, point) => {
-    const made = gl.createVertexArray();
-    gl.bindVertexArray(made);
-    glAttribute(gl, lines, "side", new Float32Array([0, 1, 2, 3]), 1);
-    const held = glAttribute(gl, lines, "a", centered(2 * n, point), 3, 1, 24, 0);
-    glAttribute(gl, lines, "b", null, 3, 1, 24, 12, held);
-    return { made, n };
-  };
-  const edges = lineArray(data.edges.length / 2, (k) => xyz.subarray(3 * data.edges[k], 3 * data.edges[k] + 3));
-  const box = lineArray(12, (k) => boxCorner(ENDS[k >> 1][k & 1]));
+  const edges = glLines(gl, lines, centered(data.edges.length, (k) => xyz.subarray(3 * data.edges[k], 3 * data.edges[k] + 3)), 3);
+  const box = glLines(gl, lines, centered(24, (k) => boxCorner(ENDS[k >> 1][k & 1])), 3);
   gl.bindVertexArray(null);
   const texture = gl.createTexture();
   const place = (p) => {
@@ -181,14 +173,14 @@ function painterOf(canvas) {
     gl.uniform2f(p.at("scale"), 2 * c.focus / view.width, 2 * c.focus / view.height);
     gl.uniform2f(p.at("range"), Math.max(c.distance - reach, 0.02 * c.distance), c.distance + reach);
   };
-  const drawLines = ({ made, n }, width, ink, hidden = [Infinity, 0, 0]) => {
+  const drawLines = ({ made, size }, width, ink, hidden = [Infinity, 0, 0]) => {
     place(lines);
     gl.bindVertexArray(made);
     gl.uniform1f(lines.at("width"), width);
     gl.uniform2f(lines.at("size"), view.width, view.height);
     gl.uniform4f(lines.at("ink"), ...ink);
     gl.uniform3f(lines.at("hidden"), ...hidden);
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, n);
+    gl.drawElements(gl.TRIANGLES, size, gl.UNSIGNED_INT, 0);
   };
   const draw = (shown) => {
     const ratio = devicePixelRatio || 1;
@@ -213,21 +205,18 @@ function painterOf(canvas) {
 
 const painter = painterOf($("regions"));
 const total = data.areas.reduce((a, b) => a + b, 0);
-let pointed = -1, kept = -1, crosshair = false, waiting = false, coloring = {};
+let pointed = -1, kept = -1, crosshair = false, coloring = {};
 const chosen = () => (kept >= 0 ? kept : pointed);
 
-function redraw() {
-  if (waiting) return;
-  waiting = true;
-  requestAnimationFrame(() => { waiting = false; paint(); });
-}
-function paint() {
+const redraw = paced(paint);
+/** Draw all, or, if it is to be quick, no edges. */
+function paint(quick = false) {
   const { width, height } = plane.getBoundingClientRect();
   view.width = Math.max(1, width); view.height = Math.max(1, height);
   // A typical polygon's width in pixels tells how much ink the edges may take.
   const c = camera(), length = Math.sqrt(total / nPolygons) * c.focus / c.distance;
   // Colours that stand for numbers are shaded less, so that the key can be read.
-  painter.draw({ edges: $("edges").checked, box: $("box").checked, width: length > 25 ? 1.3 : 1, shade: coloring.bar ? 0.25 : 0.48,
+  painter.draw({ edges: $("edges").checked && !quick, box: $("box").checked, width: length > 25 ? 1.3 : 1, shade: coloring.bar ? 0.25 : 0.48,
     opacity: Math.max(0.12, Math.min(0.9, length / 14)) });
   marks();
   if (crosshair && kept < 0) point(pick(view.width / 2, view.height / 2));
@@ -399,6 +388,6 @@ setColor(about.color);
 paint();
 hint("");
 // For scripts around the page, and its tests.
-window.geomrelu = { toScreen, pick, nearest, view, showAll, face, polygons: nPolygons };
+window.geomrelu = { toScreen, rayAt, pick, nearest, view, showAll, face, polygons: nPolygons };
 document.documentElement.dataset.ready = "true";
 })().catch(cannotBeShown);

@@ -125,24 +125,14 @@ function split(values, n, index) {
 function glPainter(canvas) {
   const gl = canvas.getContext("webgl2", { antialias: true, alpha: true, premultipliedAlpha: true });
   if (!gl) return null;
-  const attribute = (...words) => glAttribute(gl, ...words);
   const faces = glProgram(gl, FACES), lines = glProgram(gl, LINES);
   const faceArray = gl.createVertexArray();
   gl.bindVertexArray(faceArray);
-  attribute(faces, "at", split(xy, corners.length, (k) => corners[k]), 4);
+  glAttribute(gl, faces, "at", split(xy, corners.length, (k) => corners[k]), 4);
   const { owner, size } = glFans(gl, offsets, corners);
-  attribute(faces, "face", owner, 1);
-  const lineArray = (values, n, index, steps = null) => {
-    const made = gl.createVertexArray();
-    gl.bindVertexArray(made);
-    attribute(lines, "side", new Float32Array([0, 1, 2, 3]), 1);
-    const held = attribute(lines, "a", split(values, 2 * n, index), 4, 1, 32, 0);
-    attribute(lines, "b", null, 4, 1, 32, 16, held);
-    if (steps) attribute(lines, "edge_step", Float32Array.from(steps), 1, 1);
-    return { made, n };
-  };
-  const edges = lineArray(xy, data.edges.length / 2, (k) => data.edges[k], data.edge_steps);
-  const boundary = lineArray(data.boundary, data.boundary.length / 4, (k) => k);
+  glAttribute(gl, faces, "face", owner, 1);
+  const edges = glLines(gl, lines, split(xy, data.edges.length, (k) => data.edges[k]), 4, data.edge_steps);
+  const boundary = glLines(gl, lines, split(data.boundary, data.boundary.length / 2, (k) => k), 4);
   gl.bindVertexArray(null);
   const texture = gl.createTexture(), setColors = (rgb) => glColors(gl, texture, rgb);
   const place = (p) => {
@@ -152,14 +142,14 @@ function glPainter(canvas) {
     gl.uniform2f(p.at("scale"), sx, sy);
     gl.uniform2f(p.at("size"), view.width, view.height);
   };
-  const drawLines = ({ made, n }, width, ink, stops = null) => {
+  const drawLines = ({ made, size }, width, ink, stops = null) => {
     place(lines);
     gl.uniform1f(lines.at("creases"), stops ? 1 : 0);
     if (stops) gl.uniform3fv(lines.at("stops"), stops.flatMap(rgbOf).map((v) => v / 255));
     gl.bindVertexArray(made);
     gl.uniform1f(lines.at("width"), width);
     gl.uniform4f(lines.at("ink"), ...ink);
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, n);
+    gl.drawElements(gl.TRIANGLES, size, gl.UNSIGNED_INT, 0);
   };
   const draw = (shown) => {
     const ratio = devicePixelRatio || 1;
@@ -220,15 +210,12 @@ function plainPainter(canvas) {
 }
 
 const painter = glPainter($("regions")) ?? plainPainter($("regions"));
-let pointed = -1, kept = -1, crosshair = false, waiting = false, coloring = {};
+let pointed = -1, kept = -1, crosshair = false, coloring = {};
 const chosen = () => (kept >= 0 ? kept : pointed);
 
-function redraw() {
-  if (waiting) return;
-  waiting = true;
-  requestAnimationFrame(() => { waiting = false; paint(); });
-}
-function paint() {
+const redraw = paced(paint);
+/** Draw all, or, if it is to be quick, no edges. */
+function paint(quick = false) {
   const { width, height } = plane.getBoundingClientRect();
   view.width = Math.max(1, width); view.height = Math.max(1, height);
   const [sx, sy] = scales();
@@ -238,7 +225,7 @@ function paint() {
   // In colours by crease the edges are what is shown; those that do not bend show with "edges" only.
   const creases = coloring.name === "crease" && coloring.bar ? barStops(coloring.bar) : null;
   const casing = length > 25 && coloring.bar !== undefined;
-  painter.draw({ edges: $("edges").checked, boundary: $("boundary").checked, width: length > 25 ? 1.3 : 0.9, opacity, casing, creases,
+  painter.draw({ edges: $("edges").checked && !quick, boundary: $("boundary").checked, width: length > 25 ? 1.3 : 0.9, opacity, casing, creases,
     faint: [0.5, 0.5, 0.5, $("edges").checked ? 0.5 * opacity : 0] });
   marks();
   if (crosshair && kept < 0) point(locate(view.x, view.y));

@@ -4,7 +4,7 @@ matplotlib is imported when a figure is asked for, and pyplot never: a figure ma
 belongs to its caller alone and is freed with it.
 """
 
-from geomrelu.plot.notebook import notebook_html
+from geomrelu.plot.notebook import notebook_html, polyhedral_html
 from geomrelu.plot.partition import plot_partition
 from geomrelu.plot.segment import plot_segment
 from geomrelu.plot.space import plot_level_set, plot_polyhedral
@@ -17,4 +17,5 @@ __all__ = [
     "plot_polyhedral",
     "plot_segment",
     "plot_surface",
+    "polyhedral_html",
 ]

@@ -255,7 +255,7 @@ def _walls(p: PolyhedralComplex, explode: float) -> tuple[list[FloatArray], IntA
     else:
         facets = np.flatnonzero((sides < 0).any(axis=1))
         regions = sides[facets].max(axis=1)
-    used, offsets, rings = facet_rings(p, facets, regions)
+    used, offsets, rings = facet_rings(p, facets)
     polygon = row_ids(offsets)
     centers = (p.domain.low + p.domain.high) / 2
     corners = p.vertices[used][rings] + explode * (p.interior_points[regions] - centers)[polygon]

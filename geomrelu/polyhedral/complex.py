@@ -445,6 +445,11 @@ class PolyhedralComplex(ReadOnly):
 
         save(self, path)
 
+    def _repr_html_(self) -> str:
+        from geomrelu.plot import polyhedral_html
+
+        return polyhedral_html(self)
+
     def __repr__(self) -> str:
         return (
             f"PolyhedralComplex({self.n_regions} regions, {self.n_vertices} vertices, {self.n_edges} edges; "

@@ -23,7 +23,7 @@ from geomrelu.files import atomic_path, check_output_path
 from geomrelu.matrices import dense_rows
 from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns
-from geomrelu.polyhedral.rings import doubled_areas, facet_rings
+from geomrelu.polyhedral.rings import doubled_areas, face_towards, facet_rings
 
 if TYPE_CHECKING:
     from geomrelu.polyhedral.complex import PolyhedralComplex
@@ -251,10 +251,12 @@ def _surface(p: PolyhedralComplex, q: PolyhedralComplex, value: float, output: i
     beside = np.where(sides >= 0, active[sides], False)
     chosen = np.flatnonzero((beside[:, 0] != beside[:, 1]) & (capped | (sides[:, 0] >= 0)))
     larger = sides[chosen, beside[chosen, 1].astype(np.int64)]
-    used, offsets, rings = facet_rings(q, chosen, larger)
+    used, offsets, rings = facet_rings(q, chosen)
+    vertices = q.vertices[used]
+    face_towards(vertices, q.interior_points[larger], offsets, rings)
     # The added neuron has the last word of a pattern for itself.
     patterns = Patterns(q.patterns.words[larger, :-1], p.network.widths)
     return LevelSet(
-        frozen(q.vertices[used]), frozen(q.vertex_errors[used]), frozen(offsets), frozen(rings),
+        frozen(vertices), frozen(q.vertex_errors[used]), frozen(offsets), frozen(rings),
         frozen(p._locator.by_pattern(patterns)), patterns, p, value, output, capped,
     )  # fmt: skip

@@ -11,14 +11,20 @@ from geomrelu.arrays import FloatArray, IntArray, lean, row_ids
 if TYPE_CHECKING:
     from geomrelu.polyhedral.complex import PolyhedralComplex
 
-__all__ = ["doubled_areas", "facet_rings", "walk_rings"]
+__all__ = ["doubled_areas", "face_towards", "facet_rings", "walk_rings"]
 
 
-def facet_rings(p: PolyhedralComplex, facets: IntArray, regions: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Facets (P,) of a complex of three dimensions as polygons: the vertices they use, offsets (P + 1,) and corners.
+def facet_rings(p: PolyhedralComplex, facets: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Some facets of a partition in three dimensions as rings, in one of two directions; exact.
 
-    Corners number the used vertices, counter-clockwise as seen from inside ``regions`` (P,), one beside each facet.
     A facet may be named twice.
+
+    Returns
+    -------
+    used : (V,) int64
+        The vertices that they have.
+    offsets, rings : (P + 1,), (C,) int64
+        Ring k is ``rings[offsets[k] : offsets[k + 1]]``, places in `used`.
     """
     sizes = np.diff(p.facet_offsets)[facets]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -35,7 +41,6 @@ def facet_rings(p: PolyhedralComplex, facets: IntArray, regions: IntArray) -> tu
     walk_rings(
         offsets, number.astype(np.int64), starts, np.ascontiguousarray(ends[:, 1]), np.full(len(used), -1), rings
     )
-    _face(p.vertices[used], p.interior_points[regions], offsets, rings)
     return used, offsets, rings
 
 
@@ -74,7 +79,7 @@ def walk_rings(
                     break
 
 
-def _face(vertices: FloatArray, seen_from: FloatArray, offsets: IntArray, rings: IntArray) -> None:
+def face_towards(vertices: FloatArray, seen_from: FloatArray, offsets: IntArray, rings: IntArray) -> None:
     """Turn rings so that they are counter-clockwise as seen from points (P, 3), in place."""
     polygon = row_ids(offsets)
     origin = vertices[rings[offsets[:-1]]]
