@@ -50,6 +50,7 @@ DELEGATES = {
     "planar.questions": {"analysis"},
     "linear.complex": {"analysis", "plot"},
     "polyhedral.complex": {"analysis", "io_polyhedral"},
+    "polyhedral.questions": {"analysis"},
 }
 HEAVY = (
     "torch",

@@ -87,7 +87,7 @@ class Comparison:
     largest: float
     witness: FloatArray
     exact_largest: Fraction = field(repr=False)
-    exact_witness: tuple[Fraction, Fraction] = field(repr=False)
+    exact_witness: tuple[Fraction, ...] = field(repr=False)
     output: int
     l1: FloatArray
     l2: FloatArray
@@ -173,7 +173,7 @@ def _none(p: PlanarComplex) -> Extremum:
     """The largest difference of equal functions: 0, anywhere."""
     outputs = p._vertex_outputs
     at = outputs.position(0)
-    return Extremum(0.0, frozen(np.array([float(x) for x in at])), 0, outputs.face_of(0), Fraction(0), at)
+    return Extremum(0.0, frozen(np.array([float(x) for x in at])), 0, outputs.region_of(0), Fraction(0), at)
 
 
 def _largest(p: PlanarComplex, n: int) -> tuple[Extremum, int]:

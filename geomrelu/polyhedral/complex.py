@@ -16,6 +16,7 @@ from geomrelu.errors import InputDimensionError, InputError, RangeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 from geomrelu.polyhedral.limit import Limit
+from geomrelu.polyhedral.questions import Questions
 from geomrelu.polyhedral.regions import facet_corners
 from geomrelu.polyhedral.rows import Facets, Rows, vertex_determinants
 from geomrelu.polyhedral.simple import SimpleComplex
@@ -60,7 +61,7 @@ class Skeletal(NamedTuple):
     words: Words
 
 
-class PolyhedralComplex(ReadOnly):
+class PolyhedralComplex(Questions, ReadOnly):
     """The partition of a domain into a network's activation regions, in d dimensions.
 
     Made by `geomrelu.partition`.  All arrays are read-only.  The combinatorial structure is that of the
@@ -235,6 +236,23 @@ class PolyhedralComplex(ReadOnly):
     def facet_vertices(self) -> IntArray:
         """Vertices of the facets, in no order around them; exact."""
         return self._facet_corners[1]
+
+    def vertex_signs(self, layer: int) -> IntArray:
+        """Signs -1, 0, 1 of a hidden layer's neurons at the vertices, (V, n_neurons); exact."""
+        own, n = self.skeletal, self.network.hidden[layer].n_neurons
+        if own.limit is None:
+            positive, negative = own.simple.positive & ~own.null, own.simple.negative & ~own.null
+        else:
+            positive, negative = own.limit.positive, own.limit.negative
+        start = own.words.starts[layer + 2]
+        words = slice(start, start + (n + 63) // 64)
+        bits = [
+            np.unpackbits(
+                np.ascontiguousarray(v[:, words].astype("<u8")).view(np.uint8), axis=1, count=n, bitorder="little"
+            )
+            for v in (positive, negative)
+        ]
+        return bits[0].astype(np.int64) - bits[1]
 
     @cached_property
     def _region_facets(self) -> tuple[IntArray, IntArray]:

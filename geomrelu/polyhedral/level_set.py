@@ -19,8 +19,7 @@ import numpy as np
 from geomrelu.arrays import FloatArray, IntArray, ReadOnly, frozen, lean, row_ids
 from geomrelu.errors import InputDimensionError, InputError, MissingDependencyError
 from geomrelu.files import atomic_path, check_output_path
-from geomrelu.matrices import dense_rows
-from geomrelu.network import Layer, Network
+from geomrelu.polyhedral.added_neurons import with_functionals
 
 if TYPE_CHECKING:
     from geomrelu.polyhedral.complex import PolyhedralComplex
@@ -175,22 +174,8 @@ def level_set(p: PolyhedralComplex, value: float, output: int, capped: bool) -> 
     outputs = p.network.n_outputs
     if not isinstance(output, int | np.integer) or isinstance(output, bool) or not 0 <= output < outputs:
         raise InputError(f"level_set: got output={output!r}, expected a whole number from 0 to {outputs - 1}")
-    return surface_of(build_polyhedral(_with_neuron(p.network, float(value), int(output)), p.domain), capped)
-
-
-def _with_neuron(network: Network, value: float, output: int) -> Network:
-    """The network with one more neuron, an output minus a value; nothing is rounded."""
-    last = network.output
-    row = dense_rows(last.weight, slice(output, output + 1))
-    one = np.ones((1, 1))
-    return Network.from_layers(
-        [
-            *network.hidden,
-            Layer(row, last.bias[output : output + 1], 0),
-            Layer(one, np.array([-value]), 1),
-            Layer(one, np.zeros(1), 0),
-        ]
-    )
+    row = np.eye(outputs)[[int(output)]]
+    return surface_of(build_polyhedral(with_functionals(p.network, row, np.array([float(value)])), p.domain), capped)
 
 
 def surface_of(q: PolyhedralComplex, capped: bool) -> LevelSet:
