@@ -16,6 +16,7 @@ from geomrelu.errors import InputDimensionError, InputError, RangeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 from geomrelu.polyhedral.limit import Limit
+from geomrelu.polyhedral.moments import CellMoments, cell_moments
 from geomrelu.polyhedral.questions import Questions
 from geomrelu.polyhedral.regions import facet_corners
 from geomrelu.polyhedral.rows import Facets, Rows, vertex_determinants
@@ -337,7 +338,31 @@ class PolyhedralComplex(Questions, ReadOnly):
         own = self.skeletal
         determinants = vertex_determinants(self._rows, own.simple)
         found = region_volumes(own.simple, own.null, determinants, own.words.starts, self._form_values)
-        return frozen(found if own.limit is None else found[own.limit.volume_regions])
+        return frozen(found[self.volume_regions])
+
+    @cached_property
+    def centroids(self) -> FloatArray:
+        """Centroids of the regions, (R, d), float64; see `moments` for the method and its error."""
+        found, exponents = self.moments(self.dimension, False)
+        return frozen(np.ldexp(found.means[self.volume_regions], exponents))
+
+    def moments(self, dimension: int, covariances: bool) -> tuple[CellMoments, IntArray]:
+        """Moments of the simple complex's cells of a dimension, and the exponents of two of the axes' units, (d,)."""
+        own = self.skeletal
+        exponents = np.frexp(np.maximum(np.abs(self.domain.low), np.abs(self.domain.high)))[1].astype(np.int64)
+        # Only where products of a few coordinates come near float64's range.
+        exponents[np.abs(exponents) <= 100] = 0
+        found = cell_moments(
+            own.simple, own.null, vertex_determinants(self._rows, own.simple), own.words.starts, self._form_values,
+            np.ldexp(own.coordinates, -exponents), dimension, covariances,
+        )  # fmt: skip
+        return found, exponents
+
+    @property
+    def volume_regions(self) -> Any:
+        """An index that picks each region's simple region, which has its volume."""
+        limit = self.skeletal.limit
+        return slice(None) if limit is None else limit.volume_regions
 
     @cached_property
     def _rows(self) -> Rows:

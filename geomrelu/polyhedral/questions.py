@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from geomrelu.arrays import FloatArray
 
 if TYPE_CHECKING:
@@ -163,3 +165,50 @@ class Questions:
         from geomrelu.analysis.lipschitz import lipschitz
 
         return lipschitz(self, ord)
+
+    # ------------------------------------------------------------------ averages
+
+    def integral(self: Any, products: bool = False) -> FloatArray:
+        """Integrals of the outputs over the domain, (out,); with `products` of y_i y_j, (out, out).
+
+        By closed formulas on the regions, in float64: relative to the integral of the absolute value the error is
+        that of volumes and maps, some 1e-14 on ordinary networks.  Takes one to two times as long as `volumes`; with
+        `products` (and for `variance`, `covariance`) three to five times, and some d^2 floats for each cell of the
+        dimension that has most.
+
+        Raises
+        ------
+        RangeError
+            If an integral, or a slope, is too large for float64.
+
+        Examples
+        --------
+        >>> import geomrelu as gr
+        >>> p = gr.partition(gr.Network([[[1.0, 0.0, 0.0]], [[6.0]]]), gr.Box([-1] * 3, [1] * 3))
+        >>> p.integral().round(9).tolist(), p.mean().round(9).tolist(), p.variance().round(9).tolist()
+        ([12.0], [1.5], [3.75])
+        >>> p.integral(products=True).round(9).tolist()
+        [[48.0]]
+        """
+        from geomrelu.analysis.integrals import integral, product_integral
+
+        return product_integral(self) if products else integral(self)
+
+    def mean(self: Any, products: bool = False) -> FloatArray:
+        """Means of the outputs over the domain, (out,); with `products` of y_i y_j, (out, out).  As `integral`."""
+        from geomrelu.analysis.integrals import mean
+
+        return mean(self, products)
+
+    def variance(self: Any) -> FloatArray:
+        """Variances of the outputs at a uniformly drawn point of the domain, (out,).
+
+        Integrals of the squares of the outputs less their means, over the volume: they do not cancel.
+        """
+        return np.array(self.covariance().diagonal())
+
+    def covariance(self: Any) -> FloatArray:
+        """Covariances of the outputs at a uniformly drawn point of the domain, (out, out), symmetric."""
+        from geomrelu.analysis.integrals import covariance
+
+        return covariance(self)
