@@ -130,14 +130,19 @@ def test_extrema_bound_samples_and_slices() -> None:
 
 
 def test_near_ties_are_decided_exactly() -> None:
-    """Two corners whose values differ by less than floats can tell, with weights that floats round."""
-    third = 1 / 3
-    f = gr.Network([[[third, third, third]], [[1.0]]], [[1.0], [0.0]])
-    tilted = gr.Network([[[third, third, np.nextafter(third, 1)], [1.0, 0, 0]], [[1.0, 0.0]]], [[1.0, 5.0], [0.0]])
-    for network in (f, tilted):
-        p = gr.partition(network, gr.Box([-1.0] * 3, [1.0] * 3))
-        exact = sum(map(Fraction, network.layers[0].weight[0].tolist()), Fraction(1))
-        assert p.maximum().exact_value == exact
+    """Corners whose values differ by a unit in the last place, and less than that in a sum of two outputs."""
+    least = 2.0**-52
+    f = gr.Network([[[1.0, 0, 0], [-1.0, 0, 0]], [[1.0, 1 + least], [2.0**-60, 0]]])
+    p = gr.partition(f, cube(3))
+    high = p.maximum()
+    assert high.exact_value == 1 + Fraction(least)
+    assert high.exact_point[0] == -1
+    assert p.maximum([1.0, 0.0]).vertex == high.vertex
+    level = gr.Network([[[1.0, 0, 0], [-1.0, 0, 0]], [[1.0, 1.0], [2.0**-60, 0]]])
+    assert gr.partition(level, cube(3)).maximum("y0 + y1").exact_value == 1 + Fraction(2) ** -60
+    assert gr.partition(level, cube(3)).maximum("y0 - y1").exact_point[0] == -1
+    assert not gr.partition(level, cube(3)).verify("y0 + y1 <= 1")
+    assert gr.partition(level, cube(3)).verify("y0 - y1 <= 1")
 
 
 # ---------------------------------------------------------------------- properties
