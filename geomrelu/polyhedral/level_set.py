@@ -24,7 +24,7 @@ from geomrelu.polyhedral.added_neurons import with_functionals
 if TYPE_CHECKING:
     from geomrelu.polyhedral.complex import PolyhedralComplex
 
-__all__ = ["LevelSet", "level_set"]
+__all__ = ["LevelSet", "face_towards", "facet_rings", "level_set"]
 
 _FORMATS = (".ply", ".obj", ".stl")
 
@@ -185,6 +185,22 @@ def surface_of(q: PolyhedralComplex, capped: bool) -> LevelSet:
     beside = np.where(sides >= 0, active[sides], False)
     chosen = np.flatnonzero((beside[:, 0] != beside[:, 1]) & (capped | (sides[:, 0] >= 0)))
     larger = sides[chosen, beside[chosen, 1].astype(np.int64)]
+    used, offsets, rings = facet_rings(q, chosen)
+    vertices = q.vertices[used]
+    face_towards(vertices, q.interior_points[larger], offsets, rings)
+    return LevelSet(frozen(vertices), frozen(q.vertex_errors[used]), frozen(offsets), frozen(rings), capped)
+
+
+def facet_rings(q: PolyhedralComplex, chosen: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Some facets of a partition in three dimensions as rings, in one of two directions; exact.
+
+    Returns
+    -------
+    used : (V,) int64
+        The vertices that they have.
+    offsets, rings : (P + 1,), (C,) int64
+        Ring k is ``rings[offsets[k] : offsets[k + 1]]``, places in `used`.
+    """
     sizes = np.diff(q.facet_offsets)[chosen]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     corners = q.facet_vertices[np.repeat(q.facet_offsets[chosen] - offsets[:-1], sizes) + np.arange(offsets[-1])]
@@ -200,9 +216,7 @@ def surface_of(q: PolyhedralComplex, capped: bool) -> LevelSet:
     walk_rings(
         offsets, number.astype(np.int64), starts, np.ascontiguousarray(ends[:, 1]), np.full(len(used), -1), rings
     )
-    vertices = q.vertices[used]
-    _face(vertices, q.interior_points[larger], offsets, rings)
-    return LevelSet(frozen(vertices), frozen(q.vertex_errors[used]), frozen(offsets), frozen(rings), capped)
+    return used, offsets, rings
 
 
 @lean
@@ -227,7 +241,7 @@ def walk_rings(
                     break
 
 
-def _face(vertices: FloatArray, larger: FloatArray, offsets: IntArray, rings: IntArray) -> None:
+def face_towards(vertices: FloatArray, larger: FloatArray, offsets: IntArray, rings: IntArray) -> None:
     """Turn rings so that they are counter-clockwise as seen from points (P, 3), in place."""
     polygon = row_ids(offsets)
     following = np.arange(1, len(rings) + 1)

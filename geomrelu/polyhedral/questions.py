@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from geomrelu.analysis.lipschitz import Lipschitz
     from geomrelu.analysis.polyhedral_outputs import PolyhedralOutputs
     from geomrelu.analysis.properties import Verification
+    from geomrelu.polyhedral.boundary import ClassVolumes, Contest, PolyhedralBoundary
 
 __all__ = ["Questions"]
 
@@ -212,3 +213,53 @@ class Questions:
         from geomrelu.analysis.integrals import covariance
 
         return covariance(self)
+
+    # ------------------------------------------------------------------ classes
+
+    @cached_property
+    def _contest(self: Any) -> Contest:
+        from geomrelu.polyhedral.boundary import contest
+
+        return contest(self)
+
+    def decision_boundary(self: Any) -> PolyhedralBoundary:
+        """Where the class, the number of the largest output, changes; exact.
+
+        With one output the classes are 0 where it is negative and 1 where it is positive.  The domain is partitioned
+        once more, by the ties of the outputs, too; that is kept for `class_regions`.
+
+        Returns
+        -------
+        PolyhedralBoundary
+            Pieces of dimension d - 1, one for each region that a boundary between two classes crosses:
+            ``vertices`` (V, d), ``offsets`` and ``corners`` of the pieces, ``classes`` (P, 2), ``region`` (P,);
+            ``n_pieces``, ``measure``: area in 3 dimensions; ``tied``, regions on which classes tie all over.
+
+        Examples
+        --------
+        >>> import geomrelu as gr
+        >>> f = gr.Network([np.vstack([np.eye(3), -np.eye(3)]), np.ones((1, 6))], [np.zeros(6), [-1.0]])
+        >>> boundary = gr.partition(f, gr.Box([-2] * 3, [2] * 3)).decision_boundary()  # |x| + |y| + |z| = 1
+        >>> boundary, round(boundary.measure**2, 9)
+        (PolyhedralBoundary(8 pieces, 6 vertices), 48.0)
+        """
+        from geomrelu.polyhedral.boundary import decision_boundary
+
+        return decision_boundary(self)
+
+    def class_regions(self: Any) -> ClassVolumes:
+        """How much of the domain each class, the number of the largest output, has.
+
+        With one output the classes are 0 where it is negative (or 0 on a whole region) and 1 where it is positive.
+        Where classes tie all over a set it counts as the lowest one's.
+
+        Examples
+        --------
+        >>> import geomrelu as gr
+        >>> f = gr.Network([np.vstack([np.eye(3), -np.eye(3)]), np.ones((1, 6))], [np.zeros(6), [-1.0]])
+        >>> gr.partition(f, gr.Box([-2] * 3, [2] * 3)).class_regions().volumes.round(6).tolist()
+        [1.333333, 62.666667]
+        """
+        from geomrelu.polyhedral.boundary import class_volumes
+
+        return class_volumes(self)
