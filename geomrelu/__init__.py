@@ -19,7 +19,7 @@ from geomrelu._version import __version__
 # At once, though light: imported later, the package of that name would hide the function.
 from geomrelu.crosscheck import crosscheck, refinement
 from geomrelu.domain import Box, Polygon, Polytope, Segment, Segments, Slice, as_domain
-from geomrelu.errors import DomainError, GeomReluError, InputError
+from geomrelu.errors import GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
 from geomrelu.tracking import DEFAULT_DEFINITIONS, Tracker
@@ -399,19 +399,21 @@ def compare(
     ----------
     model_a, model_b : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
         With equally many inputs and outputs.
-    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like, Polytope or Slice
+        A box may have any dimension.
     n_jobs, progress
         As in `partition`.
 
     Returns
     -------
     Comparison
-        ``equal``, exactly; ``largest`` difference of an output, ``witness`` (2,) and ``output``; ``l1``
-        and ``l2`` distances (out,); ``class_area`` on which the classes differ; ``n_regions`` of
-        both and ``n_refinement``; ``regression(direction)`` of one's maps on the other's.  See
+        ``equal``, exactly; ``largest`` difference of an output, ``witness`` (d,) and ``output``; ``l1``
+        and ``l2`` distances (out,); ``class_area`` (a volume in more dimensions) on which the classes differ;
+        ``n_regions`` of both and ``n_refinement``; ``regression(direction)`` of one's maps on the other's.  See
         `geomrelu.analysis.comparison`.  Distances take passes over all cells for each output, a few times
         the partition's time together; proving that two networks are equal takes a comparison in
-        integers for each cell, and may so take longer still.
+        integers for each cell, and may so take longer still.  Outside the plane the domain is partitioned twice
+        more, by differences' signs and by ties.
 
     Raises
     ------
@@ -437,10 +439,9 @@ def compare(
     a, b = as_network(model_a), as_network(model_b)
     joined = joint_network(a, b)
     check_outputs(a, b)
-    plane = as_domain(domain)
-    if plane.dimension != 2:
-        raise DomainError(f"compare: got {domain!r}; expected a domain in the plane: a Box, a Polygon or a Slice")
-    return comparison(partition(joined, plane, n_jobs=n_jobs, progress=progress), a, b)
+    if not _is_polyhedral(domain):
+        domain = as_domain(domain)
+    return comparison(partition(joined, domain, n_jobs=n_jobs, progress=progress), a, b)
 
 
 def sample(

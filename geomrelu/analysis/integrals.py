@@ -24,10 +24,18 @@ if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.polyhedral.complex import PolyhedralComplex
 
-__all__ = ["covariance", "integral", "mean", "product_integral"]
+__all__ = [
+    "RegionOutputs",
+    "covariance",
+    "integral",
+    "mean",
+    "product_integral",
+    "product_sums",
+    "region_outputs",
+]
 
 
-class _Outputs(NamedTuple):
+class RegionOutputs(NamedTuple):
     """The outputs over 2^unit, so that squares stay within float64's range, in scaled coordinates."""
 
     slopes: FloatArray  # (F, out, d)
@@ -38,43 +46,44 @@ class _Outputs(NamedTuple):
 def integral(p: PlanarComplex | PolyhedralComplex) -> FloatArray:
     """Integrals of the outputs over the domain, (out,)."""
     moments = region_moments(p, second=False)
-    outputs = _outputs(p, moments)
+    outputs = region_outputs(p, moments)
     return _in_range(moments.areas @ outputs.values, outputs.unit + int(moments.exponents.sum()), "integral")
 
 
 def product_integral(p: PlanarComplex | PolyhedralComplex) -> FloatArray:
     """Integrals of the products of two outputs over the domain, (out, out)."""
     moments = region_moments(p)
-    outputs = _outputs(p, moments)
-    return _in_range(_products(moments, outputs), 2 * outputs.unit + int(moments.exponents.sum()), "integral")
+    outputs = region_outputs(p, moments)
+    return _in_range(product_sums(moments, outputs), 2 * outputs.unit + int(moments.exponents.sum()), "integral")
 
 
 def mean(p: PlanarComplex | PolyhedralComplex, products: bool = False) -> FloatArray:
     """Means of the outputs (out,), or of the products of two, (out, out)."""
     moments = region_moments(p, second=products)
-    outputs = _outputs(p, moments)
-    sums = _products(moments, outputs) if products else moments.areas @ outputs.values
+    outputs = region_outputs(p, moments)
+    sums = product_sums(moments, outputs) if products else moments.areas @ outputs.values
     return _in_range(sums / moments.areas.sum(), outputs.unit * (2 if products else 1), "mean")
 
 
 def covariance(p: PlanarComplex | PolyhedralComplex) -> FloatArray:
     """Covariances of the outputs, (out, out)."""
     moments = region_moments(p)
-    slopes, values, unit = _outputs(p, moments)
+    slopes, values, unit = region_outputs(p, moments)
     area = moments.areas.sum()
-    central = _Outputs(slopes, values - moments.areas @ values / area, unit)
-    return _in_range(_products(moments, central) / area, 2 * unit, "covariance")
+    central = RegionOutputs(slopes, values - moments.areas @ values / area, unit)
+    return _in_range(product_sums(moments, central) / area, 2 * unit, "covariance")
 
 
-def _outputs(p: PlanarComplex | PolyhedralComplex, moments: Moments) -> _Outputs:
+def region_outputs(p: PlanarComplex | PolyhedralComplex, moments: Moments) -> RegionOutputs:
+    """The outputs on the regions, in the moments' coordinates."""
     maps = p.affine_maps
     largest = max(float(np.abs(part).max()) for part in (np.ldexp(maps.A / 4, moments.exponents), maps.b / 4))
     unit = int(np.frexp(largest)[1])
     slopes = np.ldexp(maps.A, moments.exponents - unit)
-    return _Outputs(slopes, np.einsum("foi,fi->fo", slopes, moments.centroids) + np.ldexp(maps.b, -unit), unit)
+    return RegionOutputs(slopes, np.einsum("foi,fi->fo", slopes, moments.centroids) + np.ldexp(maps.b, -unit), unit)
 
 
-def _products(moments: Moments, outputs: _Outputs) -> FloatArray:
+def product_sums(moments: Moments, outputs: RegionOutputs) -> FloatArray:
     """Integrals of the products of two outputs, (out, out), in scaled coordinates."""
     spread = np.zeros((outputs.values.shape[1],) * 2)
     # Sums over all regions of A_i M A_j^T, as matrix products, the entries of M with i < j on both sides.

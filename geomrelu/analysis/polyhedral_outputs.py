@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cached_property
-from math import lcm
 from typing import TYPE_CHECKING
 
-import flint
 import numpy as np
 
 from geomrelu.analysis.outputs import Functionals, Outputs
 from geomrelu.arrays import IntArray, row_ids
 from geomrelu.errors import RangeError
 from geomrelu.exact import ExactForms
-from geomrelu.polyhedral.rows import ExactRows, vanishing
+from geomrelu.polyhedral.rows import ExactRows, exact_vertex
 
 if TYPE_CHECKING:
     from geomrelu.polyhedral.complex import PolyhedralComplex
@@ -62,17 +60,9 @@ class PolyhedralOutputs(Outputs):
         return found
 
     def _solved(self, vertex: int) -> tuple[int, ...]:
-        own, d = self.p.skeletal, self.p.dimension
-        simple = own.simple
+        own = self.p.skeletal
         v = vertex if own.limit is None else int(own.limit.vertices[vertex])
-        bits = vanishing(simple.positive, simple.negative, np.array([v]), simple.valid, d)[0]
-        pattern = simple.positive[v, simple.n_domain :]
-        rows = [self._rows.row(form, pattern) for form in own.words.forms[bits].tolist()]
-        matrix = flint.fmpz_mat(d, d, [entry for row in rows for entry in row.gradient])
-        at = matrix.solve(flint.fmpz_mat(d, 1, [-row.constant for row in rows]))
-        fractions = [(int(x.p), int(x.q)) for x in at.entries()]
-        w = lcm(*(q for _, q in fractions))
-        return (*(x * (w // q) for x, q in fractions), w)
+        return exact_vertex(self._rows, own.words, own.simple, v)
 
     @cached_property
     def _around(self) -> tuple[IntArray, IntArray]:
