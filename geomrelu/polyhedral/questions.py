@@ -10,10 +10,14 @@ import numpy as np
 from geomrelu.arrays import FloatArray
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from geomrelu.analysis.definitions import Count
     from geomrelu.analysis.extrema import Extremum
     from geomrelu.analysis.lipschitz import Lipschitz
     from geomrelu.analysis.polyhedral_outputs import PolyhedralOutputs
     from geomrelu.analysis.properties import Verification
+    from geomrelu.analysis.table import Histogram
     from geomrelu.polyhedral.boundary import ClassVolumes, Contest, PolyhedralBoundary
 
 __all__ = ["Questions"]
@@ -263,3 +267,70 @@ class Questions:
         from geomrelu.polyhedral.boundary import class_volumes
 
         return class_volumes(self)
+
+    # ------------------------------------------------------------------ counts and columns
+
+    def count(self: Any, definition: str) -> Count:
+        """Number of linear regions in one of the six senses of the literature.
+
+        Parameters
+        ----------
+        definition : str
+            ``"activation"``, ``"proper_activation"``, ``"convex"``, ``"open_connected"``, ``"closed_connected"`` or
+            ``"affine"``: Stargalla, Hertrich and Reichman 2025 (arXiv 2505.16716), Definitions 1 to 6.
+
+        Returns
+        -------
+        int or CountBounds
+            Exact; of ``"convex"`` and ``"closed_connected"`` regions `CountBounds` (lower, upper), from the other
+            definitions, where regions share their map.
+
+        Raises
+        ------
+        InputError
+            If there is no definition of that name.
+
+        Examples
+        --------
+        >>> import geomrelu as gr
+        >>> p = gr.partition(gr.Network([[[1, 0, 0], [-1, 0, 0]], [[1, -1]]]), gr.Box([-1] * 3, [1] * 3))  # x
+        >>> p.count("proper_activation"), p.count("open_connected"), p.count("convex")
+        (2, 1, CountBounds(lower=1, upper=2))
+        """
+        from geomrelu.analysis.definitions import count
+
+        return count(self, definition)
+
+    def table(self: Any) -> DataFrame:
+        """One row for each region, in their order, as a pandas DataFrame.
+
+        Columns: ``volume``; ``centroid_x0``, ``centroid_x1``, ...; ``vertices`` and ``facets``, their numbers, exact;
+        ``on_border``, whether a facet lies on the domain's border, exact; ``active``, the number of active neurons,
+        exact; and of each output k the map ``ak_x0``, ``ak_x1``, ..., ``bk``.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pandas is not installed: ``pip install 'geomrelu[pandas]'``.
+        RangeError
+            If a map is too large for float64.
+
+        Examples
+        --------
+        >>> import geomrelu as gr
+        >>> p = gr.partition(gr.Network([[[1.0, 0.0, 0.0]], [[2.0]]]), gr.Box([-1] * 3, [1] * 3))
+        >>> p.table()[["volume", "vertices", "facets", "on_border", "active", "a0_x0"]]
+                volume  vertices  facets  on_border  active  a0_x0
+        region
+        0          4.0         8       6       True       0    0.0
+        1          4.0         8       6       True       1    2.0
+        """
+        from geomrelu.analysis.table import table
+
+        return table(self)
+
+    def histogram(self: Any, column: str, bins: int = 20) -> Histogram:
+        """How many regions there are with each value of a column of `table`; as `PlanarComplex.histogram`."""
+        from geomrelu.analysis.table import histogram
+
+        return histogram(self, column, bins)
