@@ -468,7 +468,7 @@ def sample(
     tol: float = 1e-3,
     chunk: int | None = None,
 ) -> Samples:
-    """Sample a model's affine maps on a grid over a 2-D domain, by autograd in float64.
+    """Sample a model's affine maps on a grid over a domain, by autograd in float64.
 
     Not exact: regions that no grid point hits are missed, and the number of distinct maps
     depends on `tol`.  The exact counts are those of `partition`.
@@ -476,18 +476,18 @@ def sample(
     Parameters
     ----------
     model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
-        With two inputs, or on a slice with as many as its points have.  Never
+        With as many inputs as the domain has dimensions, or on a slice as its points have.  Never
         changed: a module is copied, and the copy runs in evaluation mode.  A module that
         `partition` cannot read (`UnsupportedLayerError`) is sampled all the same, unless it is
         not piecewise linear.
-    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like, Polytope or Slice
         Bounded and convex.
     n : int
-        Grid points along each axis of the domain's bounding box, at least 2.
+        Grid points along each axis of the domain's bounding box, at least 2: n^d in d dimensions.
     device : str or torch.device, optional
         Where to compute; by default where the model's parameters are.
     corners : bool
-        Append the domain's corners to the samples.
+        Append the domain's corners to the samples; of polytopes none are known.
     tol : float
         Two maps are the same if no gradient entry or intercept differs by more.
     chunk : int, optional
@@ -496,7 +496,7 @@ def sample(
     Returns
     -------
     Samples
-        ``points`` (N, 2), ``values`` (N, out), ``gradients`` (N, out, 2), ``intercepts``
+        ``points`` (N, d), ``values`` (N, out), ``gradients`` (N, out, d), ``intercepts``
         (N, out), ``labels`` (N,) of the distinct maps, ``n_maps``.
 
     Raises
@@ -514,7 +514,7 @@ def sample(
     """
     from geomrelu.sampling import sample as sample_grid
 
-    return sample_grid(model, as_domain(domain), n, device, corners, tol, chunk)
+    return sample_grid(model, domain if _is_polyhedral(domain) else as_domain(domain), n, device, corners, tol, chunk)
 
 
 def load(path: str | PathLike[str]) -> PlanarComplex | PolyhedralComplex:
