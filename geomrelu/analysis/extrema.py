@@ -149,6 +149,7 @@ def _exact_values(
     """The functional's exact value at each candidate."""
     outputs, known = p._vertex_outputs, dict[int, Fraction]()
     wanted = set(candidates)
+    sure = outputs.surely_constant(asked) if len(candidates) > 1 else np.zeros(0, dtype=bool)
     seen: set[int] = set()
     for start in candidates:
         if start in known:
@@ -159,7 +160,8 @@ def _exact_values(
             for region in outputs.regions_around(front.pop()).tolist():
                 corners = set(outputs.corners(region).tolist())
                 # Constant on a region: all its corners are candidates.
-                if region not in seen and corners <= wanted and outputs.is_constant(asked, region):
+                new = region not in seen and corners <= wanted
+                if new and (sure[region] or outputs.is_constant(asked, region)):
                     front += corners - known.keys()
                     known.update(dict.fromkeys(corners - known.keys(), known[start]))
                 seen.add(region)

@@ -93,7 +93,7 @@ class Outputs(ABC):
     refines_in_floats = True
 
     def __init__(self, p: PlanarComplex | PolyhedralComplex, offsets: IntArray, members: IntArray) -> None:
-        self._patterns, self.offsets, self.members = p.patterns, offsets, members
+        self._network, self._patterns, self.offsets, self.members = p.network, p.patterns, offsets, members
         self.values, self.errors = _forward(p)
         for vertex in np.flatnonzero(~(np.isfinite(self.values).all(axis=1) & np.isfinite(self.errors))).tolist():
             self._compute_again(vertex)
@@ -202,6 +202,22 @@ class Outputs(ABC):
                 *slope, c = self._form(asked, m, region)
                 if not any(slope):
                     found[corners] = (c > 0) - (c < 0)
+
+    def surely_constant(self, asked: Functionals) -> BoolArray:
+        """Regions (R,) in which no active neuron leads from the inputs to a single functional: it is constant there.
+
+        Zero weights and inactive neurons tell, so nothing is computed; a plateau's regions mostly are of this kind.
+        """
+        layers = self._network.layers
+        found = np.zeros(len(self._patterns), dtype=bool)
+        reached = np.broadcast_to((asked.a[0] != 0).astype(np.float64), (len(found), asked.a.shape[1]))
+        for k in range(len(layers) - 1, 0, -1):
+            gated = (reached @ abs(layers[k].weight) > 0).astype(np.float64)
+            n = layers[k - 1].n_neurons
+            gated[:, :n] *= self._patterns.unpack(k - 1)
+            found |= ~gated.any(axis=1)
+            reached = gated
+        return found
 
     def is_constant(self, asked: Functionals, region: int) -> bool:
         """Whether a single functional is constant on a region, exactly."""

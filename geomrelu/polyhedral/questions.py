@@ -57,6 +57,11 @@ class Questions:
         InputError
             If there is no such output, or the functional does not parse or fit.
 
+        Notes
+        -----
+        Vertices whose bounds leave it open which is the highest are computed in rational numbers, some milliseconds
+        each.  Where an output is nearly as high on many regions, a plateau, that takes longer than the partition.
+
         Examples
         --------
         >>> import geomrelu as gr
