@@ -117,6 +117,10 @@ def largest(p: PlanarComplex | PolyhedralComplex, asked: Functionals) -> Extremu
     outputs = p._vertex_outputs
     value, error = (v[:, 0].copy() for v in outputs.level(asked))
     candidates, tight = np.arange(p.n_vertices), np.zeros(p.n_vertices, dtype=bool)
+    candidates = candidates[value + error >= (value - error).max()]
+    if len(candidates) > 1:
+        outputs.tighten(candidates)
+        value[candidates], error[candidates] = (v[:, 0] for v in outputs.level(asked, candidates))
     while True:
         candidates = candidates[value[candidates] + error[candidates] >= (value - error)[candidates].max()]
         loose = candidates[~tight[candidates]]
@@ -162,7 +166,9 @@ def _exact_values(
                 # Constant on a region: all its corners are candidates.
                 new = region not in seen and corners <= wanted
                 if new and (sure[region] or outputs.is_constant(asked, region)):
-                    front += corners - known.keys()
-                    known.update(dict.fromkeys(corners - known.keys(), known[start]))
+                    # Not a difference of sets, which would walk through all that is known.
+                    fresh = [v for v in corners if v not in known]
+                    front += fresh
+                    known.update(dict.fromkeys(fresh, known[start]))
                 seen.add(region)
     return known

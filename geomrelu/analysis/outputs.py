@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.polyhedral.complex import PolyhedralComplex
 
-__all__ = ["Functionals", "Outputs", "VertexOutputs"]
+__all__ = ["Functionals", "Outputs", "VertexOutputs", "outputs_near"]
 
 _UNIT_ROUNDOFF = 2.0**-53
 _SLACK = 1.0 + 2.0**-20
@@ -134,6 +134,9 @@ class Outputs(ABC):
     @abstractmethod
     def point(self, vertex: int) -> tuple[int, ...]:
         """A vertex's exact position, homogeneous: d + 1 integers, the last one positive."""
+
+    def tighten(self, vertices: IntArray) -> None:  # noqa: B027
+        """Tighten what is cheap to tighten at many vertices, if there is anything."""
 
     @abstractmethod
     def refine(self, vertices: IntArray) -> None:
@@ -402,14 +405,18 @@ def _quotients(forms: Balls, points: Balls, owner: IntArray) -> tuple[FloatArray
 
 def _forward(p: PlanarComplex | PolyhedralComplex) -> tuple[FloatArray, FloatArray]:
     """Outputs at the stored vertices, (V, out), and bounds on their distance from those at the true ones, (V,)."""
-    network = p.network
+    return outputs_near(p.network, p.vertices, p.vertex_errors)
+
+
+def outputs_near(network: Network, points: FloatArray, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Outputs at points (V, d), and bounds on their distance from those at others so far away (V,)."""
     # The bounds are those of hidden layers: an identity after the output layer makes it one.
     n = network.n_outputs
     bounds = layer_bounds(Network.from_layers([*network.layers, Layer(np.eye(n), np.zeros(n), 0)]))
-    values, errors = np.empty((p.n_vertices, n)), np.empty(p.n_vertices)
+    values, errors = np.empty((len(points), n)), np.empty(len(points))
     last = len(network.layers) - 1
-    for first in range(0, p.n_vertices, _ROWS):
-        h, error = p.vertices[first : first + _ROWS], p.vertex_errors[first : first + _ROWS]
+    for first in range(0, len(points), _ROWS):
+        h, error = points[first : first + _ROWS], distances[first : first + _ROWS]
         with np.errstate(all="ignore"):
             for k, layer in enumerate(network.layers):
                 norm = np.sqrt(np.einsum("vn,vn->v", h, h)) * _SLACK

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geomrelu.analysis.outputs import Functionals, Outputs
+from geomrelu.analysis.outputs import Functionals, Outputs, outputs_near
 from geomrelu.arrays import IntArray, row_ids
 from geomrelu.errors import RangeError
 from geomrelu.exact import ExactForms
-from geomrelu.polyhedral.rows import ExactRows, exact_vertex
+from geomrelu.polyhedral.rows import ExactRows, exact_vertex, fresh_radii, vanishing
 
 if TYPE_CHECKING:
     from geomrelu.polyhedral.complex import PolyhedralComplex
@@ -85,6 +85,24 @@ class PolyhedralOutputs(Outputs):
     def decide(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
         """Signs of functionals ``which`` (N,) at ``vertices`` (N,) whose float values leave them in doubt, (N,)."""
         return self._in_integers(asked, vertices, which)
+
+    def tighten(self, vertices: IntArray) -> None:
+        """Bounds afresh, in floats, from the residuals of each vertex's d forms (`polyhedral.rows.fresh_radii`)."""
+        own, d, rows = self.p.skeletal, self.p.dimension, self.p._rows
+        simple, places = own.simple, vertices if own.limit is None else own.limit.vertices[vertices]
+        forms = own.words.forms[vanishing(simple.positive, simple.negative, places, simple.valid, d)].reshape(-1)
+        patterns, owner = simple.positive[places, simple.n_domain :], np.repeat(np.arange(len(vertices)), d)
+        x = self.p.vertices[vertices]
+        with np.errstate(all="ignore"):
+            slope, constant = rows.forms(forms, patterns, owner)
+            errors, size = rows.gradient_errors(forms), np.linalg.norm(x, axis=1)[owner]
+            value = np.abs((slope * x[owner]).sum(axis=1) + constant)
+            rounding = 2 * (d + 2) * _ULP * (np.linalg.norm(slope, axis=1) * size + np.abs(constant))
+            residual = 1.01 * (value + rounding + errors * size + rows.constant_errors(forms)) + _TINY
+            radius = fresh_radii(slope.reshape(-1, d, d), errors.reshape(-1, d), residual.reshape(-1, d).max(axis=1))
+            values, bounds = outputs_near(self.p.network, x, radius)
+        better = np.isfinite(values).all(axis=1) & (bounds < self.errors[vertices])
+        self.values[vertices[better]], self.errors[vertices[better]] = values[better], bounds[better]
 
     def refine(self, vertices: IntArray) -> None:
         """Exact values and positions at some vertices, each rounded once."""

@@ -60,7 +60,7 @@ class Questions:
         Notes
         -----
         Vertices whose bounds leave it open which is the highest are computed in rational numbers, some milliseconds
-        each.  Where an output is nearly as high on many regions, a plateau, that takes longer than the partition.
+        each, but for those of regions on which the functional is constant: they share their value.
 
         Examples
         --------

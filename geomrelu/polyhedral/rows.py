@@ -106,6 +106,18 @@ class Rows:
             errors[some] = self._errors[layer] if layer >= 0 else 0.0
         return errors
 
+    def constant_errors(self, forms: IntArray) -> FloatArray:
+        """Bounds on the errors of constants that `forms` computes, (k,)."""
+        errors = np.zeros(len(forms))
+        for layer, some in self._by_layer(forms):
+            if layer > 0:
+                own, before, reach = self.bounds[layer], self.bounds[:layer], 0.0
+                for bound in before:
+                    reach = bound.magnitude_norm * reach + bound.bias_norm
+                gamma = sum(bound.gamma for bound in self.bounds[: layer + 1])
+                errors[some] = 1.01 * gamma * (own.row_norm * reach + own.bias_max) + _TINY
+        return errors
+
     def _by_layer(self, forms: IntArray) -> Iterator[tuple[int, IntArray]]:
         layers = np.where(forms < 0, -1, np.searchsorted(self.firsts, forms, side="right") - 1)
         for layer in np.unique(layers).tolist():
