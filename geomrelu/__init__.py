@@ -19,7 +19,7 @@ from geomrelu._version import __version__
 # At once, though light: imported later, the package of that name would hide the function.
 from geomrelu.crosscheck import crosscheck, refinement
 from geomrelu.domain import Box, Polygon, Polytope, Segment, Segments, Slice, as_domain
-from geomrelu.errors import DomainError, GeomReluError, InputError
+from geomrelu.errors import GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
 from geomrelu.tracking import DEFAULT_DEFINITIONS, Tracker
@@ -414,19 +414,21 @@ def compare(
     ----------
     model_a, model_b : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
         With equally many inputs and outputs.
-    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like, Polytope or Slice
+        A box may have any dimension.
     n_jobs, progress
         As in `partition`.
 
     Returns
     -------
     Comparison
-        ``equal``, exactly; ``largest`` difference of an output, ``witness`` (2,) and ``output``; ``l1``
-        and ``l2`` distances (out,); ``class_area`` on which the classes differ; ``n_regions`` of
-        both and ``n_refinement``; ``regression(direction)`` of one's maps on the other's.  See
+        ``equal``, exactly; ``largest`` difference of an output, ``witness`` (d,) and ``output``; ``l1``
+        and ``l2`` distances (out,); ``class_area`` (a volume in more dimensions) on which the classes differ;
+        ``n_regions`` of both and ``n_refinement``; ``regression(direction)`` of one's maps on the other's.  See
         `geomrelu.analysis.comparison`.  Distances take passes over all cells for each output, a few times
         the partition's time together; proving that two networks are equal takes a comparison in
-        integers for each cell, and may so take longer still.
+        integers for each cell, and may so take longer still.  Outside the plane the domain is partitioned twice
+        more, by differences' signs and by ties.
 
     Raises
     ------
@@ -452,10 +454,9 @@ def compare(
     a, b = as_network(model_a), as_network(model_b)
     joined = joint_network(a, b)
     check_outputs(a, b)
-    plane = as_domain(domain)
-    if plane.dimension != 2:
-        raise DomainError(f"compare: got {domain!r}; expected a domain in the plane: a Box, a Polygon or a Slice")
-    return comparison(partition(joined, plane, n_jobs=n_jobs, progress=progress), a, b)
+    if not _is_polyhedral(domain):
+        domain = as_domain(domain)
+    return comparison(partition(joined, domain, n_jobs=n_jobs, progress=progress), a, b)
 
 
 def sample(
@@ -467,7 +468,7 @@ def sample(
     tol: float = 1e-3,
     chunk: int | None = None,
 ) -> Samples:
-    """Sample a model's affine maps on a grid over a 2-D domain, by autograd in float64.
+    """Sample a model's affine maps on a grid over a domain, by autograd in float64.
 
     Not exact: regions that no grid point hits are missed, and the number of distinct maps
     depends on `tol`.  The exact counts are those of `partition`.
@@ -475,18 +476,18 @@ def sample(
     Parameters
     ----------
     model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
-        With two inputs, or on a slice with as many as its points have.  Never
+        With as many inputs as the domain has dimensions, or on a slice as its points have.  Never
         changed: a module is copied, and the copy runs in evaluation mode.  A module that
         `partition` cannot read (`UnsupportedLayerError`) is sampled all the same, unless it is
         not piecewise linear.
-    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like, Polytope or Slice
         Bounded and convex.
     n : int
-        Grid points along each axis of the domain's bounding box, at least 2.
+        Grid points along each axis of the domain's bounding box, at least 2: n^d in d dimensions.
     device : str or torch.device, optional
         Where to compute; by default where the model's parameters are.
     corners : bool
-        Append the domain's corners to the samples.
+        Append the domain's corners to the samples; of polytopes none are known.
     tol : float
         Two maps are the same if no gradient entry or intercept differs by more.
     chunk : int, optional
@@ -495,7 +496,7 @@ def sample(
     Returns
     -------
     Samples
-        ``points`` (N, 2), ``values`` (N, out), ``gradients`` (N, out, 2), ``intercepts``
+        ``points`` (N, d), ``values`` (N, out), ``gradients`` (N, out, d), ``intercepts``
         (N, out), ``labels`` (N,) of the distinct maps, ``n_maps``.
 
     Raises
@@ -513,7 +514,7 @@ def sample(
     """
     from geomrelu.sampling import sample as sample_grid
 
-    return sample_grid(model, as_domain(domain), n, device, corners, tol, chunk)
+    return sample_grid(model, domain if _is_polyhedral(domain) else as_domain(domain), n, device, corners, tol, chunk)
 
 
 def load(path: str | PathLike[str]) -> PlanarComplex | PolyhedralComplex:

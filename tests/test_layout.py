@@ -51,6 +51,7 @@ DELEGATES = {
     "linear.complex": {"analysis", "plot"},
     "polyhedral.complex": {"analysis", "io_polyhedral", "plot"},
     "polyhedral.level_set": {"page", "plot"},
+    "polyhedral.questions": {"analysis"},
 }
 HEAVY = (
     "torch",

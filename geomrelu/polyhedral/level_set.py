@@ -20,15 +20,14 @@ from geomrelu.affine import AffineMaps, affine_maps
 from geomrelu.arrays import FloatArray, IntArray, ReadOnly, frozen
 from geomrelu.errors import InputDimensionError, InputError, MissingDependencyError
 from geomrelu.files import atomic_path, check_output_path
-from geomrelu.matrices import dense_rows
-from geomrelu.network import Layer, Network
 from geomrelu.patterns import Patterns
+from geomrelu.polyhedral.added_neurons import with_functionals
 from geomrelu.polyhedral.rings import doubled_areas, face_towards, facet_rings
 
 if TYPE_CHECKING:
     from geomrelu.polyhedral.complex import PolyhedralComplex
 
-__all__ = ["LevelSet", "level_set"]
+__all__ = ["LevelSet", "face_towards", "facet_rings", "level_set"]
 
 _FORMATS = (".ply", ".obj", ".stl")
 
@@ -225,23 +224,9 @@ def level_set(p: PolyhedralComplex, value: float, output: int, capped: bool) -> 
     outputs = p.network.n_outputs
     if not isinstance(output, int | np.integer) or isinstance(output, bool) or not 0 <= output < outputs:
         raise InputError(f"level_set: got output={output!r}, expected a whole number from 0 to {outputs - 1}")
-    q = build_polyhedral(_with_neuron(p.network, float(value), int(output)), p.domain)
+    row = np.eye(outputs)[[int(output)]]
+    q = build_polyhedral(with_functionals(p.network, row, np.array([float(value)])), p.domain)
     return _surface(p, q, float(value), int(output), capped)
-
-
-def _with_neuron(network: Network, value: float, output: int) -> Network:
-    """The network with one more neuron, an output minus a value; nothing is rounded."""
-    last = network.output
-    row = dense_rows(last.weight, slice(output, output + 1))
-    one = np.ones((1, 1))
-    return Network.from_layers(
-        [
-            *network.hidden,
-            Layer(row, last.bias[output : output + 1], 0),
-            Layer(one, np.array([-value]), 1),
-            Layer(one, np.zeros(1), 0),
-        ]
-    )
 
 
 def _surface(p: PolyhedralComplex, q: PolyhedralComplex, value: float, output: int, capped: bool) -> LevelSet:
