@@ -30,8 +30,8 @@ __all__ = ["Target", "Verdict", "decide", "output_target", "pattern_beyond", "ro
 FACET, FAR, NONE, DOUBT = "facet", "far", "none", "doubt"
 # Rows whose gradients have a larger cosine with the form's may be multiples of it.
 _PARALLEL = 1 - 1e-7
-# Rows nearer than this share of the distances at hand count as tight.
-_TIGHT = 1e-9
+# Rows nearer than this share of the distances at hand count as tight; where that leads to nothing, fewer.
+_TIGHT = (1e-9, 1e-12, 0.0)
 
 
 class Target(NamedTuple):
@@ -102,26 +102,29 @@ def decide(forms: Forms, rows: RegionRows, target: Target, limit: float, hint: M
     near = nearest_zero(forms, rows, target.form, free, limit, hint)
     if near.z is None:
         return Verdict(FAR if near.lower > limit else DOUBT, near.lower, np.inf, nothing, nothing, own, near.multipliers)
-    tight = _tight_rows(forms, rows, near.z, free)
+    n, tight = forms.network.n_neurons, _tight_rows(forms, rows, near.z, free, _TIGHT[0])
     group = _group(forms, rows, target, tight)
+    if target.row < n and (group >= n).any():
+        # The form is zero along a facet of the domain, and beyond it there is nothing.
+        return Verdict(NONE, near.lower, np.inf, near.z, nothing, own, near.multipliers)
     free[group] = True
-    tight = tight[~free[tight]]
-    inwards = _inwards(forms, rows, target.form, tight)
-    if inwards is None:
-        kind = NONE if _refused(forms, rows, target, tight) else DOUBT
-        return Verdict(kind, near.lower, np.inf, near.z, nothing, own, near.multipliers)
-    found = _straddle(forms, rows, target, near.z, inwards, tight, free)
-    if found is None:
-        return Verdict(DOUBT, near.lower, np.inf, near.z, nothing, own, near.multipliers)
-    beyond, upper = found
-    return Verdict(FACET, near.lower, upper, near.z, beyond, np.union1d(own, group), near.multipliers)
+    for share in _TIGHT:
+        tight = _tight_rows(forms, rows, near.z, free, share)
+        inwards = _inwards(forms, rows, target.form, tight)
+        if inwards is None and _refused(forms, rows, target, tight):
+            return Verdict(NONE, near.lower, np.inf, near.z, nothing, own, near.multipliers)
+        found = None if inwards is None else _straddle(forms, rows, target, near.z, inwards, tight, free)
+        if found is not None:
+            beyond, upper = found
+            return Verdict(FACET, near.lower, upper, near.z, beyond, np.union1d(own, group), near.multipliers)
+    return Verdict(DOUBT, near.lower, np.inf, near.z, nothing, own, near.multipliers)
 
 
-def _tight_rows(forms: Forms, rows: RegionRows, z: FloatArray, free: BoolArray) -> IntArray:
+def _tight_rows(forms: Forms, rows: RegionRows, z: FloatArray, free: BoolArray, share: float) -> IntArray:
     """Rows that are zero at a point, or nearly."""
     size = np.where(free, 1.0, rows.size)
     slack = forms.slack(rows, z) / size
-    near = _TIGHT * (float(forms.norm.length(z)) + np.abs(rows.value) / size) + 64 * rows.error / size
+    near = share * (float(forms.norm.length(z)) + np.abs(rows.value) / size) + 64 * rows.error / size
     return np.flatnonzero(~free & (slack <= near))
 
 

@@ -31,6 +31,7 @@ __all__ = ["Multipliers", "Nearest", "nearest_zero"]
 # Rows that are brought in at a time, and how often.
 _BATCH, _ROUNDS = 8, 400
 _ULP = 2.0**-52
+_LARGEST_STRETCH = 1e12
 
 
 class Multipliers(NamedTuple):
@@ -77,12 +78,19 @@ def nearest_zero(
         if bound > limit:
             return Nearest(None, bound, hint)
         chosen = hint.rows
+    stretch = 1.0
     for _ in range(_ROUNDS):
-        z, last = solve(forms, rows, target, chosen)
+        z, last = solve(forms, rows, target, chosen, stretch)
         if z is None or float(norm.length(z)) > limit:
             best = max(best, _lower_bound(forms, rows, target, last))
-            if best > limit or z is None:
+            if best > limit:
                 return Nearest(None, best, last)
+            if z is None:
+                # Too far to tell from nowhere in these units.
+                if stretch > _LARGEST_STRETCH:
+                    return Nearest(None, best, last)
+                stretch *= 1e4
+                continue
         slack = forms.slack(rows, z) / size
         tolerance = 4 * rounding + 1e-12 * (float(norm.length(z)) + np.abs(rows.value) / size)
         slack[free] = np.inf
@@ -113,7 +121,9 @@ def _lower_bound(forms: Forms, rows: RegionRows, target: Functional, given: Mult
     return float(drop / divisor * (1 - 4 * _ULP))
 
 
-def _least_distance(forms: Forms, rows: RegionRows, target: Functional, chosen: IntArray) -> tuple[FloatArray | None, Multipliers]:
+def _least_distance(
+    forms: Forms, rows: RegionRows, target: Functional, chosen: IntArray, stretch: float
+) -> tuple[FloatArray | None, Multipliers]:
     """The 2-norm's answer for some rows."""
     from scipy.optimize import nnls
 
@@ -123,7 +133,7 @@ def _least_distance(forms: Forms, rows: RegionRows, target: Functional, chosen: 
     if len(chosen) == 0:
         return gradient[0] * height[0], Multipliers(chosen, np.zeros(0), float(height[0] / target.size))
     # Both signs of the form, and lengths in units of the answer's.
-    scale = max(float(np.abs(height[-1])), 1e-6 * float(np.abs(height).max()), 1e-300)
+    scale = _unit(height) * stretch
     both = np.vstack([gradient, -gradient[-1:]])
     heights = np.append(height, -height[-1]) / scale
     corner = np.linalg.qr(both.T, mode="r") if len(both) < both.shape[1] else both.T
@@ -133,7 +143,8 @@ def _least_distance(forms: Forms, rows: RegionRows, target: Functional, chosen: 
     left = 1.0 - float(heights @ share)
     own = float(share[-2] - share[-1])
     support = np.flatnonzero(share[:-2] > 0)
-    if left < 1e-11:
+    # What is lost by cancellation, of multipliers that are large because the set is far away or empty, decides nothing.
+    if left < 1e-11 + 64 * _ULP * (1.0 + float(np.abs(heights) @ share)):
         return None, Multipliers(chosen[support], share[support] / size[support], own / target.size)
     used = np.append(support, len(chosen))
     z, multipliers = _tight(gradient[used], height[used])
@@ -141,6 +152,11 @@ def _least_distance(forms: Forms, rows: RegionRows, target: Functional, chosen: 
         z = both.T @ share * (scale / left)
         multipliers = np.append(share[support], own) * (scale / left)
     return z, Multipliers(chosen[support], multipliers[:-1] / size[support], float(multipliers[-1] / target.size))
+
+
+def _unit(height: FloatArray) -> float:
+    """A length that the answer's is comparable to: it is at least the farthest of the violated rows'."""
+    return max(float(abs(height[-1])), float(height.max()), 1e-9 * float(np.abs(height).max()), 1e-300)
 
 
 def _tight(gradient: FloatArray, height: FloatArray) -> tuple[FloatArray | None, FloatArray]:
@@ -157,7 +173,9 @@ def _tight(gradient: FloatArray, height: FloatArray) -> tuple[FloatArray | None,
     return q @ along, solve_triangular(r, along)
 
 
-def _linear_program(forms: Forms, rows: RegionRows, target: Functional, chosen: IntArray) -> tuple[FloatArray | None, Multipliers]:
+def _linear_program(
+    forms: Forms, rows: RegionRows, target: Functional, chosen: IntArray, stretch: float
+) -> tuple[FloatArray | None, Multipliers]:
     """The 1- or infinity-norm's answer for some rows."""
     from scipy.optimize import linprog
     from scipy.sparse import csr_array, eye_array, hstack, vstack
@@ -169,7 +187,7 @@ def _linear_program(forms: Forms, rows: RegionRows, target: Functional, chosen: 
     if len(chosen) == 0:
         step = forms.norm.steepest(gradient[0])
         return step * height[0], Multipliers(chosen, np.zeros(0), float(np.sign(height[0]) / target.size))
-    scale = max(float(np.abs(height[-1])), 1e-6 * float(np.abs(height).max()), 1e-300)
+    scale = _unit(height) * stretch
     if forms.norm.order == 1.0:
         # z = p - q of nonnegative parts, whose sum is least.
         table, cost = np.hstack([gradient, -gradient]), np.ones(2 * n)
@@ -184,7 +202,7 @@ def _linear_program(forms: Forms, rows: RegionRows, target: Functional, chosen: 
     found = linprog(cost, upper, limits, table[-1:], height[-1:] / scale, method="highs")
     if found.status != 0 or found.x is None:
         # Multipliers of an empty set serve all norms.
-        z, answer = _least_distance(forms, rows, target, chosen)
+        z, answer = _least_distance(forms, rows, target, chosen, stretch)
         return (None if found.status == 2 else z), answer
     x = found.x * scale
     z = x[:n] - x[n:] if forms.norm.order == 1.0 else x[-1] - x[:-1]

@@ -52,8 +52,11 @@ def page_bounds(forms: Forms, rows: RegionRows, page: IntArray) -> FloatArray:
     shares = np.empty((len(page), len(page)))
     _ascend(np.ascontiguousarray(unit @ unit.T), value, _ROUNDS, shares, np.empty(len(page)))
     magnitude = np.abs(shares)
-    doubt = magnitude @ (rows.error[page] / length + 2.0**-46 * np.abs(value))
-    drop = -(shares @ value) - doubt
-    lost = magnitude @ (blur / length + (len(page) + unit.shape[1] + 16) * 2.0**-51 * size)
-    bound = np.where(drop > 0, drop / (forms.norm.sizes(shares @ unit) * (1 + 2.0**-40) + lost) * (1 - 2.0**-48), 0.0)
+    # Multipliers may overflow, and bound nothing then.
+    with np.errstate(over="ignore", invalid="ignore"):
+        doubt = magnitude @ (rows.error[page] / length + 2.0**-46 * np.abs(value))
+        drop = -(shares @ value) - doubt
+        lost = magnitude @ (blur / length + (len(page) + unit.shape[1] + 16) * 2.0**-51 * size)
+        bound = drop / (forms.norm.sizes(shares @ unit) * (1 + 2.0**-40) + lost) * (1 - 2.0**-48)
+    bound = np.where(drop > 0, bound, 0.0)
     return np.asarray(np.where(np.isfinite(bound), bound, 0.0))
