@@ -322,9 +322,9 @@ def explore(
 ) -> Exploration:
     """The activation regions around a point, in order of distance: for inputs of many dimensions.
 
-    Regions are entered through the facets of those met before, nearest first, until there are `max_regions` of them or all
-    within `max_radius` have been met.  Facets are found by small least-distance problems or linear programs in floating
-    point; each decision is then proven by a rigorous bound or in integers.
+    Regions are entered through the facets of those met before, nearest first, until there are `max_regions` of them
+    or all within `max_radius` have been met.  Facets are found by small least-distance problems or linear programs
+    in floating point; each decision is then proven by a rigorous bound or in integers.
 
     Parameters
     ----------
@@ -346,10 +346,12 @@ def explore(
     Returns
     -------
     Exploration
-        ``patterns`` and ``distances`` of the regions, ``facet_regions`` and ``facet_neuron`` between them; ``border``, the
-        nearest border of x0's region, and ``boundary``, the nearest decision boundary (where two outputs tie for the largest,
-        or one output is zero), with distance, bound on its error, and point; ``radius``, within which nothing is missing;
-        ``facets()`` and ``chebyshev()`` of x0's region.  An interrupt (Ctrl-C) returns what was found; ``report`` tells.
+        ``patterns`` and ``distances`` of the regions, ``facet_regions`` and ``facet_neuron`` between them;
+        ``border``, the nearest border of x0's region, and ``boundary``, the nearest decision boundary (where two
+        outputs tie for the largest, or one output is zero), with distance, bound on its error, and point;
+        ``radius``, within which nothing is missing;
+        ``facets()`` and ``chebyshev()`` of x0's region.  An interrupt (Ctrl-C) returns what was found; ``report``
+        tells.
 
     Raises
     ------

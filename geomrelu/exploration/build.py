@@ -10,7 +10,14 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray, real_array
 from geomrelu.domain import Box, Polytope
-from geomrelu.errors import DomainError, GeomReluError, InputDimensionError, InputError, TooLargeError, UnsupportedLayerError
+from geomrelu.errors import (
+    DomainError,
+    GeomReluError,
+    InputDimensionError,
+    InputError,
+    TooLargeError,
+    UnsupportedLayerError,
+)
 from geomrelu.exploration.forms import Forms, Norm
 from geomrelu.exploration.result import Exploration, NearestBorder, NearestBoundary, between
 from geomrelu.exploration.walk import Walk
@@ -102,10 +109,10 @@ def _result(walk: Walk, forms: Forms, within: float, stopped: str, begin: float)
     }  # fmt: skip
     parents = np.array(walk.parents[:count], dtype=np.int64).reshape(-1, 2)
     links = np.array([arc[:3] for arc in arcs], dtype=np.int64).reshape(-1, 3)
+    patterns = Patterns.pack(np.array(walk.bits[:count]), network.widths)
     return Exploration(
-        forms.x0, forms.norm.order, radius, Patterns.pack(np.array(walk.bits[:count]), network.widths), distances, errors,
-        parents[:, 0], parents[:, 1], links[:, :2], links[:, 2], facet_distances, facet_errors, border, boundary, network,
-        forms.domain, report,
+        forms.x0, forms.norm.order, radius, patterns, distances, errors, parents[:, 0], parents[:, 1], links[:, :2],
+        links[:, 2], facet_distances, facet_errors, border, boundary, network, forms.domain, report,
     )  # fmt: skip
 
 
@@ -114,13 +121,11 @@ def _result(walk: Walk, forms: Forms, within: float, stopped: str, begin: float)
 
 def _checked_norm(norm: Any) -> float:
     known = {"1": 1.0, "2": 2.0, "inf": np.inf}
-    try:
-        order = known.get(norm) if isinstance(norm, str) else float(norm)
-    except (TypeError, ValueError):
-        order = None
-    if order not in known.values() or isinstance(norm, bool):
+    number = isinstance(norm, int | float | np.number) and not isinstance(norm, bool)
+    order = known.get(norm if isinstance(norm, str) else f"{norm:g}" if number else "")
+    if order is None:
         raise InputError(f"explore: got norm={norm!r}; expected 1, 2 or 'inf'")
-    return float(order)
+    return order
 
 
 def _checked_count(max_regions: Any) -> int:
@@ -142,14 +147,15 @@ def _checked_radius(max_radius: Any) -> float:
 def _check_network(network: Network) -> None:
     if network.has_pools:
         raise UnsupportedLayerError(
-            "explore: got a network with max pooling; expected affine layers and ReLU (pooling works on planes and segments)"
+            "explore: got a network with max pooling; expected affine layers and ReLU (pooling works on planes and "
+            "segments)"
         )
     widest = max((layer.n_units for layer in network.layers[1:]), default=0)
     if widest * network.n_inputs > _MOST_NUMBERS:
         raise TooLargeError(
             f"explore: a layer of {widest} units over {network.n_inputs} inputs takes a table of "
-            f"{widest * network.n_inputs / 2**27:.3g} GiB; expected at most {_MOST_NUMBERS / 2**27:.3g}; explore a plane through "
-            "the input instead (gr.partition of a gr.Slice)"
+            f"{widest * network.n_inputs / 2**27:.3g} GiB; expected at most {_MOST_NUMBERS / 2**27:.3g}; look at a plane "
+            "through the input instead (gr.partition of a gr.Slice)"
         )
 
 
@@ -172,7 +178,8 @@ def _check_domain(domain: Any, network: Network, point: FloatArray) -> None:
         raise DomainError(f"explore: got domain {domain!r}; expected gr.Box(low, high), gr.Polytope(A, b) or None")
     if domain.dimension != network.n_inputs:
         raise InputDimensionError(
-            f"explore: got a domain of dimension {domain.dimension}; expected {network.n_inputs}, as the network has inputs"
+            f"explore: got a domain of dimension {domain.dimension}; expected {network.n_inputs}, as the network has "
+            "inputs"
         )
     if not domain.contains(point[None])[0]:
         raise DomainError(f"explore: x0 does not lie in the domain {domain!r}; expected a point of it")

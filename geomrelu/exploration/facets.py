@@ -1,13 +1,15 @@
 """Whether a form has a facet in a region: where it is zero, on a set of dimension n - 1, and how far from x0.
 
-*Yes* takes two float points, one on each side of the form's zero set and near each other, at which all rows of the region
-are certainly positive: so they are on the segment between them, which meets the zero set in the inside of a facet.  The
-longer of the two ways from x0 bounds the facet's distance from above.  The points are made from the nearest point
-(`nearest`): a little inwards along all rows that are tight there, then a little up and down the form's gradient.
+*Yes* takes two float points, one on each side of the form's zero set and near each other, at which all rows of the
+region are certainly positive: so they are on the segment between them, which meets the zero set in the inside of a
+facet.  The longer of the two ways from x0 bounds the facet's distance from above.  The points are made from the
+nearest point (`nearest`): a little inwards along all rows that are tight there, then a little up and down the form's
+gradient.
 
-*No* takes a lower bound on the distance that is beyond all that is asked for, or, where tight rows leave no way inwards,
-Motzkin's certificate: l_k >= 0, not all zero, and m with sum l_k r_k = m row and sum l_k value_k <= m value, as a relation
-of integers that is found by elimination.  Then rows with l_k > 0 are zero wherever the form is zero in the region.
+*No* takes a lower bound on the distance that is beyond all that is asked for, or, where tight rows leave no way
+inwards, Motzkin's certificate: l_k >= 0, not all zero, and m with sum l_k r_k = m row and sum l_k value_k <= m
+value, as a relation of integers that is found by elimination.  Then rows with l_k > 0 are zero wherever the form is
+zero in the region.
 
 Rows that are multiples of the form (repeated neurons, say) are its *group*: they are zero on the facet, too, as are
 neurons that are zero in the whole region.  The pattern beyond the facet is the same but for the group, whose signs are
@@ -22,12 +24,14 @@ from typing import NamedTuple
 import numpy as np
 
 from geomrelu.arrays import BoolArray, FloatArray, IntArray
-from geomrelu.exploration.forms import Forms, Functional, RegionRows, Values
+from geomrelu.exploration.forms import Forms, Functional, RegionRows
 from geomrelu.exploration.nearest import Multipliers, nearest_zero
 
-__all__ = ["Target", "Verdict", "decide", "output_target", "pattern_beyond", "row_target"]
+__all__ = ["Target", "Verdict", "decide", "output_target", "pattern_beyond", "row_target", "way_in"]
 
 FACET, FAR, NONE, DOUBT = "facet", "far", "none", "doubt"
+# What a sum of two numbers loses, as a share of them.
+_ROUNDING = 2.0**-51
 # Rows whose gradients have a larger cosine with the form's may be multiples of it.
 _PARALLEL = 1 - 1e-7
 # Rows nearer than this share of the distances at hand count as tight; where that leads to nothing, fewer.
@@ -39,7 +43,7 @@ class Target(NamedTuple):
 
     form: Functional
     row: int  # its number among the region's rows, -1 if it is none
-    at: Callable[[Values], tuple[FloatArray, FloatArray]]  # values and errors, of what is known at points
+    weights: FloatArray | None  # of the outputs whose sum it is, if it is no row
     exactly: Callable[[], list[int]]  # gradient and constant, times a positive number
 
 
@@ -60,35 +64,30 @@ class Verdict(NamedTuple):
 
 def row_target(forms: Forms, rows: RegionRows, k: int) -> Target:
     """A region's own row."""
-
-    def at(found: Values) -> tuple[FloatArray, FloatArray]:
-        return found.neurons[:, k] * rows.orientation[k], found.neuron_errors[:, k]
-
-    return Target(forms.functional(rows, k), k, at, lambda: forms.exact_row(rows, k))
+    return Target(forms.functional(rows, k), k, None, lambda: forms.exact_row(rows, k))
 
 
-def output_target(forms: Forms, rows: RegionRows, outputs: list[Functional], weights: tuple[tuple[int, int], ...]) -> Target:
+def output_target(
+    forms: Forms, rows: RegionRows, outputs: list[Functional], weights: tuple[tuple[int, int], ...]
+) -> Target:
     """A sum of outputs with weights 1 and -1, given as pairs (output, weight)."""
     parts = [(outputs[k], w) for k, w in weights]
     row = sum((w * part.row for part, w in parts), np.zeros(forms.network.n_inputs))
     value = float(sum(w * part.value for part, w in parts))
-    rounding = 2.0**-51
     size = float(forms.norm.sizes(row[None])[0])
     form = Functional(
-        row, value, sum(part.error + rounding * abs(part.value) for part, _ in parts), size,
-        sum(part.blur + rounding * part.size for part, _ in parts),
+        row, value, sum(part.error + _ROUNDING * abs(part.value) for part, _ in parts), size,
+        sum(part.blur + _ROUNDING * part.size for part, _ in parts),
     )  # fmt: skip
-
-    def at(found: Values) -> tuple[FloatArray, FloatArray]:
-        columns, signs = np.array([k for k, _ in weights]), np.array([float(w) for _, w in weights])
-        own, error = found.outputs[:, columns], found.output_errors[:, columns]
-        return own @ signs, (error + rounding * np.abs(own)).sum(axis=1)
 
     def exactly() -> list[int]:
         table = forms.exact.output_map(forms.words(rows.bits))
         return [int(v) for v in sum(w * table[k] for k, w in weights)]
 
-    return Target(form, -1, at, exactly)
+    shares = np.zeros(len(outputs))
+    for k, w in weights:
+        shares[k] = w
+    return Target(form, -1, shares, exactly)
 
 
 def decide(forms: Forms, rows: RegionRows, target: Target, limit: float, hint: Multipliers | None = None) -> Verdict:
@@ -101,7 +100,8 @@ def decide(forms: Forms, rows: RegionRows, target: Target, limit: float, hint: M
     nothing = np.zeros(0)
     near = nearest_zero(forms, rows, target.form, free, limit, hint)
     if near.z is None:
-        return Verdict(FAR if near.lower > limit else DOUBT, near.lower, np.inf, nothing, nothing, own, near.multipliers)
+        kind = FAR if near.lower > limit else DOUBT
+        return Verdict(kind, near.lower, np.inf, nothing, nothing, own, near.multipliers)
     n, tight = forms.network.n_neurons, _tight_rows(forms, rows, near.z, free, _TIGHT[0])
     group = _group(forms, rows, target, tight)
     if target.row < n and (group >= n).any():
@@ -110,7 +110,7 @@ def decide(forms: Forms, rows: RegionRows, target: Target, limit: float, hint: M
     free[group] = True
     for share in _TIGHT:
         tight = _tight_rows(forms, rows, near.z, free, share)
-        inwards = _inwards(forms, rows, target.form, tight)
+        inwards = way_in(forms, rows, target.form, tight)
         if inwards is None and _refused(forms, rows, target, tight):
             return Verdict(NONE, near.lower, np.inf, near.z, nothing, own, near.multipliers)
         found = None if inwards is None else _straddle(forms, rows, target, near.z, inwards, tight, free)
@@ -125,7 +125,7 @@ def _tight_rows(forms: Forms, rows: RegionRows, z: FloatArray, free: BoolArray, 
     size = np.where(free, 1.0, rows.size)
     slack = forms.slack(rows, z) / size
     near = share * (float(forms.norm.length(z)) + np.abs(rows.value) / size) + 64 * rows.error / size
-    return np.flatnonzero(~free & (slack <= near))
+    return np.flatnonzero(np.asarray(~free & (slack <= near)))
 
 
 def _group(forms: Forms, rows: RegionRows, target: Target, tight: IntArray) -> IntArray:
@@ -147,7 +147,7 @@ def _group(forms: Forms, rows: RegionRows, target: Target, tight: IntArray) -> I
     return np.array([k for k in candidates.tolist() if multiple(k)], dtype=np.int64)
 
 
-def _inwards(forms: Forms, rows: RegionRows, form: Functional, tight: IntArray) -> FloatArray | None:
+def way_in(forms: Forms, rows: RegionRows, form: Functional, tight: IntArray) -> FloatArray | None:
     """A step along the form's zero set on which each tight row grows by its size or more; None if there is none."""
     n = len(form.row)
     if len(tight) == 0:
@@ -210,7 +210,11 @@ def _proven(forms: Forms, rows: RegionRows, target: Target, points: FloatArray, 
     """Whether all rows are certainly positive at both points, and the form at the first one only."""
     found = forms.values(rows.bits, points)
     value, error = forms.oriented(rows.bits, found, points)
-    own, own_error = target.at(found)
+    if target.weights is None:
+        own, own_error = value[:, target.row], error[:, target.row]
+    else:
+        own = found.outputs @ target.weights
+        own_error = (found.output_errors + _ROUNDING * np.abs(found.outputs)) @ np.abs(target.weights)
     if not (own[0] > own_error[0] and -own[1] > own_error[1]):
         return False
     certain = (value > error).all(axis=0) | free
@@ -229,7 +233,8 @@ def _refused(forms: Forms, rows: RegionRows, target: Target, tight: IntArray) ->
     form = target.form
     gradients = forms.take(rows, tight)[0] / rows.size[tight, None]
     own = form.row / form.size
-    table = np.vstack([np.concatenate([gradients, own[None], -own[None]]).T, np.append(np.ones(len(tight)), [0.0, 0.0])])
+    both = np.concatenate([gradients, own[None], -own[None]])
+    table = np.vstack([both.T, np.append(np.ones(len(tight)), [0.0, 0.0])])
     aim = np.zeros(len(table))
     aim[-1] = 1.0
     shares, _ = nnls(table, aim, maxiter=100 * table.shape[1])

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -253,7 +253,8 @@ class Forms:
         key = (layer, bits[: self.firsts[layer]].tobytes())
         found = self._tables.get(key)
         if found is None:
-            found = _product(self.network.layers[layer].weight, self._table(layer - 1, bits), self._gate(bits, layer - 1))
+            below = self._table(layer - 1, bits)
+            found = _product(self.network.layers[layer].weight, below, self._gate(bits, layer - 1))
             while len(self._tables) >= 2 * len(self.network.layers):
                 self._tables.popitem(last=False)
             self._tables[key] = found
@@ -262,12 +263,11 @@ class Forms:
     def _without_constants(self, rows: RegionRows) -> RegionRows:
         """Rows whose gradient is zero, exactly, do not cut; those that are zero altogether are `null`."""
         n = self.network.n_neurons
-        cuts, null = rows.cuts.copy(), []
+        cuts = rows.cuts.copy()
         for k in np.flatnonzero(cuts[:n] & (rows.size[:n] <= 2 * rows.blur[:n])).tolist():
             cuts[k] = any(self.exact_row(rows, k)[:-1])
-        for k in np.flatnonzero(~cuts[:n] & (np.abs(rows.value[:n]) <= rows.error[:n])).tolist():
-            if self.exact_row(rows, k)[-1] == 0:
-                null.append(k)
+        constant = np.flatnonzero(~cuts[:n] & (np.abs(rows.value[:n]) <= rows.error[:n]))
+        null = [k for k in constant.tolist() if self.exact_row(rows, k)[-1] == 0]
         return rows._replace(cuts=cuts, null=np.array(null, dtype=np.int64))
 
     def take(self, rows: RegionRows, chosen: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -330,7 +330,7 @@ class Forms:
             u = layer.weight @ h
             parts.append(u[: layer.n_neurons])
             h = u * self._gate(rows.bits, k)
-        return rows.value + np.concatenate([np.concatenate(parts) * rows.orientation, self.normals @ z])
+        return np.asarray(rows.value + np.concatenate([np.concatenate(parts) * rows.orientation, self.normals @ z]))
 
     # ------------------------------------------------------------------ exactly
 
@@ -341,12 +341,13 @@ class Forms:
 
     def words(self, bits: BoolArray) -> WordArray:
         """A pattern, packed."""
-        return Patterns.pack(bits[None], self.network.widths).words[0]
+        return np.asarray(Patterns.pack(bits[None], self.network.widths).words[0])
 
     def exact_row(self, rows: RegionRows, k: int) -> list[int]:
         """Row k in integers, times a positive number: gradient and constant, (n + 1,)."""
         if k >= self.network.n_neurons:
-            own = np.append(dense_rows(self.normals, np.array([k - self.network.n_neurons]))[0], self.offsets[k - self.network.n_neurons])
+            facet = np.array([k - self.network.n_neurons])
+            own = np.append(dense_rows(self.normals, facet)[0], self.offsets[facet])
             return [int(v) for v in scaled(own, exponent(own))]
         layer = int(np.searchsorted(self.firsts, k, side="right")) - 1
         row = self.exact.row(layer, k - int(self.firsts[layer]), self.words(rows.bits))

@@ -1,10 +1,11 @@
 """The point of a region nearest to x0 on which one form is zero, in floating point, and a rigorous lower bound.
 
-A region is { x0 + z : value_k + r_k z >= 0 for all rows k }, and the form is ``value + row z``.  Rows are brought in only
-where they are violated: the nearest point for some rows is found, the worst of the others are added, and so on, so that
-problems stay as small as the number of rows that matter.
+A region is { x0 + z : value_k + r_k z >= 0 for all rows k }, and the form is ``value + row z``.  Rows are brought in
+only where they are violated: the nearest point for some rows is found, the worst of the others are added, and so on,
+so that problems stay as small as the number of rows that matter.
 
-- 2-norm: a least-distance problem, which is one of nonnegative least squares (C. L. Lawson, R. J. Hanson, "Solving Least
+- 2-norm: a least-distance problem, which is one of nonnegative least squares (C. L. Lawson, R. J. Hanson, "Solving
+Least
   Squares Problems", 1974, chapter 23; scipy's `nnls`), solved once more on the rows that turned out tight.
 - 1- and infinity-norm: linear programs (scipy's HiGHS).
 
@@ -115,7 +116,9 @@ def _lower_bound(forms: Forms, rows: RegionRows, target: Functional, given: Mult
     blur = float(some @ blurs) + abs(own) * target.blur
     magnitudes = float(some @ rows.size[chosen]) + abs(own) * target.size
     n = len(slope)
-    divisor = float(forms.norm.sizes(slope[None])[0]) * (1 + (n + 4) * _ULP) + 1.01 * (blur + rounding * magnitudes) + 1e-300
+    divisor = (
+        float(forms.norm.sizes(slope[None])[0]) * (1 + (n + 4) * _ULP) + 1.01 * (blur + rounding * magnitudes) + 1e-300
+    )
     if not drop > 0 or not np.isfinite(divisor):
         return 0.0
     return float(drop / divisor * (1 - 4 * _ULP))

@@ -1,9 +1,9 @@
 """Lower bounds on the distances of many rows' facets at once.
 
 Most rows of a region have no facet near x0: others cut them off.  Deciding each takes a problem of its own (`nearest`);
-here all of a page of rows are bounded together by some rounds of coordinate ascent on their multipliers, with all rows of
-the page as constraints.  Any multipliers give a rigorous bound in any norm (`nearest` says why), so it does not matter
-how far they are from the best: they are those of the 2-norm.
+here all of a page of rows are bounded together by some rounds of coordinate ascent on their multipliers, with all
+rows of the page as constraints.  Any multipliers give a rigorous bound in any norm (`nearest` says why), so it does
+not matter how far they are from the best: they are those of the 2-norm.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ class NearestBoundary(NamedTuple):
     region : int
         The region in which it lies, or on whose border.
     classes : (int, int)
-        The output that is the largest at x0, and the one that ties with it; of one output 0 where it is positive, 1 where
-        it is not.
+        The output that is the largest at x0, and the one that ties with it; of one output 0 where it is positive, 1
+        where it is not.
     """
 
     distance: float
@@ -87,9 +87,9 @@ class RegionFacets(NamedTuple):
 class Exploration(ReadOnly):
     """Regions around a point, in order of distance.
 
-    Made by `geomrelu.explore`.  All arrays are read-only.  Which regions there are, their patterns and which of them share
-    a facet are exact; distances have rigorous bounds on their errors, and regions are in the order of their distances but
-    where these errors overlap.
+    Made by `geomrelu.explore`.  All arrays are read-only.  Which regions there are, their patterns and which of them
+    share a facet are exact; distances have rigorous bounds on their errors, and regions are in the order of their
+    distances but where these errors overlap.
 
     Attributes
     ----------
@@ -119,10 +119,10 @@ class Exploration(ReadOnly):
     domain : Box, Polytope or None
     report : dict
         ``stopped``: what ended the walk ("max_regions", "max_radius", "complete", "interrupted"); ``partial``: whether
-        regions within the limits may be missing; ``border`` and ``boundary``: "found", "none within the radius" (proven) or
-        "not reached"; ``within``: how far from x0 anything was looked for; ``zeros``: neurons that are zero at x0 but not
-        around it; ``rows``, ``facets``: decisions, and those that found a facet; ``doubts``: decisions that could not be
-        proven, which keep `radius` below their distance; ``seconds``.
+        regions within the limits may be missing; ``border`` and ``boundary``: "found", "none within the radius"
+        (proven) or "not reached"; ``within``: how far from x0 anything was looked for; ``zeros``: neurons that are zero at x0 but not
+        around it; ``rows``, ``facets``: decisions, and those that found a facet; ``doubts``: decisions that could
+        not be proven, which keep `radius` below their distance; ``seconds``.
     """
 
     point: FloatArray
@@ -189,8 +189,8 @@ class Exploration(ReadOnly):
             verdict = decide(forms, rows, row_target(forms, rows, k), self.report["within"])
             if verdict.kind == DOUBT:
                 raise InputError(
-                    f"facets: of {_name(k, n)} it cannot be proven whether it bounds region {number}: the region is too "
-                    "thin there for float64; take another region"
+                    f"facets: of {_name(k, n)} it cannot be proven whether it bounds region {number}: the region is "
+                    "too thin there for float64; take another region"
                 )
             if verdict.kind == FACET and verdict.group[0] == k:
                 found.append((verdict.upper, verdict.lower, k))
@@ -200,7 +200,8 @@ class Exploration(ReadOnly):
         gradients, _ = forms.take(rows, chosen)
         offsets = rows.value[chosen] - gradients @ self.point
         neuron = np.where(chosen < n, chosen, n - 1 - chosen)
-        return RegionFacets(*(frozen(v) for v in (0.0 - gradients, offsets, neuron, distances, errors)))
+        table, offsets = frozen(0.0 - gradients), frozen(offsets)
+        return RegionFacets(table, offsets, frozen(neuron), frozen(distances), frozen(errors))
 
     def chebyshev(self, region: int = 0) -> Ball:
         """The largest ball in a region, in the norm of the exploration: one of several if there are.
@@ -213,8 +214,9 @@ class Exploration(ReadOnly):
         Returns
         -------
         Ball
-            ``center`` (n,) and ``radius``.  The ball lies in the region for certain; that it is the largest is the answer of a
-            linear program in floating point.  Where balls of any size fit the radius is infinite and the centre NaN.
+            ``center`` (n,) and ``radius``.  The ball lies in the region for certain; that it is the largest is the
+            answer of a linear program in floating point.  Where balls of any size fit the radius is infinite and the
+            centre NaN.
 
         Raises
         ------
@@ -254,8 +256,8 @@ class Exploration(ReadOnly):
 
     def __repr__(self) -> str:
         return (
-            f"Exploration({self.n_regions} regions, all within {self.radius:.6g}, border {self.report['border']}, boundary "
-            f"{self.report['boundary']}; {self.network!r}, norm {self.norm:g})"
+            f"Exploration({self.n_regions} regions, all within {self.radius:.6g}, border {self.report['border']}, "
+            f"boundary {self.report['boundary']}; {self.network!r}, norm {self.norm:g})"
         )
 
 

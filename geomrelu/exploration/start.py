@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomrelu.arrays import BoolArray, FloatArray
+from geomrelu.arrays import BoolArray
 from geomrelu.errors import InputError
 from geomrelu.exact import ExactForms, certain_bits, integers
-from geomrelu.exploration.facets import _inwards
+from geomrelu.exploration.facets import way_in
 from geomrelu.exploration.forms import Forms, Functional, RegionRows
 
-__all__ = ["exact_outputs", "start_bits"]
+__all__ = ["start_bits", "top_two"]
 
 # Directions that are tried.
 _TRIES = 8
 
 
 def start_bits(forms: Forms) -> tuple[BoolArray, int]:
-    """The pattern of a region that holds x0, and the number of neurons that are zero at x0 without being so around it."""
+    """The pattern of a region that holds x0, and the number of rows that are zero at x0 but not around it."""
     network = forms.network
     bits, certain = certain_bits(network, forms.x0[None])
     bits, certain = bits[0], certain[0]
@@ -36,8 +36,8 @@ def start_bits(forms: Forms) -> tuple[BoolArray, int]:
     for seed in range(_TRIES):
         direction = np.random.default_rng(seed).integers(-(2**20), 2**20, network.n_inputs).astype(np.float64)
         if forms.domain is not None:
-            middle = (forms.domain.low + forms.domain.high) / 2
-            direction = direction * 2.0**-40 * float(np.abs(forms.domain.high - forms.domain.low).min()) + middle - forms.x0
+            low, high = forms.domain.low, forms.domain.high
+            direction = direction * 2.0**-40 * float((high - low).min()) + (low + high) / 2 - forms.x0
         (start, step), power = integers(np.stack([forms.x0, direction]))
         bits = _signs(forms, forms.exact.behind(np.stack([step, start], axis=1), power))
         rows, _ = forms.region(bits)
@@ -45,8 +45,8 @@ def start_bits(forms: Forms) -> tuple[BoolArray, int]:
         if _has_inside(forms, rows, tight):
             return bits, len(tight)
     raise InputError(
-        "explore: x0 lies on zero sets of the network that meet in a way that leaves no region to start from; move x0 a "
-        "little, such as by x0 + 1e-9 * numpy.random.randn(n)"
+        "explore: x0 lies on zero sets of the network that meet in a way that leaves no region to start from; move x0 "
+        "a little, such as by x0 + 1e-9 * numpy.random.randn(n)"
     )
 
 
@@ -77,34 +77,29 @@ def _has_inside(forms: Forms, rows: RegionRows, tight: list[int]) -> bool:
     if not tight:
         return True
     still = Functional(np.zeros(n), 0.0, 0.0, 1.0, 0.0)
-    return _inwards(forms, rows, still, np.array(tight, dtype=np.int64)) is not None
+    return way_in(forms, rows, still, np.array(tight, dtype=np.int64)) is not None
 
 
-def exact_outputs(forms: Forms, bits: BoolArray) -> list[int]:
+def _exact_outputs(forms: Forms, bits: BoolArray) -> list[int]:
     """Outputs at x0 times a positive number, exactly."""
     at = forms.exact_at(forms.x0)
     return [int(v) for v in at.output_map(forms.words(bits))[:, 0]]
 
 
 def top_two(forms: Forms, outputs: list[Functional], bits: BoolArray) -> tuple[int, bool]:
-    """The largest output at x0, the first of several, and whether another one, or 0 if it is alone, equals it; exact."""
+    """The largest output at x0, the first of several, and whether another, or 0 if it is alone, equals it; exact."""
     value = np.array([part.value for part in outputs])
     error = np.array([part.error for part in outputs])
     if len(value) == 1:
         value, error = np.append(value, 0.0), np.append(error, 0.0)
         if abs(value[0]) > error[0]:
             return (0 if value[0] > 0 else 1), False
-        exact = [*exact_outputs(forms, bits), 0]
+        exact = [*_exact_outputs(forms, bits), 0]
     else:
         best = int(np.argmax(value))
         others = np.delete(np.arange(len(value)), best)
         if (value[best] - value[others] > error[best] + error[others] + 2.0**-50 * np.abs(value[others])).all():
             return best, False
-        exact = exact_outputs(forms, bits)
+        exact = _exact_outputs(forms, bits)
     best = max(range(len(exact)), key=lambda k: (exact[k], -k))
     return best, exact.count(exact[best]) > 1
-
-
-def leading(values: FloatArray) -> int:
-    """The largest of outputs, or of one output and 0."""
-    return int(np.argmax(values))

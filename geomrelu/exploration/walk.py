@@ -1,18 +1,18 @@
 """The walk: regions in order of their distance from x0.
 
-The distance of a region, and of a facet, is that of its nearest point.  A queue holds what may come next, by a lower bound
-on its distance: facets of regions met so far (with bounds on their distance, `facets.decide`), and, for each region, the
-nearest of its rows that is not decided yet, by the distance of its whole zero set.  The first of the queue is decided if
-it is a row, and crossed if it is a facet.
+The distance of a region, and of a facet, is that of its nearest point.  A queue holds what may come next, by a lower
+bound on its distance: facets of regions met so far (with bounds on their distance, `facets.decide`), and, for each
+region, the nearest of its rows that is not decided yet, by the distance of its whole zero set.  The first of the
+queue is decided if it is a row, and crossed if it is a facet.
 
 *Order.*  Let p be the nearest point of a region R that has not been met.  The segment from x0 to a point beside p in
 general position crosses facets only, of regions one after the other, at points nearer than its end; so, in the limit,
 there is a chain of facets from x0's region to R none of which is farther than R.  The first of the chain that
-has not been crossed is in the queue, or its row is, with a bound not above R's distance.  So when the first of the queue has
-the bound c, every region nearer than c has been met, and a region that is met through a facet is as far as this facet, but for
-the width of the bounds.  The same holds for the decision boundary, whose parts in the regions are decided like facets.
-(The argument is that of M. Jordan, J. Lewis, A. Dimakis, "Provable Certificates for Adversarial Examples: Fitting a Ball in the
-Union of Polytopes", 2019.)
+has not been crossed is in the queue, or its row is, with a bound not above R's distance.  So when the first of the
+queue has the bound c, every region nearer than c has been met, and a region that is met through a facet is as far as
+this facet, but for the width of the bounds.  The same holds for the decision boundary, whose parts in the regions
+are decided like facets. (The argument is that of M. Jordan, J. Lewis, A. Dimakis, "Provable Certificates for
+Adversarial Examples: Fitting a Ball in the Union of Polytopes", 2019.)
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Walk:
         self._hints: dict[int, Multipliers] = {}
         self._regions: list[tuple[RegionRows, list[Functional]]] = []
         bits, self.zeros = start_bits(forms)
-        rows, outputs = forms.region(bits)
+        _, outputs = forms.region(bits)
         self.leader, tied = top_two(forms, outputs, bits)
         if tied:
             others = [k for k in range(max(len(outputs), 2)) if k != self.leader]
