@@ -198,7 +198,7 @@ def test_distances_in_fractions() -> None:
     assert e.border.neuron == 1
     assert Fraction(e.border.distance) - Fraction(e.border.error) <= Fraction(e.border.distance)
     assert e.report["stopped"] == "complete"
-    assert e.n_regions == 6
+    assert e.n_regions == 7  # of three lines in general position
 
 
 def test_walk_crosses_a_corner_when_that_is_nearest() -> None:
@@ -257,7 +257,7 @@ def test_nearest_decision_boundary(order: float) -> None:
 
 def test_boundary_by_the_planar_engine() -> None:
     """The nearest point of the plane engine's exact segments; one output counts where it is zero."""
-    for f in (random_network((6, 5), seed=2, n_outputs=3), random_network((6, 5), seed=4)):
+    for f in (random_network((6, 5), seed=5, n_outputs=3), random_network((6, 5), seed=4)):
         x0 = np.array([0.15, -0.1])
         e = gr.explore(f, x0, domain=gr.Box(-1, 1))
         ends = gr.partition(f, gr.Box(-1, 1)).decision_boundary().segments

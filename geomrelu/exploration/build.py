@@ -154,8 +154,8 @@ def _check_network(network: Network) -> None:
     if widest * network.n_inputs > _MOST_NUMBERS:
         raise TooLargeError(
             f"explore: a layer of {widest} units over {network.n_inputs} inputs takes a table of "
-            f"{widest * network.n_inputs / 2**27:.3g} GiB; expected at most {_MOST_NUMBERS / 2**27:.3g}; look at a plane "
-            "through the input instead (gr.partition of a gr.Slice)"
+            f"{widest * network.n_inputs / 2**27:.3g} GiB; expected at most {_MOST_NUMBERS / 2**27:.3g}; look at a "
+            "plane through the input instead (gr.partition of a gr.Slice)"
         )
 
 

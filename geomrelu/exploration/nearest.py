@@ -79,7 +79,7 @@ def nearest_zero(
         if bound > limit:
             return Nearest(None, bound, hint)
         chosen = hint.rows
-    stretch = 1.0
+    stretch, longest = 1.0, 0.0
     for _ in range(_ROUNDS):
         z, last = solve(forms, rows, target, chosen, stretch)
         if z is None or float(norm.length(z)) > limit:
@@ -100,7 +100,9 @@ def nearest_zero(
         if len(violated) == 0:
             return Nearest(z, max(best, _lower_bound(forms, rows, target, last)), last)
         worst = violated[np.argsort(slack[violated])[:_BATCH]]
-        chosen = np.concatenate([last.rows, worst])
+        # Rows without multipliers may go only where the distance grows: else they might come and go for ever.
+        grown, longest = float(norm.length(z)) > longest * (1 + 1e-9), max(longest, float(norm.length(z)))
+        chosen = np.concatenate([last.rows if grown else chosen, worst])
     return Nearest(None, max(best, _lower_bound(forms, rows, target, last)), last)
 
 
