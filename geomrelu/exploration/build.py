@@ -55,6 +55,8 @@ def build_exploration(
         if stopped == "max_radius" and within < limit:
             stopped = "complete"
     except KeyboardInterrupt:
+        if not walk.parents:
+            raise
         stopped = "interrupted"
     if progress is not None:
         progress(f"{len(walk.bits)} regions", 1.0)
@@ -85,7 +87,8 @@ def _watcher(progress: Callable[[str, float], None] | None, most: int, limit: fl
 
 def _result(walk: Walk, forms: Forms, within: float, stopped: str, begin: float) -> Exploration:
     network = forms.network
-    count = len(walk.bits)
+    # An interrupt may come while a region is put into the lists.
+    count = min(len(walk.bits), len(walk.bounds), len(walk.parents))
     distances, errors = between(np.array(walk.bounds[:count]).reshape(-1, 2))
     arcs = [arc for arc in walk.arcs if max(arc[:2]) < count]
     facet_distances, facet_errors = between(np.array([arc[3:] for arc in arcs]).reshape(-1, 2))

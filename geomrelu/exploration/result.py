@@ -120,9 +120,10 @@ class Exploration(ReadOnly):
     report : dict
         ``stopped``: what ended the walk ("max_regions", "max_radius", "complete", "interrupted"); ``partial``: whether
         regions within the limits may be missing; ``border`` and ``boundary``: "found", "none within the radius"
-        (proven) or "not reached"; ``within``: how far from x0 anything was looked for; ``zeros``: rows
-        that are zero at x0 but not around it; ``rows``, ``facets``: decisions, and those that found a facet; ``doubts``: decisions that could
-        not be proven, which keep `radius` below their distance; ``seconds``.
+        (proven) or "not reached";
+        ``within``: how far from x0 anything was looked for; ``zeros``: rows that are zero at x0 but not around it;
+        ``rows``, ``facets``: decisions, and those that found a facet; ``doubts``: decisions that could not be
+        proven, which keep `radius` below their distance; ``seconds``.
     """
 
     point: FloatArray

@@ -128,7 +128,8 @@ class Walk:
             if self.boundary is None:
                 point = self.forms.x0 + item.verdict.z
                 classes = (self.leader, item.other)
-                self.boundary = Boundary(item.verdict.lower, item.verdict.upper, point, item.region, classes)
+                least = min([item.verdict.lower, *self.doubts])
+                self.boundary = Boundary(least, item.verdict.upper, point, item.region, classes)
         else:
             self._cross(item, limit)
 
@@ -137,9 +138,11 @@ class Walk:
 
     def _cross(self, item: _Facet, limit: float) -> None:
         key = item.bits.tobytes()
-        bounds = (max(item.verdict.lower, self.bounds[item.region][0]), item.verdict.upper)
+        bounds = (item.verdict.lower, item.verdict.upper)
         if key not in self._numbers:
-            self._meet(item.bits, bounds, (item.region, item.row), limit)
+            # Behind a facet that could not be proven there may be a shorter way.
+            least = min([max(item.verdict.lower, self.bounds[item.region][0]), *self.doubts])
+            self._meet(item.bits, (least, item.verdict.upper), (item.region, item.row), limit)
         number = self._numbers[key]
         self.arcs.append((item.region, number, int(item.verdict.group[0]), *bounds))
 
