@@ -102,6 +102,7 @@ def partition(
     resume: str | PathLike[str] | None = None,
     max_regions: int | None = None,
     max_memory: float | None = None,
+    device: str | torch.device | None = None,
 ) -> PlanarComplex: ...
 
 
@@ -114,6 +115,7 @@ def partition(
     resume: str | PathLike[str] | None = None,
     max_regions: int | None = None,
     max_memory: float | None = None,
+    device: str | torch.device | None = None,
 ) -> PlanarComplex | PolyhedralComplex | LinearComplex:
     """The exact partition of a domain into a model's activation regions.
 
@@ -137,6 +139,9 @@ def partition(
         Of polytopes, and boxes outside the plane: stop before the neuron with which there would be more regions, or
         bytes.  The result is then the partition by the first neurons, ``report["neurons"]`` of them, and
         ``report["partial"]`` is true.
+    device : str or torch.device, optional
+        In the plane: a torch device, such as ``"cuda"``, on which products with wide layers are computed; the
+        result is the same but for bits of coordinates beyond their errors.
 
     Returns
     -------
@@ -173,6 +178,7 @@ def partition(
 
             if n_jobs not in (None, 1) or resume is not None:
                 raise InputError("partition: n_jobs and resume work in the plane only; leave them out for this domain")
+            _refuse_device(device)
             return build_polyhedral(network, domain, progress, max_regions=max_regions, max_memory=max_memory)
     if max_regions is not None or max_memory is not None:
         raise InputError(
@@ -184,9 +190,10 @@ def partition(
 
         if resume is not None:
             raise InputError("partition: resume is for plane domains; leave it out for segments")
+        _refuse_device(device)
         return build_linear(as_network(model, domain.input_shape), domain, progress)
     shape = as_domain(domain)
-    return build_complex(_network(model, shape), shape, progress, n_jobs=n_jobs, resume=resume)
+    return build_complex(_network(model, shape), shape, progress, n_jobs=n_jobs, resume=resume, device=device)
 
 
 def count_regions(
@@ -196,6 +203,7 @@ def count_regions(
     n_jobs: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
+    device: str | torch.device | None = None,
 ) -> int:
     """The number of activation regions; exact, in the plane in memory that does not grow with it.
 
@@ -211,9 +219,9 @@ def count_regions(
 
     n_jobs, progress = _checked_run("count_regions", n_jobs, progress)
     if isinstance(domain, Segment | Segments) or _is_polyhedral(domain):
-        return int(partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume).n_regions)
+        return int(partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume, device=device).n_regions)
     shape = as_domain(domain)
-    return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume)
+    return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume, device=device)
 
 
 def aggregate(
@@ -224,6 +232,7 @@ def aggregate(
     n_jobs: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
+    device: str | torch.device | None = None,
 ) -> Aggregates:
     """Aggregates over all activation regions, in memory that does not grow with their number.
 
@@ -256,7 +265,7 @@ def aggregate(
         - ``"lipschitz"``, ``"lipschitz_1"``, ``"lipschitz_inf"``: the Lipschitz ``constant`` in the 2-, 1- and
           infinity-norm (of inputs and of outputs), within ``error`` of the true one, and ``at``, a point of a
           region whose map's norm is within twice the error of it.
-    model, domain, n_jobs, progress, resume
+    model, domain, n_jobs, progress, resume, device
         As in `partition`.
 
     Returns
@@ -281,12 +290,18 @@ def aggregate(
 
     n_jobs, progress = _checked_run("aggregate", n_jobs, progress)
     shape = as_domain(domain)
-    return measure(_network(model, shape), shape, names, n_jobs=n_jobs, progress=progress, resume=resume)
+    network = _network(model, shape)
+    return measure(network, shape, names, n_jobs=n_jobs, progress=progress, resume=resume, device=device)
 
 
 def _is_polyhedral(domain: Any) -> bool:
     """Whether a domain is for the engine of other dimensions than two."""
     return isinstance(domain, Polytope) or (isinstance(domain, Box) and domain.dimension != 2)
+
+
+def _refuse_device(device: Any) -> None:
+    if device is not None:
+        raise InputError("partition: device is for plane domains; leave it out for this one")
 
 
 def _network(model: Any, domain: Any) -> Network:

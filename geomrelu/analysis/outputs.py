@@ -111,7 +111,7 @@ class VertexOutputs:
     def judge(self) -> Judge:
         """Exact forms of the network, and the exact points found so far."""
         nowhere = np.empty(0, dtype=np.int64)
-        return Judge(self.p.domain, Forms(self.p.network), History(self.p.vertex_lines, nowhere, nowhere))
+        return Judge(self.p.domain.vertices, Forms(self.p.network), History(self.p.vertex_lines, nowhere, nowhere))
 
     @cached_property
     def _faces(self) -> dict[int, int]:

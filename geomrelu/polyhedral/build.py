@@ -18,6 +18,7 @@ from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.domain import Box, Polytope
 from geomrelu.errors import DomainError, InputDimensionError, UnsupportedLayerError
 from geomrelu.network import Network
+from geomrelu.planar.scaling import Scaled, domain_exponents, scaled, shifted
 from geomrelu.polyhedral.complex import PolyhedralComplex, Skeletal
 from geomrelu.polyhedral.cutter import Cutter
 from geomrelu.polyhedral.limit import limit_of
@@ -76,7 +77,7 @@ def build_polyhedral(
     _check(network, domain)
     begin = time.perf_counter()
     limits = Limits(network, max_regions, max_memory)
-    cutter = _domain_cutter(network, domain, caution)
+    cutter, own = _domain_cutter(network, domain, caution)
     cutter.watch = lambda neurons: limits.check(cutter, neurons, _count)
     n_layers = len(network.hidden)
     reached = None
@@ -92,13 +93,13 @@ def build_polyhedral(
         # The cut that went too far cannot be undone: the ones before it are made again.
         reached = stop.neurons
         network = first_neurons(network, reached)
-        cutter = _domain_cutter(network, domain, caution)
+        cutter, own = _domain_cutter(network, domain, caution)
         for layer in range(len(network.hidden)):
             cutter.cut_layer(layer)
     if progress is not None:
         progress("regions", n_layers / (n_layers + 1))
     cutter.report |= {"partial": reached is not None, "neurons": network.n_neurons}
-    result = _finished(cutter, network, domain, begin)
+    result = _finished(cutter, own, network, domain, begin)
     if progress is not None:
         progress("done", 1.0)
     return result
@@ -139,12 +140,18 @@ def domain_facets(domain: Box | Polytope) -> Facets:
     return Facets(normals, offsets, 2 * d)
 
 
-def _domain_cutter(network: Network, domain: Box | Polytope, caution: float) -> Cutter:
-    """A cutter whose skeleton is the domain."""
-    cutter = Cutter(network, domain_facets(domain), caution)
-    cutter.start(domain.low, domain.high)
+def _domain_cutter(network: Network, domain: Box | Polytope, caution: float) -> tuple[Cutter, Scaled]:
+    """A cutter whose skeleton is the domain, both scaled, and how."""
+    ends = np.stack([domain.low, domain.high])
+    own = scaled(network, ends, domain_exponents(network, ends))
+    facets = _scaled_facets(domain_facets(domain), own)
+    if facets is None:
+        own = scaled(network, ends, [np.zeros_like(units) for units in own.exponents])
+        facets = domain_facets(domain)
+    cutter = Cutter(own.network, facets, caution)
+    cutter.start(*own.corners)
     if isinstance(domain, Box):
-        return cutter
+        return cutter, own
     cutter.cut_rows()
     skeleton, words = cutter.skeleton, cutter.words
     cells, n = skeleton.cells, skeleton.n_vertices
@@ -155,7 +162,17 @@ def _domain_cutter(network: Network, domain: Box | Polytope, caution: float) -> 
         raise DomainError(
             "Polytope: it reaches beyond the box found by linear programs; expected a bounded set of moderate scale"
         )
-    return cutter
+    return cutter, own
+
+
+def _scaled_facets(facets: Facets, own: Scaled) -> Facets | None:
+    """A domain's facets in scaled coordinates, those of its box with unit normals; None if that is not exact."""
+    n, rows = facets.n_box, shifted(facets.normals[facets.n_box :], own.exponents[0])
+    if rows is None:
+        return None
+    offsets = facets.offsets.copy()
+    offsets[0:n:2], offsets[1:n:2] = -own.corners[0], own.corners[1]
+    return Facets(np.concatenate([facets.normals[:n], rows]), offsets, n)
 
 
 def _has_inside(positive: WordArray, valid: WordArray) -> bool:
@@ -163,7 +180,9 @@ def _has_inside(positive: WordArray, valid: WordArray) -> bool:
     return bool((np.bitwise_or.reduce(positive, axis=0) == valid).all())
 
 
-def _finished(cutter: Cutter, network: Network, domain: Box | Polytope, begin: float) -> PolyhedralComplex:
+def _finished(
+    cutter: Cutter, own: Scaled, network: Network, domain: Box | Polytope, begin: float
+) -> PolyhedralComplex:  # fmt: skip
     report = cutter.report
     report["bytes"] = cutter.skeleton.bytes
     simple, null = _read(cutter)
@@ -177,9 +196,8 @@ def _finished(cutter: Cutter, network: Network, domain: Box | Polytope, begin: f
             return rows.row(int(cutter.words.forms[bit]), pattern).gradient
 
         limit = limit_of(simple, null, gradient)
-    skeletal = Skeletal(
-        simple, null, limit, cutter.skeleton.cells.xy, errors[:, RADIUS] + errors[:, BLUR], cutter.facets, cutter.words
-    )
+    at, radii = own.back(cutter.skeleton.cells.xy, errors[:, RADIUS] + errors[:, BLUR])
+    skeletal = Skeletal(simple, null, limit, at, radii, domain_facets(domain), cutter.words)
     report["seconds"] = time.perf_counter() - begin
     return PolyhedralComplex(skeletal, network, domain, report)
 
