@@ -125,7 +125,7 @@ def _tight_rows(forms: Forms, rows: RegionRows, z: FloatArray, free: BoolArray, 
     size = np.where(free, 1.0, rows.size)
     slack = forms.slack(rows, z) / size
     near = share * (float(forms.norm.length(z)) + np.abs(rows.value) / size) + 64 * rows.error / size
-    return np.flatnonzero(np.asarray(~free & (slack <= near)))
+    return np.flatnonzero(~free & (slack <= near))
 
 
 def _group(forms: Forms, rows: RegionRows, target: Target, tight: IntArray) -> IntArray:
@@ -134,7 +134,7 @@ def _group(forms: Forms, rows: RegionRows, target: Target, tight: IntArray) -> I
         return tight
     gradients = forms.take(rows, tight)[0]
     lengths = np.linalg.norm(gradients, axis=1) * np.linalg.norm(target.form.row)
-    candidates = tight[np.abs(gradients @ target.form.row) > _PARALLEL * lengths]
+    candidates: IntArray = tight[np.abs(gradients @ target.form.row) > _PARALLEL * lengths]
     if len(candidates) == 0:
         return candidates
     exact = target.exactly()
