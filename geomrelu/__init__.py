@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from geomrelu._version import __version__
+from geomrelu.arrays import detached
 
 # At once, though light: imported later, the package of that name would hide the function.
 from geomrelu.crosscheck import crosscheck, refinement
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from geomrelu.analysis.aggregates import Aggregates
     from geomrelu.analysis.comparison import Comparison
     from geomrelu.arrays import FloatArray
+    from geomrelu.exploration.result import Exploration
     from geomrelu.linear.complex import LinearComplex
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.polyhedral.complex import PolyhedralComplex
@@ -56,6 +58,7 @@ __all__ = [
     "compare",
     "count_regions",
     "crosscheck",
+    "explore",
     "integrated_gradients",
     "joint",
     "load",
@@ -320,6 +323,74 @@ def _checked_run(function: str, n_jobs: Any, progress: Any) -> tuple[int | None,
             "lambda message, fraction: print(message, fraction)"
         )
     return n_jobs, progress
+
+
+def explore(
+    model: Any,
+    x0: npt.ArrayLike,
+    *,
+    max_regions: int = 1000,
+    max_radius: float | None = None,
+    norm: float | str = 2,
+    domain: Box | Polytope | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Exploration:
+    """The activation regions around a point, in order of distance: for inputs of many dimensions.
+
+    Regions are entered through the facets of those met before, nearest first, until there are `max_regions` of them
+    or all within `max_radius` have been met.  Facets are found by small least-distance problems or linear programs
+    in floating point; each decision is then proven by a rigorous bound or in integers.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
+        As in `partition`, of any number of inputs; max pooling is not supported.
+    x0 : array_like
+        One input, of the model's shape or flat.
+    max_regions : int
+        Stop before there would be more.
+    max_radius : float, optional
+        Stop at this distance from x0.
+    norm : 1, 2 or "inf"
+        In which distances are measured.
+    domain : Box or Polytope, optional
+        Stay inside: regions, facets and the boundary are those of the domain, and so are their distances.
+    progress : callable, optional
+        Called with a message and a fraction between 0 and 1 now and then.
+
+    Returns
+    -------
+    Exploration
+        ``patterns`` and ``distances`` of the regions, ``facet_regions`` and ``facet_neuron`` between them;
+        ``border``, the nearest border of x0's region, and ``boundary``, the nearest decision boundary (where two
+        outputs tie for the largest, or one output is zero), with distance, bound on its error, and point;
+        ``radius``, within which nothing is missing;
+        ``facets()`` and ``chebyshev()`` of x0's region.  An interrupt (Ctrl-C) returns what was found; ``report``
+        tells.
+
+    Raises
+    ------
+    InputError
+        Of a kind that names what is wrong.
+
+    Examples
+    --------
+    >>> f = Network([[[1.0, 0.0], [0.0, 1.0]], [[1.0, -1.0]]])  # relu(x) - relu(y)
+    >>> found = explore(f, [3.0, 1.0], max_radius=2.0)
+    >>> found.n_regions, found.distances.round(9).tolist(), found.report["stopped"]
+    (2, [0.0, 1.0], 'max_radius')
+    >>> found.border.neuron, found.border.point.tolist(), round(found.boundary.distance**2, 9)
+    (1, [3.0, 0.0], 2.0)
+    """
+    from geomrelu.exploration.build import build_exploration
+    from geomrelu.importers import as_network
+
+    _, progress = _checked_run("explore", None, progress)
+    shape = np.shape(detached(x0))
+    network = as_network(model, None if isinstance(model, Network) else shape or None)
+    return build_exploration(
+        network, x0, max_regions=max_regions, max_radius=max_radius, norm=norm, domain=domain, progress=progress
+    )
 
 
 def integrated_gradients(

@@ -28,6 +28,7 @@ ORDER = [
     "planar",
     "linear",
     "polyhedral",
+    "exploration",
     "analysis",
     "crosscheck",
     "palette",
