@@ -208,7 +208,12 @@ ROWS: list[Misuse] = [
     ("polygon of dict", lambda: gr.Polygon({}), DomainError, ("dict",)),
     ("1-d box", lambda: gr.partition(TENT, gr.Box([0], [1])), InputDimensionError, ("1", "gr.Box([-1, -1], [1, 1])")),
     ("3-d box", lambda: gr.partition(TENT, gr.Box([0] * 3, [1] * 3)), InputDimensionError, ("3", "gr.Box(")),
-    ("sample 3-d box", lambda: gr.sample(TENT, gr.Box([0] * 3, [1] * 3)), InputDimensionError, ("(N, 3)", "expected (N, 2)")),
+    (
+        "sample 3-d box",
+        lambda: gr.sample(TENT, gr.Box([0] * 3, [1] * 3)),
+        InputDimensionError,
+        ("(N, 3)", "expected (N, 2)"),
+    ),
     ("sample 3 inputs", lambda: gr.sample(mlp(3), BOX), InputDimensionError, ("takes 3 inputs", "gr.Slice")),
     ("sample network", lambda: gr.sample(gr.Network([[[1, 1, 1]]]), BOX), InputDimensionError, ("(N, 3)", "gr.Slice")),
     ("sample nan", lambda: gr.sample(broken(mlp()), BOX), WeightError, ("0.weight", "(0, 0)", "nan")),
