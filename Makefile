@@ -94,6 +94,8 @@ figures: $(STAMP)
 	$(BIN)/python examples/exact_and_sampled.py
 	$(BIN)/python examples/segment_digits.py docs/pictures/segment_digits.png
 	$(BIN)/python examples/digits_plane.py
+	$(BIN)/python examples/three_inputs.py
+	$(BIN)/python examples/level_set_torus.py --out docs/pictures/level_set_torus.png
 	$(BIN)/python examples/acas_xu.py
 
 clean:

@@ -59,7 +59,8 @@ path, half, mode, jobs = sys.argv[1], float(sys.argv[2]), sys.argv[3], int(sys.a
 with np.load(path) as arrays:
     n = len(arrays.files) // 2
     network = gr.Network([arrays[f"W{k}"] for k in range(n)], [arrays[f"b{k}"] for k in range(n)])
-gr.partition(gr.Network([np.eye(2), np.ones((1, 2))]), gr.Box(-1, 1))  # compiles, or loads
+gr.partition(gr.Network([np.eye(2), np.ones((1, 2))]), gr.Box(-1, 1))  # compiles
+gr.count_regions(network, gr.Box(-half / 8, half / 8), n_jobs=jobs)  # loads what was compiled, and starts the workers
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 start, cpu = time.perf_counter(), time.process_time()
 box = gr.Box(-half, half)

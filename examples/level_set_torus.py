@@ -63,13 +63,10 @@ def sampled(f: gr.Network, n: int) -> tuple[float, float, float]:
 def draw(surface: LevelSet, rows: list[tuple[float, ...]], seconds: float, path: Path) -> None:
     """The surface, and the errors and times of marching cubes."""
     import matplotlib.pyplot as plt
-    from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
     figure = plt.figure(figsize=(11, 4.6), layout="constrained")
     ax = figure.add_subplot(1, 2, 1, projection="3d")
-    rings = [surface.vertices[ring] for ring in np.split(surface.polygons, surface.offsets[1:-1])]
-    collection = Poly3DCollection(rings, facecolors="#9ec5e8", edgecolors="#1b2330", linewidths=0.2, shade=True)
-    ax.add_collection3d(collection)
+    surface.plot(ax, color="plain", linewidth=0.3)
     ax.set(xlim=(-0.9, 0.9), ylim=(-0.9, 0.9), zlim=(-0.6, 0.6))
     ax.set_box_aspect((3, 3, 2), zoom=1.5)
     ax.set_axis_off()

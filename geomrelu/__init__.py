@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from geomrelu._version import __version__
+from geomrelu.arrays import detached
 
 # At once, though light: imported later, the package of that name would hide the function.
 from geomrelu.crosscheck import crosscheck, refinement
 from geomrelu.domain import Box, Polygon, Polytope, Segment, Segments, Slice, as_domain
-from geomrelu.errors import DomainError, GeomReluError, InputError
+from geomrelu.errors import GeomReluError, InputError
 from geomrelu.network import Layer, Network, joint_network
 from geomrelu.patterns import Patterns
 from geomrelu.tracking import DEFAULT_DEFINITIONS, Tracker
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from geomrelu.analysis.aggregates import Aggregates
     from geomrelu.analysis.comparison import Comparison
     from geomrelu.arrays import FloatArray
+    from geomrelu.exploration.result import Exploration
     from geomrelu.linear.complex import LinearComplex
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.polyhedral.complex import PolyhedralComplex
@@ -56,6 +58,7 @@ __all__ = [
     "compare",
     "count_regions",
     "crosscheck",
+    "explore",
     "integrated_gradients",
     "joint",
     "load",
@@ -100,6 +103,7 @@ def partition(
     resume: str | PathLike[str] | None = None,
     max_regions: int | None = None,
     max_memory: float | None = None,
+    device: str | torch.device | None = None,
 ) -> PlanarComplex: ...
 
 
@@ -112,6 +116,7 @@ def partition(
     resume: str | PathLike[str] | None = None,
     max_regions: int | None = None,
     max_memory: float | None = None,
+    device: str | torch.device | None = None,
 ) -> PlanarComplex | PolyhedralComplex | LinearComplex:
     """The exact partition of a domain into a model's activation regions.
 
@@ -135,6 +140,9 @@ def partition(
         Of polytopes, and boxes outside the plane: stop before the neuron with which there would be more regions, or
         bytes.  The result is then the partition by the first neurons, ``report["neurons"]`` of them, and
         ``report["partial"]`` is true.
+    device : str or torch.device, optional
+        In the plane: a torch device, such as ``"cuda"``, on which products with wide layers are computed; the
+        result is the same but for bits of coordinates beyond their errors.
 
     Returns
     -------
@@ -170,6 +178,7 @@ def partition(
             from geomrelu.polyhedral.build import build_polyhedral
 
             _no_journal("partition", resume)
+            _refuse_device(device)
             return build_polyhedral(
                 network, domain, progress, n_jobs=n_jobs, max_regions=max_regions, max_memory=max_memory
             )
@@ -183,9 +192,10 @@ def partition(
 
         if resume is not None:
             raise InputError("partition: resume is for plane domains; leave it out for segments")
+        _refuse_device(device)
         return build_linear(as_network(model, domain.input_shape), domain, progress)
     shape = as_domain(domain)
-    return build_complex(_network(model, shape), shape, progress, n_jobs=n_jobs, resume=resume)
+    return build_complex(_network(model, shape), shape, progress, n_jobs=n_jobs, resume=resume, device=device)
 
 
 def count_regions(
@@ -195,6 +205,7 @@ def count_regions(
     n_jobs: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
+    device: str | torch.device | None = None,
 ) -> int:
     """The number of activation regions; exact, in memory that does not grow with it (but for segments).
 
@@ -211,16 +222,17 @@ def count_regions(
 
     n_jobs, progress = _checked_run("count_regions", n_jobs, progress)
     if isinstance(domain, Segment | Segments):
-        return int(partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume).n_regions)
+        return int(partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume, device=device).n_regions)
     if _is_polyhedral(domain):
         network = as_network(model)
         if isinstance(domain, Polytope) or network.n_inputs != 2:
             from geomrelu.polyhedral.counting import count_polyhedral
 
             _no_journal("count_regions", resume)
+            _refuse_device(device)
             return count_polyhedral(network, domain, progress, n_jobs=n_jobs)
     shape = as_domain(domain)
-    return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume)
+    return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume, device=device)
 
 
 def aggregate(
@@ -231,6 +243,7 @@ def aggregate(
     n_jobs: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     resume: str | PathLike[str] | None = None,
+    device: str | torch.device | None = None,
 ) -> Aggregates:
     """Aggregates over all activation regions, in memory that does not grow with their number.
 
@@ -263,7 +276,7 @@ def aggregate(
         - ``"lipschitz"``, ``"lipschitz_1"``, ``"lipschitz_inf"``: the Lipschitz ``constant`` in the 2-, 1- and
           infinity-norm (of inputs and of outputs), within ``error`` of the true one, and ``at``, a point of a
           region whose map's norm is within twice the error of it.
-    model, domain, n_jobs, progress, resume
+    model, domain, n_jobs, progress, resume, device
         As in `partition`.
 
     Returns
@@ -288,7 +301,8 @@ def aggregate(
 
     n_jobs, progress = _checked_run("aggregate", n_jobs, progress)
     shape = as_domain(domain)
-    return measure(_network(model, shape), shape, names, n_jobs=n_jobs, progress=progress, resume=resume)
+    network = _network(model, shape)
+    return measure(network, shape, names, n_jobs=n_jobs, progress=progress, resume=resume, device=device)
 
 
 def _no_journal(function: str, resume: Any) -> None:
@@ -299,6 +313,11 @@ def _no_journal(function: str, resume: Any) -> None:
 def _is_polyhedral(domain: Any) -> bool:
     """Whether a domain is for the engine of other dimensions than two."""
     return isinstance(domain, Polytope) or (isinstance(domain, Box) and domain.dimension != 2)
+
+
+def _refuse_device(device: Any) -> None:
+    if device is not None:
+        raise InputError("partition: device is for plane domains; leave it out for this one")
 
 
 def _network(model: Any, domain: Any) -> Network:
@@ -320,6 +339,74 @@ def _checked_run(function: str, n_jobs: Any, progress: Any) -> tuple[int | None,
             "lambda message, fraction: print(message, fraction)"
         )
     return n_jobs, progress
+
+
+def explore(
+    model: Any,
+    x0: npt.ArrayLike,
+    *,
+    max_regions: int = 1000,
+    max_radius: float | None = None,
+    norm: float | str = 2,
+    domain: Box | Polytope | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Exploration:
+    """The activation regions around a point, in order of distance: for inputs of many dimensions.
+
+    Regions are entered through the facets of those met before, nearest first, until there are `max_regions` of them
+    or all within `max_radius` have been met.  Facets are found by small least-distance problems or linear programs
+    in floating point; each decision is then proven by a rigorous bound or in integers.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
+        As in `partition`, of any number of inputs; max pooling is not supported.
+    x0 : array_like
+        One input, of the model's shape or flat.
+    max_regions : int
+        Stop before there would be more.
+    max_radius : float, optional
+        Stop at this distance from x0.
+    norm : 1, 2 or "inf"
+        In which distances are measured.
+    domain : Box or Polytope, optional
+        Stay inside: regions, facets and the boundary are those of the domain, and so are their distances.
+    progress : callable, optional
+        Called with a message and a fraction between 0 and 1 now and then.
+
+    Returns
+    -------
+    Exploration
+        ``patterns`` and ``distances`` of the regions, ``facet_regions`` and ``facet_neuron`` between them;
+        ``border``, the nearest border of x0's region, and ``boundary``, the nearest decision boundary (where two
+        outputs tie for the largest, or one output is zero), with distance, bound on its error, and point;
+        ``radius``, within which nothing is missing;
+        ``facets()`` and ``chebyshev()`` of x0's region.  An interrupt (Ctrl-C) returns what was found; ``report``
+        tells.
+
+    Raises
+    ------
+    InputError
+        Of a kind that names what is wrong.
+
+    Examples
+    --------
+    >>> f = Network([[[1.0, 0.0], [0.0, 1.0]], [[1.0, -1.0]]])  # relu(x) - relu(y)
+    >>> found = explore(f, [3.0, 1.0], max_radius=2.0)
+    >>> found.n_regions, found.distances.round(9).tolist(), found.report["stopped"]
+    (2, [0.0, 1.0], 'max_radius')
+    >>> found.border.neuron, found.border.point.tolist(), round(found.boundary.distance**2, 9)
+    (1, [3.0, 0.0], 2.0)
+    """
+    from geomrelu.exploration.build import build_exploration
+    from geomrelu.importers import as_network
+
+    _, progress = _checked_run("explore", None, progress)
+    shape = np.shape(detached(x0))
+    network = as_network(model, None if isinstance(model, Network) else shape or None)
+    return build_exploration(
+        network, x0, max_regions=max_regions, max_radius=max_radius, norm=norm, domain=domain, progress=progress
+    )
 
 
 def integrated_gradients(
@@ -414,19 +501,21 @@ def compare(
     ----------
     model_a, model_b : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
         With equally many inputs and outputs.
-    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like, Polytope or Slice
+        A box may have any dimension.
     n_jobs, progress
         As in `partition`.
 
     Returns
     -------
     Comparison
-        ``equal``, exactly; ``largest`` difference of an output, ``witness`` (2,) and ``output``; ``l1``
-        and ``l2`` distances (out,); ``class_area`` on which the classes differ; ``n_regions`` of
-        both and ``n_refinement``; ``regression(direction)`` of one's maps on the other's.  See
+        ``equal``, exactly; ``largest`` difference of an output, ``witness`` (d,) and ``output``; ``l1``
+        and ``l2`` distances (out,); ``class_area`` (a volume in more dimensions) on which the classes differ;
+        ``n_regions`` of both and ``n_refinement``; ``regression(direction)`` of one's maps on the other's.  See
         `geomrelu.analysis.comparison`.  Distances take passes over all cells for each output, a few times
         the partition's time together; proving that two networks are equal takes a comparison in
-        integers for each cell, and may so take longer still.
+        integers for each cell, and may so take longer still.  Outside the plane the domain is partitioned twice
+        more, by differences' signs and by ties.
 
     Raises
     ------
@@ -452,10 +541,9 @@ def compare(
     a, b = as_network(model_a), as_network(model_b)
     joined = joint_network(a, b)
     check_outputs(a, b)
-    plane = as_domain(domain)
-    if plane.dimension != 2:
-        raise DomainError(f"compare: got {domain!r}; expected a domain in the plane: a Box, a Polygon or a Slice")
-    return comparison(partition(joined, plane, n_jobs=n_jobs, progress=progress), a, b)
+    if not _is_polyhedral(domain):
+        domain = as_domain(domain)
+    return comparison(partition(joined, domain, n_jobs=n_jobs, progress=progress), a, b)
 
 
 def sample(
@@ -467,7 +555,7 @@ def sample(
     tol: float = 1e-3,
     chunk: int | None = None,
 ) -> Samples:
-    """Sample a model's affine maps on a grid over a 2-D domain, by autograd in float64.
+    """Sample a model's affine maps on a grid over a domain, by autograd in float64.
 
     Not exact: regions that no grid point hits are missed, and the number of distinct maps
     depends on `tol`.  The exact counts are those of `partition`.
@@ -475,18 +563,18 @@ def sample(
     Parameters
     ----------
     model : torch.nn.Module, fitted sklearn MLPClassifier or MLPRegressor, or Network
-        With two inputs, or on a slice with as many as its points have.  Never
+        With as many inputs as the domain has dimensions, or on a slice as its points have.  Never
         changed: a module is copied, and the copy runs in evaluation mode.  A module that
         `partition` cannot read (`UnsupportedLayerError`) is sampled all the same, unless it is
         not piecewise linear.
-    domain : Box, Polygon, shapely polygon, (N, 2) array_like or Slice
+    domain : Box, Polygon, shapely polygon, (N, 2) array_like, Polytope or Slice
         Bounded and convex.
     n : int
-        Grid points along each axis of the domain's bounding box, at least 2.
+        Grid points along each axis of the domain's bounding box, at least 2: n^d in d dimensions.
     device : str or torch.device, optional
         Where to compute; by default where the model's parameters are.
     corners : bool
-        Append the domain's corners to the samples.
+        Append the domain's corners to the samples; of polytopes none are known.
     tol : float
         Two maps are the same if no gradient entry or intercept differs by more.
     chunk : int, optional
@@ -495,7 +583,7 @@ def sample(
     Returns
     -------
     Samples
-        ``points`` (N, 2), ``values`` (N, out), ``gradients`` (N, out, 2), ``intercepts``
+        ``points`` (N, d), ``values`` (N, out), ``gradients`` (N, out, d), ``intercepts``
         (N, out), ``labels`` (N,) of the distinct maps, ``n_maps``.
 
     Raises
@@ -513,7 +601,7 @@ def sample(
     """
     from geomrelu.sampling import sample as sample_grid
 
-    return sample_grid(model, as_domain(domain), n, device, corners, tol, chunk)
+    return sample_grid(model, domain if _is_polyhedral(domain) else as_domain(domain), n, device, corners, tol, chunk)
 
 
 def load(path: str | PathLike[str]) -> PlanarComplex | PolyhedralComplex:

@@ -146,7 +146,7 @@ def draw_gradient_key(ax: Any, ink: str = "black", dark: bool = False, size: int
         sides = ("left", "center") if x_end else ("center", "bottom")
         ax.text(1.15 * x_end, 1.12 * y_end, name, ha=sides[0], va=sides[1], color=ink)
     said = f"direction in which\n$f$ rises; {'grey' if dark else 'pale'}: flat"
-    ax.text(0, -1.15, said, ha="center", va="top", fontsize="small", color=ink)
+    ax.text(-1, -1.25, said, ha="left", va="top", fontsize="small", color=ink)
     ax.set_axis_off()
 
 

@@ -305,7 +305,7 @@ def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
-        (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyboardInterrupt(), 130, "interrupted: nothing is kept"),
         (MemoryError(), 2, "error: not enough memory"),
         (gr.GeomReluError("what and why"), 2, "error: what and why"),
         (ZeroDivisionError("oops"), 3, "internal error: ZeroDivisionError: oops"),
@@ -388,7 +388,7 @@ def test_interrupt_from_the_keyboard(tmp_path: Path) -> None:
     assert child.stdout.readline() == "ready\n"
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=30)
-    assert (child.returncode, out, err) == (130, "", "interrupted\n")
+    assert (child.returncode, out, err) == (130, "", "interrupted: nothing is kept\n")
 
 
 def test_module_entry_point_starts_fast_and_light() -> None:

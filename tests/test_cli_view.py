@@ -81,3 +81,60 @@ def test_geoparquet(model: str, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     assert run("partition", model, "-o", tmp_path / "x.parquet").exit_code == 0
     assert geopandas.read_parquet(tmp_path / "x.parquet").geometry.area.sum() == pytest.approx(4)
+
+
+# |x| + |y| + |z| - 1: an octahedron, the same in models' files.
+OCTAHEDRON = {
+    "W0": np.vstack([np.eye(3), -np.eye(3)]),
+    "b0": np.zeros(6),
+    "W1": np.vstack([np.ones((1, 6)), np.ones((1, 6))]),
+    "b1": np.array([-1.0, 0.0]),
+}
+
+
+@pytest.fixture
+def shape(tmp_path: Path) -> str:
+    np.savez(tmp_path / "shape.npz", **OCTAHEDRON)
+    return str(tmp_path / "shape.npz")
+
+
+def test_a_model_of_three_inputs_is_shown_by_a_level_set(shape: str, tmp_path: Path) -> None:
+    done = run("view", shape, "-o", tmp_path / "x.html", "--box", "-2", "2", "--color", "gradient", "--json")
+    facts = json.loads(done.stdout)
+    assert (facts["polygons"], facts["regions"], facts["closed"], facts["level"]) == (8, 8, True, 0)
+    assert facts["domain"] == [[-2.0] * 3, [2.0] * 3]
+    p = gr.partition(
+        gr.Network([OCTAHEDRON["W0"], OCTAHEDRON["W1"]], [OCTAHEDRON["b0"], OCTAHEDRON["b1"]]),
+        gr.Box([-2] * 3, [2] * 3),
+    )
+    p.level_set(0.0).to_html(tmp_path / "own.html", title="shape.npz: f0 = 0, 8 polygons", color="gradient")
+    assert (tmp_path / "x.html").read_text() == (tmp_path / "own.html").read_text()
+    done = run("plot", shape, "-o", tmp_path / "x.png", "--level", "0.5", "--output", "1", "--color", "plain")
+    assert done.stdout == f"wrote {tmp_path / 'x.png'}: 8 polygons, in 8 regions\n"
+    shown = np.asarray(Image.open(tmp_path / "x.png").convert("RGB"), dtype=float)
+    assert ((shown[..., 2] - shown[..., 0]) > 30).mean() > 0.02, "the surface is blue"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--level", "7"), "output 0 is nowhere 7"),
+        (("--level", "high"), "--level: got 'high'"),
+        (("--output", "2"), "the model has 2 output(s)"),
+        (("--color", "class"), "expected one of pattern, gradient, area, plain"),
+        (("--low", "0", "0", "--high", "1", "1"), "give --box LOW HIGH, the cube"),
+    ],
+)
+def test_bad_input_for_surfaces(shape: str, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    done = run("plot", shape, "-o", tmp_path / "x.png", *words)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert [f.name for f in tmp_path.iterdir()] == ["shape.npz"]
+
+
+def test_levels_are_for_three_inputs(model: str, tmp_path: Path) -> None:
+    done = run("plot", model, "-o", tmp_path / "x.png", "--level", "0")
+    assert done.exit_code == 2
+    assert "geomrelu boundary" in done.stderr
+    done = run("view", model, "-o", tmp_path / "x.html", "--color", "plain")
+    assert (done.exit_code, "--color: got 'plain'" in done.stderr) == (2, True)

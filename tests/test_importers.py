@@ -7,6 +7,7 @@ import copy
 import random
 import subprocess
 import sys
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -589,3 +590,45 @@ def test_other_shapes_with_the_same_numbers() -> None:
             as_network(model, (4, 4, 2))
         with pytest.raises(ShapeError, match="shape"):
             gr.partition(model, gr.Slice.axes(0, 1, at=np.zeros((4, 4, 2)), domain=gr.Box(-1, 1)))
+
+
+def test_a_sequential_is_read_as_when_its_forward_is_followed() -> None:
+    shared = nn.Linear(3, 3)
+    inner = nn.Sequential(nn.LeakyReLU(0.25), shared, nn.Hardtanh(), shared)
+    chain = nn.Sequential(OrderedDict(input=nn.Linear(2, 3), middle=inner, out=nn.Linear(3, 2)))
+
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.chain = chain
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.chain(x)
+
+    read, followed = (as_network(model) for model in (chain, Wrapped()))
+    assert len(read.layers) == len(followed.layers)
+    for ours, theirs in zip(read.layers, followed.layers, strict=True):
+        assert ours.n_neurons == theirs.n_neurons
+        assert np.array_equal(ours.weight, theirs.weight)
+        assert np.array_equal(ours.bias, theirs.bias)
+
+
+def test_reading_a_model_loads_no_compiler_of_torch() -> None:
+    code = """
+import sys, torch, geomrelu as gr
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def forward(self, x):
+        return torch.relu(self.layer(x))
+
+from geomrelu.importers import as_network
+for model in (Model(), torch.nn.Sequential(torch.nn.Linear(2, 1))):
+    as_network(model)
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,14 @@ def test_outputs_shapes_and_baselines() -> None:
     assert every.shape == (20, 3, 6)
     np.testing.assert_allclose(every.sum(axis=2), NETWORK(X) - NETWORK(BASE[None]), atol=1e-11)
     own = RNG.integers(0, 3, 20)
-    np.testing.assert_array_equal(gr.integrated_gradients(NETWORK, X, BASE, own), every[np.arange(20), own])
-    np.testing.assert_array_equal(gr.integrated_gradients(NETWORK, X, BASE, 2), every[:, 2])
-    np.testing.assert_array_equal(gr.integrated_gradients(NETWORK, X, np.tile(BASE, (20, 1)), 0), every[:, 0])
-    np.testing.assert_array_equal(gr.integrated_gradients(NETWORK, X), gr.integrated_gradients(NETWORK, X, np.zeros(6)))
+    # The same numbers but for the order of summation in products of other shapes.
+    same = partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-13)
+    same(gr.integrated_gradients(NETWORK, X, BASE, own), every[np.arange(20), own])
+    same(gr.integrated_gradients(NETWORK, X, BASE, 2), every[:, 2])
+    same(gr.integrated_gradients(NETWORK, X, np.tile(BASE, (20, 1)), 0), every[:, 0])
+    same(gr.integrated_gradients(NETWORK, X), gr.integrated_gradients(NETWORK, X, np.zeros(6)))
     shaped = gr.integrated_gradients(NETWORK, X.reshape(20, 2, 3), BASE.reshape(2, 3), 1)
-    np.testing.assert_array_equal(shaped.reshape(20, 6), every[:, 1])
+    same(shaped.reshape(20, 6), every[:, 1])
     # At the baseline itself there is nothing to attribute.
     assert (gr.integrated_gradients(NETWORK, np.stack([BASE, X[0]]), BASE, 0)[0] == 0).all()
     assert gr.integrated_gradients(NETWORK, X[:0], BASE, 0).shape == (0, 6)

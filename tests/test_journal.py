@@ -166,3 +166,24 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
         gr.count_regions(network, SQUARE, resume=tmp_path / "other.db")
     with pytest.raises(OutputPathError, match="cannot be opened"):
         gr.count_regions(network, SQUARE, resume=tmp_path / "no folder" / "run.journal")
+
+
+def test_an_interrupt_says_what_is_kept(tmp_path: Path) -> None:
+    network, path = random_network((8, 8, 8), 2), tmp_path / "run.journal"
+    calls = 0
+
+    def progress(message: str, fraction: float) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(
+        KeyboardInterrupt, match=r"run\.journal keeps (\d+) finished blocks; the same call goes on"
+    ) as raised:
+        build_complex(network, SQUARE, progress, block_values=60, resume=path)
+    with Journal(path, Task(network, SQUARE), "partition 60") as journal:
+        assert f"keeps {len(journal)} finished" in str(raised.value)
+    assert_same(
+        build_complex(network, SQUARE, block_values=60, resume=path), build_complex(network, SQUARE, block_values=60)
+    )

@@ -28,6 +28,7 @@ ORDER = [
     "planar",
     "linear",
     "polyhedral",
+    "exploration",
     "analysis",
     "crosscheck",
     "palette",
@@ -49,7 +50,9 @@ DELEGATES = {
     "planar.measures": {"analysis"},
     "planar.questions": {"analysis"},
     "linear.complex": {"analysis", "plot"},
-    "polyhedral.complex": {"analysis", "io_polyhedral"},
+    "polyhedral.complex": {"analysis", "io_polyhedral", "plot"},
+    "polyhedral.level_set": {"page", "plot"},
+    "polyhedral.questions": {"analysis"},
 }
 HEAVY = (
     "torch",

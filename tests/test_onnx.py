@@ -182,6 +182,19 @@ REFUSED: dict[str, tuple[Sequence[onnx.NodeProto], type[InputError], str]] = {
         "LayerNormalization.*not piecewise linear",
     ),
     "argmax": ([node("ArgMax", "x")], NotPiecewiseLinearError, "jumps"),
+    **{
+        kind: (
+            [node(kind, "x s", "b"), node("Cast", "b", to=TensorProto.FLOAT)],
+            NotPiecewiseLinearError,
+            rf"{kind}, node 1 of 2\): {kind} jumps, or picks by comparing.*works: torch\.maximum",
+        )
+        for kind in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+    },
+    "equal": (
+        [node("Equal", "x s", "b"), node("Cast", "b", to=TensorProto.FLOAT)],
+        NotPiecewiseLinearError,
+        "Equal jumps",
+    ),
     "square": ([node("Mul", "x x")], NotPiecewiseLinearError, "multiplies two values that depend on the input"),
     "quotient": ([node("Div", "s x")], NotPiecewiseLinearError, "divides by a value that depends on the input"),
     "gram": ([node("MatMul", "x x")], NotPiecewiseLinearError, "multiplies two values"),

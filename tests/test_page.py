@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import io
-import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +13,7 @@ from geomrelu.errors import InputError, OutputPathError
 from geomrelu.page import to_html
 from tests.browser import chromium, open_page, until
 from tests.networks_for_figures import random_network
+from tests.page_file import contents, own_patterns
 
 POINT = (0.25, 0.5)
 
@@ -31,17 +28,6 @@ def page(p, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "p.html"
     p.to_html(path, title="Two <moons> & more")
     return path
-
-
-def contents(path: Path):
-    text = path.read_text(encoding="utf-8")
-    about = json.loads(re.search(r'id="about">(.*?)</script>', text)[1])
-    packed = re.search(r'id="arrays">(.*?)</script>', text)[1]
-    data = gzip.decompress(base64.b64decode(packed))
-    arrays = {
-        a["name"]: np.frombuffer(data, dtype=a["dtype"], count=a["size"], offset=a["at"]) for a in about["arrays"]
-    }
-    return text, about, arrays
 
 
 # ---- the file
@@ -60,18 +46,7 @@ def test_arrays_are_the_partitions(p, page):
 
 def test_flips_lead_to_every_regions_pattern(p, page):
     _, about, arrays = contents(page)
-    bits = p.patterns.unpack()
-    n_roots = 0
-    for face in range(p.n_regions):
-        own = np.zeros(about["n_neurons"], dtype=bool)
-        own[arrays["root_active"]] = True
-        at = face
-        while arrays["parent"][at] >= 0:
-            own[arrays["flips"][arrays["flip_offsets"][at] : arrays["flip_offsets"][at + 1]]] ^= True
-            at = arrays["parent"][at]
-        n_roots += at == face
-        np.testing.assert_array_equal(own, bits[face])
-    assert n_roots == 1
+    np.testing.assert_array_equal(own_patterns(about, arrays), p.patterns.unpack())
 
 
 def test_the_file_needs_nothing_else_and_escapes_its_title(page):
@@ -82,9 +57,51 @@ def test_the_file_needs_nothing_else_and_escapes_its_title(page):
     assert "<title>Two &lt;moons&gt; &amp; more</title>" in text
 
 
+def test_edges_say_how_sharp_they_are(p, page):
+    _, about, arrays = contents(page)
+    steps, ends = arrays["edge_steps"], np.sort(arrays["edges"].reshape(-1, 2), axis=1)
+    assert (np.diff(steps.astype(int)) >= 0).all()
+    creases = p.crease()
+    assert np.count_nonzero(steps) == np.count_nonzero(creases.jumps)
+    low, high = next(c for c in about["colors"] if c["name"] == "crease")["bar"]["ends"]
+    assert high == creases.jumps.max()
+    place = {tuple(sorted(e)): k for k, e in enumerate(p.edges.tolist())}
+    jumps = dict(zip(creases.edges.tolist(), creases.jumps.tolist(), strict=True))
+    own = np.array([jumps.get(place[tuple(e)], 0.0) for e in ends.tolist()])
+    bent = own > 0
+    expected = 1 + 64 * np.log(np.maximum(own[bent], low) / low) / np.log(high / low)
+    assert (np.abs(steps[bent] - expected) <= 1.001).all()
+    assert (steps[~bent] == 0).all()
+
+
+def test_a_large_page_can_be_mailed_and_opens(tmp_path):
+    p = gr.partition(random_network((128, 128, 128), 1, seed=0), gr.Box(-1.3, 1.3))
+    assert p.n_regions > 50_000
+    path = tmp_path / "large.html"
+    p.to_html(path)
+    assert path.stat().st_size < 10_000_000
+    with chromium() as driver:
+        seconds = open_page(driver, path)
+        print(f"{p.n_regions:,} regions: {path.stat().st_size / 1e6:.1f} MB, open in {seconds:.1f} s")
+        point = [0.1, 0.2]
+        assert driver.execute_script("return window.geomrelu.locate(...arguments[0])", point) == p.locate([point])[0]
+        assert len(np.unique(points_of_picture(driver).reshape(-1, 3), axis=0)) > 1000
+        assert driver.get_log("browser") == []
+
+
+def test_a_network_that_bends_nowhere(tmp_path):
+    p = gr.partition(gr.Network([[[1.0, 0.0]], [[0.0]]], [[0.1], [0.0]]), gr.Box(-1, 1))
+    p.to_html(tmp_path / "p.html", color="crease")
+    about = contents(tmp_path / "p.html")[1]
+    assert about["colors"][-1] == {"name": "crease", "title": "f bends nowhere"}
+    with chromium() as driver:
+        open_page(driver, tmp_path / "p.html")
+        assert "bends nowhere" in shown(driver, "#key")
+
+
 def test_many_outputs_fit_by_rounding_and_the_page_says_so(tmp_path, monkeypatch):
     p = gr.partition(random_network((12,), 7, seed=1), gr.Box(-1, 1))
-    monkeypatch.setattr("geomrelu.page._MAP_BYTES", 12 * 4 * p.n_regions)
+    monkeypatch.setattr("geomrelu.page.document._MAP_BYTES", 12 * 4 * p.n_regions)
     p.to_html(tmp_path / "p.html")
     _, about, arrays = contents(tmp_path / "p.html")
     assert about["maps"] == ["f0", "f1", "f2", "f3"]
@@ -182,6 +199,19 @@ def test_a_person_reads_zooms_and_recolours(p, page):
                 return np.abs(points_of_picture(driver)[py, px] - wanted).max() < 2
 
             until(matches)
+
+        # Creases: an edge at which f does not bend much is thinner and of another colour than the sharpest.
+        creases = p.crease()
+        sharp = creases.edges[np.argmax(creases.jumps)]
+        x, y = p.vertices[p.edges[sharp]].mean(axis=0)
+        choose(driver, "crease")
+        px, py = pixel(driver, x, y)
+        wanted = [71, 19, 101]  # viridis, near its dark end
+        until(
+            lambda: np.abs(points_of_picture(driver)[py - 1 : py + 2, px - 1 : px + 2] - wanted).max(axis=2).min() < 12
+        )
+        assert "jump of the gradient" in shown(driver, "#key")
+        choose(driver, "pattern")
 
         # Zooming: by wheel and keys the scale grows; by search a region comes to the middle, and 0 shows all again.
         before = driver.execute_script("return window.geomrelu.view.zoom")

@@ -333,3 +333,16 @@ def test_a_notebook_shows_facts_and_a_picture(many, monkeypatch):
     monkeypatch.setattr("geomrelu.plot.notebook._MOST_REGIONS", 10)
     assert "<img" not in many._repr_html_()
     assert "10 regions" in many._repr_html_()
+
+
+def test_classes_are_called_what_the_user_calls_them(tmp_path):
+    p = gr.partition(random_network((8,), 3, seed=2), gr.Box(-1, 1))
+    shown = sorted({*p.class_regions().areas.nonzero()[0].tolist()})
+    names = ["cat", "dog", "cow"]
+    legend = p.plot(color="class", class_names=names).get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == [names[k] for k in shown]
+    p.to_html(tmp_path / "p.html", class_names=names)
+    assert '["cat", ' in (tmp_path / "p.html").read_text(encoding="utf-8")
+    for wrong in (["cat", "dog"], "cat"):
+        with pytest.raises(ShapeError, match="expected 3 names"):
+            p.plot(color="class", class_names=wrong)

@@ -13,6 +13,7 @@ import geomrelu as gr
 from geomrelu.polyhedral.build import build_polyhedral
 from geomrelu.polyhedral.complex import PolyhedralComplex
 from geomrelu.polyhedral.counting import count_polyhedral
+from geomrelu.polyhedral.volumes import region_volumes
 from tests.networks import integer_network, random_network
 from tests.test_polyhedral_oracle import DEGENERATE
 from tests.test_polyhedral_theorems import one_layer
@@ -97,6 +98,20 @@ def test_workers_do_not_change_the_result(name: str) -> None:
     assert {**p.report, "seconds": 0, "bytes": 0} == {**q.report, "seconds": 0, "bytes": 0}
     assert count_polyhedral(f, box(f.n_inputs), block_vertices=60, n_jobs=2) == p.n_regions
     assert gr.count_regions(f, box(f.n_inputs), n_jobs=2) == p.n_regions
+
+
+@pytest.mark.parametrize("name", ["three inputs", "four inputs", "five inputs", "bias-free", "ternary in 4 dimensions"])
+def test_volumes_by_blocks(name: str) -> None:
+    """Those of enumerated cells in fractions are held to in test_polyhedral_oracle."""
+    f = NETWORKS[name]
+    p = build_polyhedral(f, box(f.n_inputs))
+    own, determinants = p.skeletal, p._determinants[0]
+    whole, blocks = (
+        region_volumes(own.simple, own.null, determinants, own.words.starts, p._form_values, most)
+        for most in (10**6, 3 << f.n_inputs)
+    )
+    np.testing.assert_allclose(blocks, whole, rtol=1e-12, atol=0)
+    assert abs(blocks.sum() / 2.0**f.n_inputs - 1) < 1e-13
 
 
 @pytest.mark.parametrize(("n", "d"), [(40, 3), (16, 4), (13, 5), (12, 6)])

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geomrelu.domain import Box, Polygon
+from geomrelu.domain import Box, Polygon, Polytope
 from geomrelu.errors import (
     DomainError,
     InputDimensionError,
@@ -332,10 +332,31 @@ def test_wrong_dimensions() -> None:
     for model in (three, to_torch(three)):
         with pytest.raises(InputDimensionError, match="expected"):
             sample(model, Box(-1, 1), n=3)
-    with pytest.raises(InputDimensionError, match="dimension 3"):
-        sample(three, Box([0, 0, 0], [1, 1, 1]), n=3)
+    with pytest.raises(InputDimensionError, match="expected"):
+        sample(three, Box([0] * 4, [1] * 4), n=3)
     with pytest.raises(InputDimensionError, match="shape"):
         sample_maps(three, [1.0, 2.0, 3.0])
+
+
+def test_grids_in_three_dimensions() -> None:
+    f = random_network((4, 3), 0, n_inputs=3)
+    box = Box([-1.0, 0.0, 1.0], [1.0, 2.0, 4.0])
+    found = sample(f, box, n=7)
+    assert len(found) == 7**3 + 8
+    assert found.points[:2].tolist() == [[-1.0, 0.0, 1.0], [-1.0 + 2 / 6, 0.0, 1.0]]
+    assert {tuple(x) for x in found.points[-8:].tolist()} == {
+        (x, y, z) for x in (-1, 1) for y in (0, 2) for z in (1, 4)
+    }
+    np.testing.assert_allclose(found.values, f(found.points), atol=1e-14)
+    step = np.array([1e-6, -2e-6, 3e-6])
+    inside = found.points[:343] + step
+    rise = f(inside) - found.values[:343]
+    same = np.abs(rise - found.gradients[:343] @ step) < 1e-12
+    assert same.mean() > 0.95
+    simplex = Polytope(np.vstack([-np.eye(3), np.ones((1, 3))]), [0.0, 0, 0, 1])
+    assert simplex.contains(grid_points(simplex, 9)).all()
+    with pytest.raises(InputError, match="take n up to 100"):
+        grid_points(Box([-1] * 4, [1] * 4), 101)
 
 
 def test_other_bad_input() -> None:

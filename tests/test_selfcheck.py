@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 import geomrelu as gr
 from geomrelu import Layer, Network
 from geomrelu.cli import app
-from geomrelu.errors import InputDimensionError, InputError
+from geomrelu.errors import DomainError, InputDimensionError, InputError
 from geomrelu.importers import as_network, self_check
 from geomrelu.importers.files import load_model
 from geomrelu.importers.selfcheck import forward_growth
@@ -116,8 +116,10 @@ def test_readings_that_are_right(name: str) -> None:
     check = self_check(model, network, np.ones((2, network.n_inputs)))
     assert check.ok, str(check)
     assert {comparison.original for comparison in check.comparisons} == expected
-    assert all(comparison.points == 34 for comparison in check.comparisons)
-    assert "equal within rounding at 34 points" in str(check)
+    # 32 drawn, the corners of the box from -1 to 1, of which at most 32, and the two.
+    n = 34 + min(2**network.n_inputs, 32)
+    assert all(comparison.points == n for comparison in check.comparisons)
+    assert f"equal within rounding at {n} points" in str(check)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -189,6 +191,55 @@ def test_the_points_that_are_given_count() -> None:
     assert not self_check(model, total, [[1001.0]]).ok
     with pytest.raises(InputDimensionError, match=r"points: got shape \(1, 2\), expected \(N, 1\)"):
         self_check(model, total, [[1.0, 2.0]])
+
+
+def total_with(model: nn.Module, other: Network) -> Network:
+    """The model's outputs and the other network's single one, added up."""
+    both = gr.joint(as_network(model), other)
+    return Network.from_layers([*both.layers, Layer(np.ones((1, 2)), np.zeros(1), 0)])
+
+
+def test_the_domains_corners_count() -> None:
+    """A network that is wrong only near a corner is wrong there: of a box, a polygon, a plane."""
+    model = nn.Linear(2, 1).double()
+    corner = total_with(model, Network([[[1.0, 1.0]], [[1.0]]], [[-99.5], [0.0]]))
+    assert self_check(model, corner).ok
+    assert self_check(model, corner, domain=gr.Box(-49, 49)).ok
+    assert not self_check(model, corner, domain=gr.Box(-50, 50)).ok
+    assert not self_check(model, corner, domain=gr.Polygon([[0, 0], [50, 50], [0, 1]])).ok
+    third = nn.Linear(3, 1).double()
+    wrong = total_with(third, Network([[[1.0, 1.0, 1.0]], [[1.0]]], [[-98.0], [0.0]]))
+    plane = gr.Slice.axes(0, 2, at=[0.0, 49.5, 0.0], domain=gr.Box(-1, 24))
+    assert self_check(third, wrong, domain=plane).ok
+    assert not self_check(third, wrong, domain=plane.with_domain(gr.Box(-1, 25))).ok
+    assert not self_check(third, wrong, domain=gr.Box([-1] * 3, [40] * 3)).ok
+
+
+def test_the_unit_boxs_corners_are_compared_by_default() -> None:
+    """Five inputs have 32 corners; of more, some are drawn, the same in every run."""
+    for n in (2, 5):
+        model = nn.Linear(n, 1).double()
+        # Wrong within 1e-4 of the corner (1, ..., 1) only: no drawn point is there.
+        weights = [np.vstack([np.ones((1, n)), np.eye(n)]), np.concatenate([[1.0], -np.full(n, 4.0 * n)])[None]]
+        bump = Network(weights, [np.concatenate([[1e-4 - n], -np.ones(n)]), [0.0]])
+        check = self_check(model, total_with(model, bump))
+        assert not check.ok
+        assert check.comparisons[0].points == 32 + 2**n
+    model = nn.Linear(40, 1).double()
+    assert self_check(model).comparisons[0].points == 64
+    assert self_check(model).to_dict() == self_check(model).to_dict()
+
+
+def test_domains_that_do_not_fit() -> None:
+    model = nn.Linear(3, 1).double()
+    with pytest.raises(InputDimensionError, match="a space of 2 inputs, and the network takes 3"):
+        self_check(model, domain=gr.Box(-1, 1))
+    with pytest.raises(InputDimensionError, match="a space of 2 inputs"):
+        self_check(model, domain=gr.Polygon([[0, 0], [1, 0], [0, 1]]))
+    with pytest.raises(InputDimensionError, match="a space of 4 inputs"):
+        self_check(model, domain=gr.Slice.axes(0, 1, at=np.zeros(4), domain=gr.Box(-1, 1)))
+    with pytest.raises(DomainError, match=r"type Segment; expected a gr\.Box, gr\.Polygon or gr\.Slice"):
+        self_check(model, domain=gr.Segment([0, 0, 0], [1, 1, 1]))  # type: ignore[arg-type]
 
 
 def test_models_are_left_as_they_are() -> None:
@@ -330,13 +381,31 @@ def test_info_compares_at_points(tmp_path: Path) -> None:
     onnx.save(graph(), tmp_path / "model.onnx")
     np.save(tmp_path / "points.npy", np.ones((3, 9)))
     facts = json.loads(info(tmp_path / "model.onnx", "--points", tmp_path / "points.npy", "--json").stdout)
-    assert facts["check"]["comparisons"][0]["points"] == 35
+    assert facts["check"]["comparisons"][0]["points"] == 67
     np.save(tmp_path / "points.npy", np.ones((3, 2)))
     done = info(tmp_path / "model.onnx", "--points", tmp_path / "points.npy")
     assert done.exit_code == 2
     assert "expected (N, 9)" in done.stderr
     (tmp_path / "points.npy").write_text("no numbers")
     assert info(tmp_path / "model.onnx", "--points", tmp_path / "points.npy").exit_code == 2
+
+
+def test_info_compares_at_a_domains_corners(tmp_path: Path) -> None:
+    onnx.save(graph(), tmp_path / "model.onnx")
+    np.savez(tmp_path / "plane.npz", a=np.zeros(9), b=np.eye(9)[0], c=np.eye(9)[1])
+    for options, points in (
+        (["--box", "0", "255"], 64),
+        (["--slice", tmp_path / "plane.npz"], 36),
+        (["--slice", tmp_path / "plane.npz", "--polygon", "0,0 1,0 0,1"], 35),
+    ):
+        facts = json.loads(info(tmp_path / "model.onnx", *options, "--json").stdout)
+        assert facts["check"]["comparisons"][0]["points"] == points
+    done = info(tmp_path / "model.onnx", "--low", "0", "0", "--high", "1", "1")
+    assert done.exit_code == 2
+    assert "a space of 2 inputs, and the network takes 9" in done.stderr
+    done = info(tmp_path / "model.onnx", "--box", "0", "1", "--polygon", "0,0 1,0 0,1")
+    assert done.exit_code == 2
+    assert "got --box and --polygon; expected one of them" in done.stderr
 
 
 def test_info_of_open_shapes(tmp_path: Path) -> None:

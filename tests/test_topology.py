@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+import networkx as nx
 import numpy as np
 import pytest
 import shapely
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 import geomrelu as gr
 from geomrelu.analysis.topology import Betti
 from geomrelu.errors import InputError
+from geomrelu.network import Layer
 from tests.drawn import ENTRIES, drawn_networks
 from tests.misuse import assert_raises
 from tests.networks import SQUARE, degenerate_cases, random_network
@@ -205,6 +209,62 @@ def test_classes_beside_their_polygons(n_outputs: int) -> None:
             holes = sum(len(part.interiors) for part in parts.geoms)
             assert (own.components, own.holes) == (len(parts.geoms), holes), f"seed {seed}, class {k}"
             seen.add(numbers(own)[:2])
+    assert len(seen) > 1
+
+
+def by_refinement(p: gr.PlanarComplex) -> list[tuple[int, int]]:
+    """Components and holes of the classes from the partition that is cut by all ties of outputs, too.
+
+    There an output wins all over a region or nowhere, and the region's corners tell.
+    """
+    n = p.network.n_outputs
+    pairs = list(itertools.combinations(range(n), 2))
+    ties = np.zeros((len(pairs) + n, n))
+    for row, (i, j) in zip(ties, pairs, strict=False):
+        row[[i, j]] = 1, -1
+    ties[len(pairs) :] = np.eye(n)
+    picks = np.concatenate([np.zeros((n, len(pairs))), np.eye(n)], axis=1)
+    layers = [*p.network.layers, Layer(ties, np.zeros(len(ties)), len(pairs)), Layer(picks, np.zeros(n), 0)]
+    refined = gr.partition(gr.Network.from_layers(layers), p.domain)
+    exact = [refined._vertex_outputs.exact(v) for v in range(refined.n_vertices)]
+    top = np.array([[value == max(y) for value in y] for y in exact])
+    cells = {
+        "vertices": [[v] for v in range(refined.n_vertices)],
+        "edges": refined.edges[refined.edges_inner].tolist(),
+        "faces": [refined.ring(f).tolist() for f in range(refined.n_regions)],
+    }
+    border = np.zeros(refined.n_vertices, dtype=bool)
+    border[refined.edges[(refined.edge_faces < 0).any(axis=1)]] = True
+    result = []
+    for k in range(n):
+        chosen = {
+            name: np.array([top[c].all(axis=0).nonzero()[0].tolist() == [k] for c in cells[name]]) for name in cells
+        }
+        graph = nx.Graph()
+        graph.add_nodes_from(np.flatnonzero(chosen["faces"]).tolist())
+        graph.add_edges_from(refined.edge_faces[refined.edges_inner][chosen["edges"]].tolist())
+        components = nx.number_connected_components(graph)
+        euler = chosen["faces"].sum() - chosen["edges"].sum() + (chosen["vertices"] & ~border).sum()
+        result.append((components, components - int(euler)))
+    return result
+
+
+@pytest.mark.parametrize("degenerate", [False, True], ids=["generic", "degenerate"])
+@pytest.mark.parametrize("n_outputs", [3, 4, 5])
+def test_classes_beside_a_refinement_in_fractions(n_outputs: int, degenerate: bool) -> None:
+    seen = set()
+    for seed in range(8):
+        network = random_network((5, 4), seed, n_outputs=n_outputs)
+        if degenerate:
+            rng = np.random.default_rng(seed)
+            shapes = [(4, 2), (3, 4), (n_outputs, 3)]
+            network = gr.Network([rng.integers(-1, 2, shape) for shape in shapes])
+        p = gr.partition(network, gr.Box(-1, 1))
+        found = p.class_betti()
+        for own in found:
+            assert_consistent(own)
+        assert [(own.components, own.holes) for own in found] == by_refinement(p), f"seed {seed}"
+        seen |= {(own.components, own.holes) for own in found}
     assert len(seen) > 1
 
 

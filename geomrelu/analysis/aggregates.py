@@ -115,10 +115,11 @@ def aggregate(
     progress: Progress | None = None,
     resume: PathLike | None = None,
     block_values: int = BLOCK_VALUES,
+    device: Any = None,
 ) -> Aggregates:
     """See `geomrelu.aggregate`."""
     stream = _Stream(_checked_names(network, names))
-    task = prepared_task(network, domain)
+    task = prepared_task(network, domain, device=device)
     result = run_planned(task, stream, Plan(n_jobs, block_values, progress), resume)
     report = closed_report(task, result.report)
     if network.has_pools:

@@ -18,6 +18,8 @@ cell, until two differ.
 and |d| is integrated on the two parts into which the line d = 0 cuts a cell.  These passes over the cells' corners,
 one for each output, are why a comparison takes a few times as long as the partition of both networks.
 
+In more dimensions see `polyhedral_comparison`.
+
 *Classes.*  The class is the largest output's number, the first of those that tie; of one output, whether it
 is positive.  Where it is the same, for certain, at all corners of a cell, it is the same on the cell; other cells are
 cut where outputs tie.  Whether outputs tie all over a cell is decided exactly.  Areas are float64.
@@ -36,13 +38,16 @@ from geomrelu.affine import affine_map_errors
 from geomrelu.analysis.cells import Cells, positive_part
 from geomrelu.analysis.extrema import Extremum, largest
 from geomrelu.analysis.outputs import Functionals
+from geomrelu.analysis.polyhedral_comparison import differing_volume, distances
 from geomrelu.analysis.regression import MapRegression, fit_maps, map_rows
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, frozen, row_ids
+from geomrelu.domain import Polytope
 from geomrelu.errors import InputError, RangeError, ShapeError
 from geomrelu.exact import ExactForms
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 from geomrelu.planar.complex import scaled_to_range
+from geomrelu.polyhedral.complex import PolyhedralComplex
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -62,24 +67,24 @@ class Comparison:
         Whether they are the same function on the domain; exact.
     largest : float
         The largest |a_k(x) - b_k(x)|: the exact value, rounded.
-    witness : (2,) float64
+    witness : (d,) float64
         A point where it is attained, a vertex of the refinement: its exact coordinates, rounded.  On a slice, in
         the slice's coordinates.
     exact_largest : Fraction
-    exact_witness : (Fraction, Fraction)
+    exact_witness : tuple of d Fraction
     output : int
         The output k in which it is attained.
     l1, l2 : (out,) float64
         Distances of the outputs: the integral of |a_k - b_k| over the domain, and the root of that of its square.
     class_area : float
-        Area on which the classes differ.
+        Area (in d dimensions: volume) on which the classes differ.
     area : float
-        Area of the domain.
+        Area, or volume, of the domain.
     n_regions : (int, int)
         Activation regions of a, and of b; exact.
     n_refinement : int
         Those of both together, the cells of their common refinement; exact.
-    refinement : PlanarComplex
+    refinement : PlanarComplex or PolyhedralComplex
         The partition of the joint network: a's outputs, then b's.
     """
 
@@ -87,7 +92,7 @@ class Comparison:
     largest: float
     witness: FloatArray
     exact_largest: Fraction = field(repr=False)
-    exact_witness: tuple[Fraction, Fraction] = field(repr=False)
+    exact_witness: tuple[Fraction, ...] = field(repr=False)
     output: int
     l1: FloatArray
     l2: FloatArray
@@ -95,16 +100,16 @@ class Comparison:
     area: float
     n_regions: tuple[int, int]
     n_refinement: int
-    refinement: PlanarComplex = field(repr=False)
+    refinement: PlanarComplex | PolyhedralComplex = field(repr=False)
 
     def regression(self, direction: str = "a->b", output: int = 0) -> MapRegression:
-        """The least-squares relation from one network's maps to the other's, a row for each cell, weighted by area.
+        """The least-squares relation from one network's maps to the other's, a row for each cell, weighted by its size.
 
         Parameters
         ----------
         direction : {"a->b", "b->a"}
         output : int
-            The output whose maps (two gradient entries and an intercept) are related.
+            The output whose maps (gradient and intercept) are related.
 
         Raises
         ------
@@ -116,10 +121,11 @@ class Comparison:
         n = len(self.l1)
         if not isinstance(output, int | np.integer) or isinstance(output, bool) or not 0 <= output < n:
             raise InputError(f"regression: got output {output!r}; expected a whole number from 0 to {n - 1}")
-        maps = self.refinement.affine_maps
+        p = self.refinement
+        maps, sizes = p.affine_maps, p.volumes if isinstance(p, PolyhedralComplex) else p.areas
         rows = [map_rows(maps.A, maps.b, k) for k in (output, n + output)]
         source, target = rows if direction == "a->b" else rows[::-1]
-        return fit_maps(source, target, self.refinement.areas)
+        return fit_maps(source, target, sizes)
 
 
 def check_outputs(a: Network, b: Network) -> None:
@@ -128,12 +134,19 @@ def check_outputs(a: Network, b: Network) -> None:
         raise ShapeError(f"compare: the networks have {a.n_outputs} and {b.n_outputs} outputs; expected equally many")
 
 
-def comparison(p: PlanarComplex, a: Network, b: Network) -> Comparison:
+def comparison(p: PlanarComplex | PolyhedralComplex, a: Network, b: Network) -> Comparison:
     """Compare two networks on the partition of their joint network; see `geomrelu.compare`."""
     n = a.n_outputs
     equal = _equal(p, n)
     most, output = (_none(p), 0) if equal else _largest(p, n)
-    l1, l2 = (np.zeros(n), np.zeros(n)) if equal else _distances(p, n)
+    l1, l2, differ = np.zeros(n), np.zeros(n), 0.0
+    if isinstance(p, PolyhedralComplex):
+        if not equal:
+            (l1, l2), differ = distances(p, n), differing_volume(p, a, b)
+    elif not equal:
+        (l1, l2), differ = _distances(p, n), class_disagreement(p)
+    if not (np.isfinite(l1) & np.isfinite(l2)).all():
+        raise RangeError("compare: a distance is above 1.8e308, the most that float64 holds; scale the domain down")
     return Comparison(
         equal=equal,
         largest=most.value,
@@ -143,15 +156,15 @@ def comparison(p: PlanarComplex, a: Network, b: Network) -> Comparison:
         output=output,
         l1=frozen(l1),
         l2=frozen(l2),
-        class_area=0.0 if equal else class_disagreement(p),
-        area=p.domain.area,
+        class_area=differ,
+        area=float(p.volumes.sum()) if isinstance(p.domain, Polytope) else p.domain.area,
         n_regions=_own_regions(p, a, b),
         n_refinement=p.n_regions,
         refinement=p,
     )
 
 
-def _equal(p: PlanarComplex, n: int) -> bool:
+def _equal(p: PlanarComplex | PolyhedralComplex, n: int) -> bool:
     """Whether the first n outputs are the others, exactly."""
     everything = Patterns.pack(np.ones((1, p.network.n_neurons), dtype=bool), p.network.widths)
     try:
@@ -169,14 +182,14 @@ def _equal(p: PlanarComplex, n: int) -> bool:
     return all((row[:n] == row[n:]).all() for row in rows)
 
 
-def _none(p: PlanarComplex) -> Extremum:
+def _none(p: PlanarComplex | PolyhedralComplex) -> Extremum:
     """The largest difference of equal functions: 0, anywhere."""
     outputs = p._vertex_outputs
     at = outputs.position(0)
-    return Extremum(0.0, frozen(np.array([float(x) for x in at])), 0, outputs.face_of(0), Fraction(0), at)
+    return Extremum(0.0, frozen(np.array([float(x) for x in at])), 0, outputs.region_of(0), Fraction(0), at)
 
 
-def _largest(p: PlanarComplex, n: int) -> tuple[Extremum, int]:
+def _largest(p: PlanarComplex | PolyhedralComplex, n: int) -> tuple[Extremum, int]:
     """The largest difference of an output from its counterpart, and the output; exact."""
     found = []
     for k in range(n):
@@ -206,10 +219,7 @@ def _distances(p: PlanarComplex, n: int) -> tuple[FloatArray, FloatArray]:
         parts = [whole, *(positive_part(mixed, sign * mixed.points[:, 2]) for sign in (1.0, -1.0))]
         total[k] = sum(abs(float(_fans(part).sum())) for part in parts)
     with np.errstate(over="ignore"):
-        l1, l2 = np.ldexp(total, unit + area), np.ldexp(np.sqrt(np.ldexp(squares, area % 2)), unit + area // 2)
-    if not (np.isfinite(l1) & np.isfinite(l2)).all():
-        raise RangeError("compare: a distance is above 1.8e308, the most that float64 holds; scale the domain down")
-    return l1, l2
+        return np.ldexp(total, unit + area), np.ldexp(np.sqrt(np.ldexp(squares, area % 2)), unit + area // 2)
 
 
 def _fans(cells: Cells, square: bool = False) -> FloatArray:
@@ -305,7 +315,7 @@ def _won(cells: Cells, column: int, n: int, k: int, ties: BoolArray) -> Cells:
 # ---- counts
 
 
-def _own_regions(p: PlanarComplex, a: Network, b: Network) -> tuple[int, int]:
+def _own_regions(p: PlanarComplex | PolyhedralComplex, a: Network, b: Network) -> tuple[int, int]:
     """Numbers of distinct patterns of a's neurons, and of b's: a region is convex, so it has one pattern to itself."""
     depth = max(len(a.widths), len(b.widths))
     widths = [np.pad(network.widths, (0, depth - len(network.widths))) for network in (a, b)]

@@ -17,10 +17,12 @@ import numpy as np
 
 from geomrelu.analysis.closed_regions import closed_connected_labels
 from geomrelu.analysis.convex_cells import convex_cells
+from geomrelu.analysis.polyhedral_definitions import count_bounds
 from geomrelu.analysis.vertices import ExactVertices
 from geomrelu.arrays import IntArray, WordArray
 from geomrelu.errors import InputError
 from geomrelu.patterns import Patterns
+from geomrelu.polyhedral.complex import PolyhedralComplex
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -213,7 +215,7 @@ DEFINITIONS: dict[str, Callable[[PlanarComplex], Count]] = {
 }
 
 
-def count(p: PlanarComplex, definition: str) -> Count:
+def count(p: PlanarComplex | PolyhedralComplex, definition: str) -> Count:
     """Number of linear regions in the sense of one of `DEFINITIONS`.
 
     Raises
@@ -223,6 +225,9 @@ def count(p: PlanarComplex, definition: str) -> Count:
     """
     if not isinstance(definition, str) or definition not in DEFINITIONS:
         raise InputError(f"count: got definition {definition!r}; expected one of {', '.join(DEFINITIONS)}")
+    if isinstance(p, PolyhedralComplex):
+        lower, upper = count_bounds(p, definition)
+        return upper if lower == upper else CountBounds(lower, upper)
     return DEFINITIONS[definition](p)
 
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Cell", "Envelope", "InDoubt", "Row", "clipped", "corner_rows", "envelope"]
+__all__ = ["Cell", "Envelope", "InDoubt", "Row", "alone_between", "clipped", "corner_rows", "envelope"]
 
 # What a node is, whatever polygon it was found in: a corner of the region (its vertex), a
 # point of an edge where two outputs tie (edge, i, j), or one inside where some do (i, j, k, ...).
@@ -166,6 +166,28 @@ def envelope(rows: list[Row], edges: list[int], outputs: list[int]) -> Envelope:
         if polygon:
             cells.append(Cell(k, polygon, labels))
     return Envelope([_labelled(cell, cells, rows, edges, outputs) for cell in cells], equal)
+
+
+def alone_between(rows: list[Row], outputs: list[int]) -> list[int]:
+    """Those of the outputs that are, alone, the largest somewhere between two nodes.
+
+    Raises
+    ------
+    InDoubt
+        If floats do not decide a sign.
+    """
+    result = []
+    for k, output in enumerate(outputs):
+        part = rows
+        for j in range(len(outputs)):
+            a = _difference(rows, k, j)
+            # Where both are equal all along, neither is alone.
+            if j != k and part:
+                above = max(_sign(*_dot(row, a, 0)) for row in part) > 0
+                part = clipped(part, [0] * len(part), a, 0, 0)[0] if above else []
+        if part:
+            result.append(output)
+    return result
 
 
 def _distinct(rows: list[Row], outputs: list[int]) -> tuple[list[int], list[tuple[int, int]]]:

@@ -28,7 +28,7 @@ def exact_areas(p: PlanarComplex, faces: IntArray) -> list[float]:
         If a vertex's two lines do not cross: the partition is damaged.
     """
     nowhere = np.empty(0, dtype=np.int64)
-    judge = Judge(p.domain, Forms(p.network), History(p.vertex_lines, nowhere, nowhere))
+    judge = Judge(p.domain.vertices, Forms(p.network), History(p.vertex_lines, nowhere, nowhere))
     return [_area([_corner(p, judge, f, v) for v in p.ring(f).tolist()]) for f in faces.tolist()]
 
 

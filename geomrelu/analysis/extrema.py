@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from geomrelu.linear.complex import LinearComplex
     from geomrelu.network import Network
     from geomrelu.planar.complex import PlanarComplex
+    from geomrelu.polyhedral.complex import PolyhedralComplex
 
 __all__ = ["Extremum", "functional", "largest", "maximum", "minimum", "output_range"]
 
@@ -40,13 +41,13 @@ class Extremum(ReadOnly):
     ----------
     value : float
         The exact value, rounded once.
-    point : (2,) float64
+    point : (d,) float64
         The vertex's coordinates, rounded once.
     vertex : int
     region : int
         A region with this vertex.
     exact_value : Fraction
-    exact_point : (Fraction, Fraction)
+    exact_point : tuple of d Fraction
     """
 
     value: float
@@ -54,7 +55,7 @@ class Extremum(ReadOnly):
     vertex: int
     region: int
     exact_value: Fraction
-    exact_point: tuple[Fraction, Fraction]
+    exact_point: tuple[Fraction, ...]
 
     def __repr__(self) -> str:
         return f"Extremum({self.value!r} at {self.point.tolist()})"
@@ -83,12 +84,12 @@ def functional(network: Network, of: Any, question: str) -> Functionals:
     return Functionals(a[None], np.zeros(1))
 
 
-def maximum(p: PlanarComplex, of: Any = 0) -> Extremum:
+def maximum(p: PlanarComplex | PolyhedralComplex, of: Any = 0) -> Extremum:
     """The largest value; see `PlanarComplex.maximum`."""
     return largest(p, functional(p.network, of, "maximum"))
 
 
-def minimum(p: PlanarComplex, of: Any = 0) -> Extremum:
+def minimum(p: PlanarComplex | PolyhedralComplex, of: Any = 0) -> Extremum:
     """The smallest value; see `PlanarComplex.minimum`."""
     asked = functional(p.network, of, "minimum")
     found = largest(p, Functionals(-asked.a, -asked.b))
@@ -98,14 +99,14 @@ def minimum(p: PlanarComplex, of: Any = 0) -> Extremum:
     )  # fmt: skip
 
 
-def output_range(p: PlanarComplex | LinearComplex, of: Any = None) -> FloatArray:
+def output_range(p: PlanarComplex | PolyhedralComplex | LinearComplex, of: Any = None) -> FloatArray:
     """Smallest and largest values; see `PlanarComplex.output_range`."""
     if of is not None:
         return frozen(np.array([p.minimum(of).value, p.maximum(of).value]))
     return frozen(np.array([[p.minimum(k).value, p.maximum(k).value] for k in range(p.network.n_outputs)]))
 
 
-def largest(p: PlanarComplex, asked: Functionals) -> Extremum:
+def largest(p: PlanarComplex | PolyhedralComplex, asked: Functionals) -> Extremum:
     """The largest value of one functional over the domain.
 
     Raises
@@ -116,6 +117,10 @@ def largest(p: PlanarComplex, asked: Functionals) -> Extremum:
     outputs = p._vertex_outputs
     value, error = (v[:, 0].copy() for v in outputs.level(asked))
     candidates, tight = np.arange(p.n_vertices), np.zeros(p.n_vertices, dtype=bool)
+    candidates = candidates[value + error >= (value - error).max()]
+    if len(candidates) > 1:
+        outputs.tighten(candidates)
+        value[candidates], error[candidates] = (v[:, 0] for v in outputs.level(asked, candidates))
     while True:
         candidates = candidates[value[candidates] + error[candidates] >= (value - error)[candidates].max()]
         loose = candidates[~tight[candidates]]
@@ -126,23 +131,29 @@ def largest(p: PlanarComplex, asked: Functionals) -> Extremum:
         tight[highest] = True
         better, better_error = (v[:, 0] for v in outputs.level(asked, highest))
         value[highest], error[highest] = better, better_error
+        # Where that takes exact values, and the highest are as high as all others may be, ties are likely.
+        if not outputs.refines_in_floats and not (value + error < (value - error).max())[candidates].any():
+            break
     exact = _exact_values(p, asked, candidates.tolist())
     top = max(exact.values())
     vertex = min(v for v, y in exact.items() if y == top)
     at = outputs.position(vertex)
     try:
         point = frozen(np.array([float(x) for x in at]))
-        return Extremum(float(top), point, vertex, outputs.face_of(vertex), top, at)
+        return Extremum(float(top), point, vertex, outputs.region_of(vertex), top, at)
     except OverflowError:
         raise RangeError(
             "extremum: the value is above 2^1024, the most that float64 holds; scale the functional down"
         ) from None
 
 
-def _exact_values(p: PlanarComplex, asked: Functionals, candidates: list[int]) -> dict[int, Fraction]:
+def _exact_values(
+    p: PlanarComplex | PolyhedralComplex, asked: Functionals, candidates: list[int]
+) -> dict[int, Fraction]:
     """The functional's exact value at each candidate."""
     outputs, known = p._vertex_outputs, dict[int, Fraction]()
     wanted = set(candidates)
+    sure = outputs.surely_constant(asked) if len(candidates) > 1 else np.zeros(0, dtype=bool)
     seen: set[int] = set()
     for start in candidates:
         if start in known:
@@ -150,11 +161,14 @@ def _exact_values(p: PlanarComplex, asked: Functionals, candidates: list[int]) -
         known[start] = asked.exactly(0, outputs.exact(start))
         front = [start] if len(candidates) > 1 else []
         while front:
-            for face in p._exact_vertices.faces_around(front.pop()).tolist():
-                ring = set(p.ring(face).tolist())
+            for region in outputs.regions_around(front.pop()).tolist():
+                corners = set(outputs.corners(region).tolist())
                 # Constant on a region: all its corners are candidates.
-                if face not in seen and ring <= wanted and outputs.is_constant(asked, face):
-                    front += ring - known.keys()
-                    known.update(dict.fromkeys(ring - known.keys(), known[start]))
-                seen.add(face)
+                new = region not in seen and corners <= wanted
+                if new and (sure[region] or outputs.is_constant(asked, region)):
+                    # Not a difference of sets, which would walk through all that is known.
+                    fresh = [v for v in corners if v not in known]
+                    front += fresh
+                    known.update(dict.fromkeys(fresh, known[start]))
+                seen.add(region)
     return known

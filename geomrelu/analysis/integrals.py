@@ -1,6 +1,7 @@
 """Integrals, means and covariances of the outputs over the domain, by closed formulas.
 
-In a region of area a and centroid c, with second moments M about c, the outputs y = A x + b have
+In a region of area (in d dimensions: volume) a and centroid c, with second moments M about c, the outputs
+y = A x + b have
 
     integral of y_i      = a y_i(c)
     integral of y_i y_j  = a y_i(c) y_j(c) + A_i M A_j^T,
@@ -21,63 +22,74 @@ from geomrelu.errors import RangeError
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
+    from geomrelu.polyhedral.complex import PolyhedralComplex
 
-__all__ = ["covariance", "integral", "mean", "product_integral"]
+__all__ = [
+    "RegionOutputs",
+    "covariance",
+    "integral",
+    "mean",
+    "product_integral",
+    "product_sums",
+    "region_outputs",
+]
 
 
-class _Outputs(NamedTuple):
+class RegionOutputs(NamedTuple):
     """The outputs over 2^unit, so that squares stay within float64's range, in scaled coordinates."""
 
-    slopes: FloatArray  # (F, out, 2)
+    slopes: FloatArray  # (F, out, d)
     values: FloatArray  # at the centroids, (F, out)
     unit: int
 
 
-def integral(p: PlanarComplex) -> FloatArray:
+def integral(p: PlanarComplex | PolyhedralComplex) -> FloatArray:
     """Integrals of the outputs over the domain, (out,)."""
-    moments = region_moments(p)
-    outputs = _outputs(p, moments)
+    moments = region_moments(p, second=False)
+    outputs = region_outputs(p, moments)
     return _in_range(moments.areas @ outputs.values, outputs.unit + int(moments.exponents.sum()), "integral")
 
 
-def product_integral(p: PlanarComplex) -> FloatArray:
+def product_integral(p: PlanarComplex | PolyhedralComplex) -> FloatArray:
     """Integrals of the products of two outputs over the domain, (out, out)."""
     moments = region_moments(p)
-    outputs = _outputs(p, moments)
-    return _in_range(_products(moments, outputs), 2 * outputs.unit + int(moments.exponents.sum()), "integral")
+    outputs = region_outputs(p, moments)
+    return _in_range(product_sums(moments, outputs), 2 * outputs.unit + int(moments.exponents.sum()), "integral")
 
 
-def mean(p: PlanarComplex, products: bool = False) -> FloatArray:
+def mean(p: PlanarComplex | PolyhedralComplex, products: bool = False) -> FloatArray:
     """Means of the outputs (out,), or of the products of two, (out, out)."""
-    moments = region_moments(p)
-    outputs = _outputs(p, moments)
-    sums = _products(moments, outputs) if products else moments.areas @ outputs.values
+    moments = region_moments(p, second=products)
+    outputs = region_outputs(p, moments)
+    sums = product_sums(moments, outputs) if products else moments.areas @ outputs.values
     return _in_range(sums / moments.areas.sum(), outputs.unit * (2 if products else 1), "mean")
 
 
-def covariance(p: PlanarComplex) -> FloatArray:
+def covariance(p: PlanarComplex | PolyhedralComplex) -> FloatArray:
     """Covariances of the outputs, (out, out)."""
     moments = region_moments(p)
-    slopes, values, unit = _outputs(p, moments)
+    slopes, values, unit = region_outputs(p, moments)
     area = moments.areas.sum()
-    central = _Outputs(slopes, values - moments.areas @ values / area, unit)
-    return _in_range(_products(moments, central) / area, 2 * unit, "covariance")
+    central = RegionOutputs(slopes, values - moments.areas @ values / area, unit)
+    return _in_range(product_sums(moments, central) / area, 2 * unit, "covariance")
 
 
-def _outputs(p: PlanarComplex, moments: Moments) -> _Outputs:
+def region_outputs(p: PlanarComplex | PolyhedralComplex, moments: Moments) -> RegionOutputs:
+    """The outputs on the regions, in the moments' coordinates."""
     maps = p.affine_maps
     largest = max(float(np.abs(part).max()) for part in (np.ldexp(maps.A / 4, moments.exponents), maps.b / 4))
     unit = int(np.frexp(largest)[1])
     slopes = np.ldexp(maps.A, moments.exponents - unit)
-    return _Outputs(slopes, np.einsum("foi,fi->fo", slopes, moments.centroids) + np.ldexp(maps.b, -unit), unit)
+    return RegionOutputs(slopes, np.einsum("foi,fi->fo", slopes, moments.centroids) + np.ldexp(maps.b, -unit), unit)
 
 
-def _products(moments: Moments, outputs: _Outputs) -> FloatArray:
+def product_sums(moments: Moments, outputs: RegionOutputs) -> FloatArray:
     """Integrals of the products of two outputs, (out, out), in scaled coordinates."""
-    xx, xy, yy = moments.second.T[:, :, None]
-    x, y = outputs.slopes[:, :, 0], outputs.slopes[:, :, 1]
-    # Sums over all regions of A_i M A_j^T, as matrix products.
-    spread = x.T @ (xx * x + xy * y) + y.T @ (xy * x + yy * y)
+    spread = np.zeros((outputs.values.shape[1],) * 2)
+    # Sums over all regions of A_i M A_j^T, as matrix products, the entries of M with i < j on both sides.
+    for place, (i, j) in enumerate(zip(*np.triu_indices(outputs.slopes.shape[2]), strict=True)):
+        share = outputs.slopes[:, :, i].T @ (moments.second[:, place, None] * outputs.slopes[:, :, j])
+        spread += share if i == j else share + share.T
     total = outputs.values.T @ (moments.areas[:, None] * outputs.values) + spread
     return np.asarray((total + total.T) / 2)
 

@@ -6,7 +6,8 @@ With corners d_i relative to a point of the polygon and c_i = d_i x d_{i+1}, Gre
     integral of x y   = sum c_i (2 x_i y_i + x_i y_{i+1} + x_{i+1} y_i + 2 x_{i+1} y_{i+1}) / 24
 
 (C. Steger, "On the calculation of moments of polygons", 1996).  The point is the float centroid, so
-that no digits cancel; what it is off the true one is a rounding's square.
+that no digits cancel; what it is off the true one is a rounding's square.  Outside the plane they are those of
+`polyhedral.moments`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, lean
 from geomrelu.planar.complex import scaled_to_range
+from geomrelu.polyhedral.complex import PolyhedralComplex
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -29,11 +31,13 @@ class Moments(NamedTuple):
 
     Attributes
     ----------
-    exponents : (2,) int64
+    exponents : (d,) int64
     areas : (F,) float64
-    centroids : (F, 2) float64
-    second : (F, 3) float64
-        Integrals of (x^2, x y, y^2) about the centroid.
+        In more dimensions volumes.
+    centroids : (F, d) float64
+    second : (F, d (d + 1) / 2) float64
+        Integrals of x_i x_j about the centroid, i <= j, row by row: in the plane of (x^2, x y, y^2).  Empty if not
+        asked for.
     """
 
     exponents: IntArray
@@ -42,10 +46,10 @@ class Moments(NamedTuple):
     second: FloatArray
 
 
-def region_moments(p: PlanarComplex) -> Moments:
-    """Areas, centroids and central second moments of the regions, from their float vertices.
+def region_moments(p: PlanarComplex | PolyhedralComplex, second: bool = True) -> Moments:
+    """Areas, centroids and (if asked for) central second moments of the regions, from their float vertices.
 
-    Relative errors are a few units in the last place, but for regions so thin that their
+    In the plane, relative errors are a few units in the last place, but for regions so thin that their
     vertices' rounding tells: there they are below that rounding times perimeter times diameter squared.
 
     Examples
@@ -55,18 +59,29 @@ def region_moments(p: PlanarComplex) -> Moments:
     >>> (12 * region_moments(p).second).round(9).tolist()
     [[2.0, 0.0, 8.0], [2.0, 0.0, 8.0]]
     """
+    if isinstance(p, PolyhedralComplex):
+        return _of_polytopes(p, second)
     vertices, exponents = scaled_to_range(p.vertices, p.domain)
     centroids = np.ldexp(p.centroids, -exponents)
     # Areas of thin regions are those of their exact corners.
     scaled, exponent = p.scaled_areas
     areas = scaled if exponent else p.areas
-    second = np.zeros((p.n_regions, 3))
-    _add_up(vertices, p.face_offsets, p.face_vertices, centroids, second)
+    if not second:
+        return Moments(exponents, areas, centroids, np.zeros((p.n_regions, 0)))
+    about = np.zeros((p.n_regions, 3))
+    _add_up(vertices, p.face_offsets, p.face_vertices, centroids, about)
     # What rounding makes of a sliver need not be a matrix of moments: squares are not negative, xy^2 <= xx yy.
-    second[:, 0::2] = np.maximum(second[:, 0::2], 0.0)
-    most = np.sqrt(second[:, 0] * second[:, 2])
-    second[:, 1] = np.clip(second[:, 1], -most, most)
-    return Moments(exponents, areas, centroids, second)
+    about[:, 0::2] = np.maximum(about[:, 0::2], 0.0)
+    most = np.sqrt(about[:, 0] * about[:, 2])
+    about[:, 1] = np.clip(about[:, 1], -most, most)
+    return Moments(exponents, areas, centroids, about)
+
+
+def _of_polytopes(p: PolyhedralComplex, second: bool) -> Moments:
+    found, exponents = p.moments(p.dimension, second)
+    own = p.volume_regions
+    volumes = np.ldexp(found.measures[own], -int(exponents.sum()))
+    return Moments(exponents, volumes, found.means[own], volumes[:, None] * found.covariances[own])
 
 
 @lean

@@ -23,6 +23,7 @@ less than the partition.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
@@ -33,7 +34,7 @@ import numpy as np
 from geomrelu.analysis.vertices import crossing_in_face, lines_at_corners
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.errors import InvariantError, RangeError
-from geomrelu.exact import Line, Point, sign_at
+from geomrelu.exact import ExactForms, Point
 from geomrelu.network import Layer, Network
 from geomrelu.planar.balls import BallForms, Balls, cross, signs_at
 from geomrelu.planar.bounds import bounded_errors, layer_bounds
@@ -41,8 +42,9 @@ from geomrelu.planar.settle import Forms, History, Judge
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
+    from geomrelu.polyhedral.complex import PolyhedralComplex
 
-__all__ = ["Functionals", "VertexOutputs"]
+__all__ = ["Functionals", "Outputs", "VertexOutputs", "outputs_near"]
 
 _UNIT_ROUNDOFF = 2.0**-53
 _SLACK = 1.0 + 2.0**-20
@@ -71,8 +73,8 @@ class Functionals(NamedTuple):
         return sum(terms, -Fraction(float(self.b[which])))
 
 
-class VertexOutputs:
-    """Outputs at the vertices of a complex, made once for each; asked through ``p._vertex_outputs``.
+class Outputs(ABC):
+    """Outputs at the vertices of a complex of any dimension d, and signs of linear functionals of them.
 
     Attributes
     ----------
@@ -80,13 +82,18 @@ class VertexOutputs:
         The outputs.
     errors : (V,) float64
         No entry of a vertex's row is farther from its true value than this.
-    positions : (V, 2) float64
+    positions : (V, d) float64
     position_errors : (V,) float64
         As the complex stores them; like outputs, closer to the truth after `refine`.
+    offsets, members : (R + 1,), (C,) int64
+        Vertices of the regions: r's are ``members[offsets[r] : offsets[r + 1]]``.
     """
 
-    def __init__(self, p: PlanarComplex) -> None:
-        self.p = p
+    # Whether `refine` is cheap beside exact values, and need not give them.
+    refines_in_floats = True
+
+    def __init__(self, p: PlanarComplex | PolyhedralComplex, offsets: IntArray, members: IntArray) -> None:
+        self._network, self._patterns, self.offsets, self.members = p.network, p.patterns, offsets, members
         self.values, self.errors = _forward(p)
         for vertex in np.flatnonzero(~(np.isfinite(self.values).all(axis=1) & np.isfinite(self.errors))).tolist():
             self._compute_again(vertex)
@@ -105,53 +112,51 @@ class VertexOutputs:
             ) from None
         self.errors[vertex] = np.abs(self.values[vertex]).max() * (2 * _UNIT_ROUNDOFF) + _TINY
 
+    def corners(self, region: int) -> IntArray:
+        """Vertices of a region."""
+        return self.members[self.offsets[region] : self.offsets[region + 1]]
+
     # ------------------------------------------------------------------ exact values
 
-    @cached_property
-    def judge(self) -> Judge:
-        """Exact forms of the network, and the exact points found so far."""
-        nowhere = np.empty(0, dtype=np.int64)
-        return Judge(self.p.domain, Forms(self.p.network), History(self.p.vertex_lines, nowhere, nowhere))
+    @property
+    @abstractmethod
+    def exact_forms(self) -> ExactForms:
+        """The network's forms in integers."""
 
-    @cached_property
-    def _faces(self) -> dict[int, int]:
-        return {}
+    @abstractmethod
+    def region_of(self, vertex: int) -> int:
+        """A region with this vertex."""
 
-    def face_of(self, vertex: int) -> int:
-        """A face around a vertex in which its two lines cross."""
-        self.point(vertex)
-        return self._faces[vertex]
+    @abstractmethod
+    def regions_around(self, vertex: int) -> IntArray:
+        """All regions with this vertex."""
 
-    def point(self, vertex: int) -> Point:
-        """A vertex's exact position, homogeneous."""
-        if vertex not in self._faces:
-            for face in self._faces_with(vertex):
-                found = crossing_in_face(self.p, self.judge, vertex, face)
-                if found is not None:
-                    self.judge.points[vertex], self._faces[vertex] = found, face
-                    break
-            else:
-                p, q = self.p.vertex_lines[vertex].tolist()
-                raise InvariantError("vertex lines", f"vertex {vertex}", f"lines {p} and {q}", "lines that cross there")
-        return self.judge.points[vertex]
+    @abstractmethod
+    def point(self, vertex: int) -> tuple[int, ...]:
+        """A vertex's exact position, homogeneous: d + 1 integers, the last one positive."""
 
-    def _faces_with(self, vertex: int) -> Iterator[int]:
-        """All faces around a vertex, first such that are quickly found."""
-        corners = self._some_corners[:, vertex]
-        yield from (np.searchsorted(self.p.face_offsets, corners, side="right") - 1).tolist()
-        yield from self.p._exact_vertices.faces_around(vertex).tolist()
+    def tighten(self, vertices: IntArray) -> None:  # noqa: B027
+        """Tighten what is cheap to tighten at many vertices, if there is anything."""
 
-    def position(self, vertex: int) -> tuple[Fraction, Fraction]:
+    @abstractmethod
+    def refine(self, vertices: IntArray) -> None:
+        """Tighten values, positions and their bounds at some vertices."""
+
+    @abstractmethod
+    def decide(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
+        """Signs of functionals ``which`` (N,) at ``vertices`` (N,) whose float values leave them in doubt, (N,)."""
+
+    def position(self, vertex: int) -> tuple[Fraction, ...]:
         """A vertex's exact position."""
-        x, y, w = self.point(vertex)
-        return Fraction(x, w), Fraction(y, w)
+        *x, w = self.point(vertex)
+        return tuple(Fraction(v, w) for v in x)
 
     def exact(self, vertex: int) -> list[Fraction]:
         """The exact outputs at a vertex."""
-        x, y, w = self.point(vertex)
-        scale = w << self.judge.forms.scales[-1]
-        rows = self.judge.forms.output_map(self.p.patterns.words[self._faces[vertex]])
-        return [Fraction(int(a * x + b * y + c * w), scale) for a, b, c in rows]
+        at = self.point(vertex)
+        scale = at[-1] << self.exact_forms.scales[-1]
+        rows = self.exact_forms.output_map(self._patterns.words[self.region_of(vertex)])
+        return [Fraction(sum(int(a) * x for a, x in zip(row, at, strict=True)), scale) for row in rows]
 
     # ------------------------------------------------------------------ signs
 
@@ -175,6 +180,149 @@ class VertexOutputs:
         vertices, which = np.nonzero(~(np.abs(value) > error))
         result[vertices, which] = self.decide(asked, vertices, which)
         return result
+
+    def _in_integers(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
+        unknown = -2
+        result = np.full(len(vertices), unknown, dtype=np.int64)
+        for m in np.unique(which).tolist():
+            own = np.flatnonzero(which == m)
+            found = np.full(len(self.values), unknown, dtype=np.int64)
+            self._by_constant_regions(asked, m, vertices[own], found)
+            for vertex in vertices[own][found[vertices[own]] == unknown].tolist():
+                at = self.point(vertex)
+                value = sum(a * x for a, x in zip(self._form(asked, m, self.region_of(vertex)), at, strict=True))
+                found[vertex] = (value > 0) - (value < 0)
+            result[own] = found[vertices[own]]
+        return result
+
+    def _by_constant_regions(self, asked: Functionals, m: int, doubtful: IntArray, found: IntArray) -> None:
+        """Signs at the corners of regions on which the functional is constant."""
+        flagged = np.zeros(len(self.values), dtype=bool)
+        flagged[doubtful] = True
+        for region in np.flatnonzero(np.logical_and.reduceat(flagged[self.members], self.offsets[:-1])).tolist():
+            corners = self.corners(region)
+            if (found[corners] == -2).any():
+                *slope, c = self._form(asked, m, region)
+                if not any(slope):
+                    found[corners] = (c > 0) - (c < 0)
+
+    def surely_constant(self, asked: Functionals) -> BoolArray:
+        """Regions (R,) in which no active neuron leads from the inputs to a single functional: it is constant there.
+
+        Zero weights and inactive neurons tell, so nothing is computed; a plateau's regions mostly are of this kind.
+        """
+        layers = self._network.layers
+        found = np.zeros(len(self._patterns), dtype=bool)
+        reached = np.broadcast_to((asked.a[0] != 0).astype(np.float64), (len(found), asked.a.shape[1]))
+        for k in range(len(layers) - 1, 0, -1):
+            gated = (reached @ abs(layers[k].weight) > 0).astype(np.float64)
+            n = layers[k - 1].n_neurons
+            gated[:, :n] *= self._patterns.unpack(k - 1)
+            found |= ~gated.any(axis=1)
+            reached = gated
+        return found
+
+    def is_constant(self, asked: Functionals, region: int) -> bool:
+        """Whether a single functional is constant on a region, exactly."""
+        return not any(self._form(asked, 0, region)[:-1])
+
+    def _form(self, asked: Functionals, m: int, region: int) -> tuple[int, ...]:
+        """A functional's affine form on a region, times a positive number, the constant last."""
+        rows = self.exact_forms.output_map(self._patterns.words[region])
+        weights = [Fraction(a) for a in asked.a[m].tolist()]
+        offset = Fraction(float(asked.b[m])) * (1 << self.exact_forms.scales[-1])
+        # Denominators are powers of two: the largest is common to all.
+        unit = max(w.denominator for w in (*weights, offset))
+        form = [
+            sum(int(w * unit) * int(row[k]) for w, row in zip(weights, rows, strict=True)) for k in range(len(rows[0]))
+        ]
+        form[-1] -= int(offset * unit)
+        return tuple(form)
+
+    # ------------------------------------------------------------------ largest outputs
+
+    @cached_property
+    def top(self) -> BoolArray:
+        """Which outputs are the largest at each vertex, exactly, (V, out) bool: more than one where they tie."""
+        values, rows = self.values, np.arange(len(self.values))
+        best = np.argmax(values, axis=1)
+        close = np.zeros(values.shape, dtype=bool)
+        close[rows, best] = True
+        others = values.copy()
+        others[rows, best] = -np.inf
+        size = np.maximum(values[rows, best], -values.min(axis=1))
+        limit = 4 * self.errors + 4 * _UNIT_ROUNDOFF * size
+        tied = np.flatnonzero(~(values[rows, best] - others.max(axis=1) > limit))
+        if len(tied) == 0:
+            return close
+        close[tied] |= ~(values[tied, best[tied]][:, None] - values[tied] > limit[tied, None])
+        place, other = np.nonzero(close[tied])
+        keep = other != best[tied[place]]
+        vertices, other = tied[place[keep]], other[keep]
+        pairs, which = np.unique(np.stack([best[vertices], other], axis=1), axis=0, return_inverse=True)
+        asked = Functionals.difference(values.shape[1], pairs[:, 0], pairs[:, 1])
+        signs = self.decide(asked, vertices, which.ravel())
+        close[vertices, other] = signs == 0
+        # Where the float value had the wrong output in front.
+        for vertex in np.unique(vertices[signs < 0]).tolist():
+            exact = self.exact(vertex)
+            close[vertex] = [y == max(exact) for y in exact]
+        return close
+
+
+class VertexOutputs(Outputs):
+    """Outputs at the vertices of a planar complex, made once for each; asked through ``p._vertex_outputs``."""
+
+    def __init__(self, p: PlanarComplex) -> None:
+        self.p = p
+        super().__init__(p, p.face_offsets, p.face_vertices)
+
+    # ------------------------------------------------------------------ exact values
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Exact forms of the network, and the exact points found so far."""
+        nowhere = np.empty(0, dtype=np.int64)
+        return Judge(self.p.domain.vertices, Forms(self.p.network), History(self.p.vertex_lines, nowhere, nowhere))
+
+    @cached_property
+    def _faces(self) -> dict[int, int]:
+        return {}
+
+    def region_of(self, vertex: int) -> int:
+        """A face around a vertex in which its two lines cross."""
+        self.point(vertex)
+        return self._faces[vertex]
+
+    def point(self, vertex: int) -> Point:
+        """A vertex's exact position, homogeneous."""
+        if vertex not in self._faces:
+            for face in self._faces_with(vertex):
+                found = crossing_in_face(self.p, self.judge, vertex, face)
+                if found is not None:
+                    self.judge.points[vertex], self._faces[vertex] = found, face
+                    break
+            else:
+                p, q = self.p.vertex_lines[vertex].tolist()
+                raise InvariantError("vertex lines", f"vertex {vertex}", f"lines {p} and {q}", "lines that cross there")
+        return self.judge.points[vertex]
+
+    def _faces_with(self, vertex: int) -> Iterator[int]:
+        """All faces around a vertex, first such that are quickly found."""
+        corners = self._some_corners[:, vertex]
+        yield from (np.searchsorted(self.p.face_offsets, corners, side="right") - 1).tolist()
+        yield from self.p._exact_vertices.faces_around(vertex).tolist()
+
+    def regions_around(self, vertex: int) -> IntArray:
+        """All faces around a vertex."""
+        return self.p._exact_vertices.faces_around(vertex)
+
+    @property
+    def exact_forms(self) -> ExactForms:
+        """The network's forms in integers."""
+        return self.judge.forms
+
+    # ------------------------------------------------------------------ signs
 
     def decide(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
         """Signs of functionals ``which`` (N,) at ``vertices`` (N,) whose float values leave them in doubt, (N,)."""
@@ -243,76 +391,6 @@ class VertexOutputs:
         unknown: IntArray = vertices[~np.isfinite(error)]
         return unknown
 
-    def _in_integers(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
-        unknown = -2
-        result = np.full(len(vertices), unknown, dtype=np.int64)
-        for m in np.unique(which).tolist():
-            own = np.flatnonzero(which == m)
-            found = np.full(self.p.n_vertices, unknown, dtype=np.int64)
-            self._by_constant_faces(asked, m, vertices[own], found)
-            for vertex in vertices[own][found[vertices[own]] == unknown].tolist():
-                point = self.point(vertex)
-                found[vertex] = sign_at(self._form(asked, m, self._faces[vertex]), point)
-            result[own] = found[vertices[own]]
-        return result
-
-    def _by_constant_faces(self, asked: Functionals, m: int, doubtful: IntArray, found: IntArray) -> None:
-        """Signs at the corners of faces on which the functional is constant."""
-        p = self.p
-        flagged = np.zeros(p.n_vertices, dtype=bool)
-        flagged[doubtful] = True
-        for face in np.flatnonzero(np.logical_and.reduceat(flagged[p.face_vertices], p.face_offsets[:-1])).tolist():
-            ring = p.ring(face)
-            if (found[ring] == -2).any():
-                a, b, c = self._form(asked, m, face)
-                if a == b == 0:
-                    found[ring] = (c > 0) - (c < 0)
-
-    def is_constant(self, asked: Functionals, face: int) -> bool:
-        """Whether a single functional is constant on a face, exactly."""
-        a, b, _ = self._form(asked, 0, face)
-        return a == b == 0
-
-    def _form(self, asked: Functionals, m: int, face: int) -> Line:
-        """A functional's affine form on a face, times a positive number."""
-        rows = self.judge.forms.output_map(self.p.patterns.words[face])
-        weights = [Fraction(a) for a in asked.a[m].tolist()]
-        offset = Fraction(float(asked.b[m])) * (1 << self.judge.forms.scales[-1])
-        # Denominators are powers of two: the largest is common to all.
-        unit = max(w.denominator for w in (*weights, offset))
-        a, b, c = (sum(int(w * unit) * int(row[k]) for w, row in zip(weights, rows, strict=True)) for k in range(3))
-        return a, b, c - int(offset * unit)
-
-    # ------------------------------------------------------------------ largest outputs
-
-    @cached_property
-    def top(self) -> BoolArray:
-        """Which outputs are the largest at each vertex, exactly, (V, out) bool: more than one where they tie."""
-        values, rows = self.values, np.arange(len(self.values))
-        best = np.argmax(values, axis=1)
-        close = np.zeros(values.shape, dtype=bool)
-        close[rows, best] = True
-        others = values.copy()
-        others[rows, best] = -np.inf
-        size = np.maximum(values[rows, best], -values.min(axis=1))
-        limit = 4 * self.errors + 4 * _UNIT_ROUNDOFF * size
-        tied = np.flatnonzero(~(values[rows, best] - others.max(axis=1) > limit))
-        if len(tied) == 0:
-            return close
-        close[tied] |= ~(values[tied, best[tied]][:, None] - values[tied] > limit[tied, None])
-        place, other = np.nonzero(close[tied])
-        keep = other != best[tied[place]]
-        vertices, other = tied[place[keep]], other[keep]
-        pairs, which = np.unique(np.stack([best[vertices], other], axis=1), axis=0, return_inverse=True)
-        asked = Functionals.difference(values.shape[1], pairs[:, 0], pairs[:, 1])
-        signs = self.decide(asked, vertices, which.ravel())
-        close[vertices, other] = signs == 0
-        # Where the float value had the wrong output in front.
-        for vertex in np.unique(vertices[signs < 0]).tolist():
-            exact = self.exact(vertex)
-            close[vertex] = [y == max(exact) for y in exact]
-        return close
-
 
 def _quotients(forms: Balls, points: Balls, owner: IntArray) -> tuple[FloatArray, FloatArray]:
     """Values of forms (N, 3) at the points (k, 3) of number `owner` (N,), and bounds; infinite where unknown."""
@@ -325,16 +403,20 @@ def _quotients(forms: Balls, points: Balls, owner: IntArray) -> tuple[FloatArray
     return value, np.where((w > dw) & np.isfinite(value) & np.isfinite(bound), bound, np.inf)
 
 
-def _forward(p: PlanarComplex) -> tuple[FloatArray, FloatArray]:
+def _forward(p: PlanarComplex | PolyhedralComplex) -> tuple[FloatArray, FloatArray]:
     """Outputs at the stored vertices, (V, out), and bounds on their distance from those at the true ones, (V,)."""
-    network = p.network
+    return outputs_near(p.network, p.vertices, p.vertex_errors)
+
+
+def outputs_near(network: Network, points: FloatArray, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Outputs at points (V, d), and bounds on their distance from those at others so far away (V,)."""
     # The bounds are those of hidden layers: an identity after the output layer makes it one.
     n = network.n_outputs
     bounds = layer_bounds(Network.from_layers([*network.layers, Layer(np.eye(n), np.zeros(n), 0)]))
-    values, errors = np.empty((p.n_vertices, n)), np.empty(p.n_vertices)
+    values, errors = np.empty((len(points), n)), np.empty(len(points))
     last = len(network.layers) - 1
-    for first in range(0, p.n_vertices, _ROWS):
-        h, error = p.vertices[first : first + _ROWS], p.vertex_errors[first : first + _ROWS]
+    for first in range(0, len(points), _ROWS):
+        h, error = points[first : first + _ROWS], distances[first : first + _ROWS]
         with np.errstate(all="ignore"):
             for k, layer in enumerate(network.layers):
                 norm = np.sqrt(np.einsum("vn,vn->v", h, h)) * _SLACK

@@ -7,6 +7,7 @@ An *unsafe set* {y : A y <= b}, which must not be reached: it is reached on a re
 the region, clipped by all its constraints, leaves anything, if only a point.  Signs at the corners settle
 nearly all regions: one constraint broken at all corners excludes it, a corner that keeps all of them is a
 witness.  Of the others each is clipped, in floats with bounds, or in fractions where these leave a doubt.
+Outside the plane the set's faces cut the domain as neurons do, and signs at the vertices tell.
 
 A witness is a float64 point of the domain where the network's own float64 forward pass breaks the
 property; if rounding hides the violation at all points tried, it is the exact rational point alone.
@@ -28,6 +29,9 @@ from geomrelu.analysis.outputs import Functionals
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, ReadOnly, frozen, real_array
 from geomrelu.domain import Slice
 from geomrelu.errors import InputError, ShapeError
+from geomrelu.polyhedral.added_neurons import with_functionals
+from geomrelu.polyhedral.build import build_polyhedral
+from geomrelu.polyhedral.complex import PolyhedralComplex
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -65,14 +69,14 @@ class Verification(ReadOnly):
     margins : (M,) float64
         For each constraint a . y <= b the largest a . y - b on the domain, rounded once: how far it
         is from being broken (below 0), or how far it is broken.  Empty for unsafe sets.
-    witness : (2,) float64, or None
+    witness : (d,) float64, or None
         A point of the domain at which the network's float64 forward pass breaks the property; None if
         it holds, or if the violation is below what floats resolve.
     input : float64 array, or None
         The model's input there: on a slice the lifted point, in the input's shape; else the witness itself.
     outputs : (out,) float64, or None
         The forward pass of that input.
-    exact_witness : (Fraction, Fraction), or None
+    exact_witness : tuple of d Fraction, or None
         A point of the domain at which the property is broken in real arithmetic.
     exact_outputs : tuple of Fraction, or None
         The outputs there.
@@ -84,7 +88,7 @@ class Verification(ReadOnly):
     witness: FloatArray | None
     input: FloatArray | None
     outputs: FloatArray | None
-    exact_witness: tuple[Fraction, Fraction] | None
+    exact_witness: tuple[Fraction, ...] | None
     exact_outputs: tuple[Fraction, ...] | None
 
     def __bool__(self) -> bool:
@@ -97,7 +101,7 @@ class Verification(ReadOnly):
         return f"Verification(violated: {self.violated}, {at})"
 
 
-def verify(p: PlanarComplex, property: Any) -> Verification:
+def verify(p: PlanarComplex | PolyhedralComplex, property: Any) -> Verification:
     """Whether a property holds on the domain; see `PlanarComplex.verify`."""
     if isinstance(property, Unsafe):
         return verify_unsafe(p, [property])
@@ -119,13 +123,13 @@ def verify(p: PlanarComplex, property: Any) -> Verification:
         excess = asked.exactly(which, y)
         return excess > 0 or (constraint.strict and excess == 0)
 
-    faces = p._exact_vertices.faces_around(vertex)
-    found = _float_witness(p, _around(worst[which].point, p.centroids[faces]), breaks)
+    inside = _inner_points(p, outputs.regions_around(vertex))
+    found = _float_witness(p, _around(worst[which].point, inside), breaks)
     exact = tuple(outputs.exact(vertex))
     return Verification(False, constraint.text, margins, *found, worst[which].exact_point, exact)
 
 
-def _constraints(p: PlanarComplex, property: Any) -> list[Constraint]:
+def _constraints(p: PlanarComplex | PolyhedralComplex, property: Any) -> list[Constraint]:
     n = p.network.n_outputs
     if isinstance(property, str):
         return linear_constraints(property, n)
@@ -153,9 +157,18 @@ def _around(at: FloatArray, inside: FloatArray) -> Iterator[FloatArray]:
             yield at + (other - at) * 2.0**exponent
 
 
-def _float_witness(p: PlanarComplex, points: Iterator[FloatArray], breaks: Any) -> _Witness:
+def _inner_points(p: PlanarComplex | PolyhedralComplex, regions: IntArray) -> FloatArray:
+    """A point inside each of some regions, (k, d)."""
+    return np.asarray((p.interior_points if isinstance(p, PolyhedralComplex) else p.centroids)[regions])
+
+
+def _float_witness(p: PlanarComplex | PolyhedralComplex, points: Iterator[FloatArray], breaks: Any) -> _Witness:
     """The first of the points, if within the domain, at which the forward pass breaks the property."""
-    low, high = p.domain.vertices.min(axis=0), p.domain.vertices.max(axis=0)
+    if isinstance(p, PolyhedralComplex):
+        low, high, network = p.domain.low, p.domain.high, p.network
+    else:
+        low, high = p.domain.vertices.min(axis=0), p.domain.vertices.max(axis=0)
+        network = p.input_network
     for point in points:
         # Rounding must not carry it over a side of the domain.
         u = np.clip(point, low, high)
@@ -163,7 +176,7 @@ def _float_witness(p: PlanarComplex, points: Iterator[FloatArray], breaks: Any) 
             continue
         x = p.domain.lift(u[None])[0] if isinstance(p.domain, Slice) else u
         with np.errstate(all="ignore"):
-            y = p.input_network(x.reshape(1, -1))[0]
+            y = network(x.reshape(1, -1))[0]
         if np.isfinite(y).all() and breaks([Fraction(v) for v in y.tolist()]):
             return _Witness(frozen(u), frozen(x), frozen(y))
     return _Witness(None, None, None)
@@ -172,7 +185,7 @@ def _float_witness(p: PlanarComplex, points: Iterator[FloatArray], breaks: Any) 
 # ---------------------------------------------------------------------- unsafe sets
 
 
-def verify_unsafe(p: PlanarComplex, unsafe: Sequence[Unsafe]) -> Verification:
+def verify_unsafe(p: PlanarComplex | PolyhedralComplex, unsafe: Sequence[Unsafe]) -> Verification:
     """Whether none of some unsafe sets is reached on the domain.
 
     Raises
@@ -186,9 +199,15 @@ def verify_unsafe(p: PlanarComplex, unsafe: Sequence[Unsafe]) -> Verification:
             raise ShapeError(
                 f"unsafe set: got A of shape {one.A.shape} and b of shape {one.b.shape}; expected (M, {n}) and (M,)"
             )
-        found = _reached(p, Functionals(one.A, one.b))
+        asked, text = Functionals(one.A, one.b), f"unsafe set {number} is reached"
+        if isinstance(p, PolyhedralComplex):
+            reached = _reached_in_space(p, asked)
+            if reached is not None:
+                return _told(p, asked, *reached, text)
+            continue
+        found = _reached(p, asked)
         if found is not None:
-            return _unsafe_witness(p, Functionals(one.A, one.b), found, f"unsafe set {number} is reached")
+            return _unsafe_witness(p, asked, found, text)
     return Verification(True, "", np.zeros(0), None, None, None, None, None)
 
 
@@ -263,9 +282,49 @@ def _unsafe_witness(p: PlanarComplex, asked: Functionals, face: int, text: str) 
     mean = [sum((row.value[k] for row in rows), Fraction(0)) / n for k in range(len(rows[0].value))]
     exact_at, exact_outputs = (mean[-2], mean[-1]), tuple(mean[:-2])
 
+    corners = np.array([[float(v) for v in row.value[-2:]] for row in rows])
+    return _told(p, asked, exact_at, exact_outputs, np.concatenate([corners, p.centroids[[face]]]), text)
+
+
+def _told(
+    p: PlanarComplex | PolyhedralComplex, asked: Functionals, at: tuple[Fraction, ...], outputs: tuple[Fraction, ...],
+    inside: FloatArray, text: str,
+) -> Verification:  # fmt: skip
+    """The violation at an exact point, with a float64 witness there or towards points (k, d)."""
+
     def breaks(y: list[Fraction]) -> bool:
         return all(asked.exactly(k, y) <= 0 for k in range(len(asked.b)))
 
-    corners = np.array([[float(v) for v in row.value[-2:]] for row in rows])
-    points = _around(np.array([float(v) for v in exact_at]), np.concatenate([corners, p.centroids[[face]]]))
-    return Verification(False, text, np.zeros(0), *_float_witness(p, points, breaks), exact_at, exact_outputs)
+    points = _around(np.array([float(v) for v in at]), inside)
+    return Verification(False, text, np.zeros(0), *_float_witness(p, points, breaks), at, outputs)
+
+
+def _reached_in_space(
+    p: PolyhedralComplex, asked: Functionals
+) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...], FloatArray] | None:
+    """An exact point at which the set is reached, its outputs, and points (k, d) inside regions around it.
+
+    Within a region the set is a polytope, and its vertices are vertices of the partition by the set's faces, too.
+    """
+    q = build_polyhedral(with_functionals(p.network, asked.a, asked.b), p.domain)
+    safe: BoolArray = np.asarray((q.vertex_signs(len(q.network.hidden) - 1) <= 0).all(axis=1))
+    if not safe.any():
+        return None
+    inside: BoolArray = np.logical_and.reduceat(safe[q.region_vertices], q.region_offsets[:-1])
+    whole = np.flatnonzero(inside)
+    places = q._vertex_outputs
+    if len(whole):
+        region, vertices = int(whole[0]), places.corners(int(whole[0])).tolist()
+    else:
+        vertices = [int(np.argmax(safe))]
+        region = places.region_of(vertices[0])
+    # The exact mean of a region's vertices is inside.
+    corners = [places.position(v) for v in vertices]
+    at = tuple(sum(column, Fraction(0)) / len(corners) for column in zip(*corners, strict=True))
+    forms = p._vertex_outputs.exact_forms
+    rows = forms.output_map(q.patterns.words[region, : p.patterns.words.shape[1]])
+    unit = 1 << forms.scales[-1]
+    outputs = tuple(
+        (sum((int(a) * x for a, x in zip(row, at, strict=False)), Fraction(int(row[-1])))) / unit for row in rows
+    )
+    return at, outputs, q.interior_points[places.regions_around(vertices[0])]

@@ -1,6 +1,6 @@
 """Linear regression from one network's affine maps to another's.
 
-A row is one affine map, (two gradient entries, one intercept).  The sampled way has a row a
+A row is one affine map, (d gradient entries, one intercept), d = 2 in the plane.  The sampled way has a row a
 sample; the exact way has a row a cell of the common refinement of both partitions, weighted by the cell's
 area, which is what a fine grid approximates.
 """
@@ -18,7 +18,7 @@ __all__ = ["MapRegression", "fit_maps", "map_rows"]
 
 
 def map_rows(gradients: FloatArray, intercepts: FloatArray, output: int = 0) -> FloatArray:
-    """One output's maps as rows, (F, 3), from (F, out, 2) gradients and (F, out) intercepts.
+    """One output's maps as rows, (F, d + 1), from (F, out, d) gradients and (F, out) intercepts.
 
     Examples
     --------
@@ -34,10 +34,10 @@ class MapRegression:
 
     Attributes
     ----------
-    coefficients : (3, 3) float64
-    intercepts : (3,) float64
+    coefficients : (d + 1, d + 1) float64
+    intercepts : (d + 1,) float64
     score : float
-        R^2 on the rows that it was fitted to (with their weights), the mean over the three entries.
+        R^2 on the rows that it was fitted to (with their weights), the mean over the entries.
     n_rows : int
         Rows that it was fitted to.
     """
@@ -48,11 +48,11 @@ class MapRegression:
     n_rows: int
 
     def predict(self, source: FloatArray) -> FloatArray:
-        """Predicted maps, (N, 3) from (N, 3)."""
+        """Predicted maps, (N, d + 1) from (N, d + 1)."""
         return np.asarray(source @ self.coefficients.T + self.intercepts)
 
     def score_on(self, source: FloatArray, target: FloatArray, weights: FloatArray | None = None) -> float:
-        """R^2 on other rows, the mean over the three entries, weighted if weights (N,) are given."""
+        """R^2 on other rows, the mean over the entries, weighted if weights (N,) are given."""
         from sklearn.metrics import r2_score
 
         return float(r2_score(target, self.predict(source), sample_weight=weights))
@@ -63,7 +63,7 @@ def fit_maps(source: FloatArray, target: FloatArray, weights: FloatArray | None 
 
     Parameters
     ----------
-    source, target : (N, 3)
+    source, target : (N, d + 1)
         Maps of the two networks at the same samples or on the same cells.
     weights : (N,), optional
         Weight of each row, for example the cells' areas.
@@ -84,7 +84,9 @@ def fit_maps(source: FloatArray, target: FloatArray, weights: FloatArray | None 
     from sklearn.linear_model import LinearRegression
 
     if source.ndim != 2 or source.shape != target.shape:
-        raise ShapeError(f"fit_maps: got source {source.shape} and target {target.shape}; expected two equal (N, 3)")
+        raise ShapeError(
+            f"fit_maps: got source {source.shape} and target {target.shape}; expected two equal (N, d + 1)"
+        )
     if weights is not None and (weights.shape != (len(source),) or (weights < 0).any()):
         raise InputError(f"fit_maps: expected {len(source)} weights, none negative; got shape {weights.shape}")
     if len(source) < 2:

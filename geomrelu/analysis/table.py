@@ -11,6 +11,7 @@ import numpy.typing as npt
 from geomrelu.analysis.shapes import eccentricities, inradii, n_sides, on_border, perimeters
 from geomrelu.arrays import FloatArray, IntArray, frozen
 from geomrelu.errors import InputError, MissingDependencyError
+from geomrelu.polyhedral.complex import PolyhedralComplex
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Histogram", "histogram", "region_columns", "table"]
 
 # Of sizes, which differ by orders of magnitude, histograms have bins of equal ratios.
-_SIZES = ("area", "perimeter", "inradius")
+_SIZES = ("area", "perimeter", "inradius", "volume")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +45,10 @@ class Histogram:
     n_left_out: int = 0
 
 
-def region_columns(p: PlanarComplex) -> dict[str, npt.NDArray[Any]]:
-    """Columns of `PlanarComplex.table` by name, (F,) each, without pandas."""
+def region_columns(p: PlanarComplex | PolyhedralComplex) -> dict[str, npt.NDArray[Any]]:
+    """Columns of `PlanarComplex.table`, or of `PolyhedralComplex.table`, by name, (F,) each, without pandas."""
+    if isinstance(p, PolyhedralComplex):
+        return _polytope_columns(p)
     columns: dict[str, npt.NDArray[Any]] = {
         "area": p.areas,
         "centroid_x": p.centroids[:, 0],
@@ -63,7 +66,25 @@ def region_columns(p: PlanarComplex) -> dict[str, npt.NDArray[Any]]:
     return columns
 
 
-def table(p: PlanarComplex) -> DataFrame:
+def _polytope_columns(p: PolyhedralComplex) -> dict[str, npt.NDArray[Any]]:
+    sides, maps = p.facet_regions, p.affine_maps
+    border = np.zeros(p.n_regions, dtype=bool)
+    border[sides[sides[:, 0] < 0, 1]] = True
+    axes = range(p.dimension)
+    columns: dict[str, npt.NDArray[Any]] = {"volume": p.volumes}
+    columns |= {f"centroid_x{i}": p.centroids[:, i] for i in axes}
+    columns |= {
+        "vertices": np.diff(p.region_offsets),
+        "facets": np.bincount(sides[sides >= 0], minlength=p.n_regions),
+        "on_border": border,
+        "active": p.patterns.n_active(),
+    }
+    for k in range(p.network.n_outputs):
+        columns |= {f"a{k}_x{i}": maps.A[:, k, i] for i in axes} | {f"b{k}": maps.b[:, k]}
+    return columns
+
+
+def table(p: PlanarComplex | PolyhedralComplex) -> DataFrame:
     """The regions as a pandas DataFrame; see `PlanarComplex.table`."""
     try:
         import pandas
@@ -74,7 +95,7 @@ def table(p: PlanarComplex) -> DataFrame:
     return frame
 
 
-def histogram(p: PlanarComplex, column: str, bins: int = 20) -> Histogram:
+def histogram(p: PlanarComplex | PolyhedralComplex, column: str, bins: int = 20) -> Histogram:
     """How a column of the table is distributed; see `PlanarComplex.histogram`."""
     columns = region_columns(p)
     if not isinstance(column, str) or column not in columns:

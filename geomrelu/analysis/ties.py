@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from geomrelu.analysis.envelope import Envelope, InDoubt, Row, corner_rows, envelope
+from geomrelu.analysis.envelope import Envelope, InDoubt, Row, alone_between, corner_rows, envelope
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, lean, row_ids
 
 if TYPE_CHECKING:
     from geomrelu.analysis.outputs import Functionals, VertexOutputs
     from geomrelu.planar.complex import PlanarComplex
 
-__all__ = ["Contest", "Ties", "find_ties"]
+__all__ = ["Contest", "Ties", "alone_on_edges", "find_ties"]
 
 _ROUNDING = 2.0**-50
 # Nodes whose bound exceeds this share of the domain's extent are computed exactly.
@@ -317,21 +317,28 @@ def _one(
     p: PlanarComplex, contest: Contest, vertices: list[int], edges: list[int], outputs: list[int], limit: float
 ) -> Envelope:
     """One region's cells, in floats if these are sure of every sign and place."""
-    outcome = contest.outputs
     try:
-        rows = corner_rows(
-            vertices, list(contest.values[vertices][:, outputs]), list(outcome.positions[vertices]),
-            contest.errors[vertices].tolist(), outcome.position_errors[vertices].tolist(),
-        )  # fmt: skip
-        found = envelope(rows, edges, outputs)
+        found = envelope(_float_rows(contest, vertices, outputs), edges, outputs)
         if all(max(row.error[-2:]) <= limit for cell in found.cells for row in cell.rows if row.name[0] == 2):
             return found
     except InDoubt:
         pass
-    exact = [[y[k] for k in outputs] for y in map(contest.exact, vertices)]
+    return envelope(_exact_rows(contest, vertices, outputs), edges, outputs)
+
+
+def _float_rows(contest: Contest, vertices: list[int], functions: list[int]) -> list[Row]:
+    outcome = contest.outputs
+    return corner_rows(
+        vertices, list(contest.values[vertices][:, functions]), list(outcome.positions[vertices]),
+        contest.errors[vertices].tolist(), outcome.position_errors[vertices].tolist(),
+    )  # fmt: skip
+
+
+def _exact_rows(contest: Contest, vertices: list[int], functions: list[int]) -> list[Row]:
+    exact = [[y[k] for k in functions] for y in map(contest.exact, vertices)]
     nothing = [0.0] * len(vertices)
-    places = [outcome.position(v) for v in vertices]
-    return envelope(corner_rows(vertices, exact, places, nothing, nothing), edges, outputs)
+    places = [contest.outputs.position(v) for v in vertices]
+    return corner_rows(vertices, exact, places, nothing, nothing)
 
 
 def _along_parts_of_edges(
@@ -383,6 +390,32 @@ def _along_edges(p: PlanarComplex, winner: IntArray, top: BoolArray, tied: IntAr
         names, pair, np.where(beside[:, 0] >= 0, beside[:, 0], beside[:, 1]),
         np.zeros(1, dtype=np.int64), np.zeros((0, 3), dtype=np.int64), none, none,
     )  # fmt: skip
+
+
+def alone_on_edges(p: PlanarComplex, contest: Contest) -> BoolArray:
+    """Which functions are, alone, the largest somewhere inside each edge, exactly, (E, K)."""
+    first, second = contest.top[p.edges[:, 0]], contest.top[p.edges[:, 1]]
+    common = first & second
+    # Alone at an end, or the only one that is the largest at both.
+    result: BoolArray = common & (np.count_nonzero(common, axis=1) == 1)[:, None]
+    for top in (first, second):
+        result |= top & (np.count_nonzero(top, axis=1) == 1)[:, None]
+    apart = np.flatnonzero(~common.any(axis=1))
+    ends = _Rings(apart, np.arange(0, 2 * len(apart) + 1, 2), p.edges[apart].ravel(), np.repeat(apart, 2))
+    _, (crowded, left) = _by_number_left(contest, ends)
+    contest.refine(crowded.vertices)
+    for k, edge in enumerate(crowded.faces.tolist()):
+        result[edge] = False
+        result[edge, _alone_between(contest, p.edges[edge].tolist(), np.flatnonzero(left[k]).tolist())] = True
+    return result
+
+
+def _alone_between(contest: Contest, ends: list[int], functions: list[int]) -> list[int]:
+    """The same of one edge, in floats if these are sure of every sign."""
+    try:
+        return alone_between(_float_rows(contest, ends, functions), functions)
+    except InDoubt:
+        return alone_between(_exact_rows(contest, ends, functions), functions)
 
 
 def _assembled(

@@ -17,10 +17,9 @@ f is affine on each cell, so a cell is selected if one of its vertices is: by an
 vertices where f = c are not selected, so parts that meet in a point only are apart; for {f >= c}
 they are, and such parts are one.  The complement is closed, or open, the other way round, as it should be.
 
-A class k's set, {y_k > all other outputs}, may meet a face and none of its vertices, if there are three
-outputs or more.  There the complex is refined by one more layer of neurons y_i - y_j, for all pairs of outputs that
-may be the largest in one region: on its cells the same outputs are the largest throughout, and these are the ones
-that are the largest at all the cell's vertices.
+A class k's set, {y_k > all other outputs}, is convex in each cell, too, but may meet a face, or an edge, and none of
+its vertices, if there are three outputs or more.  The faces that it meets are those in which output k has a cell of its
+own and equals no other output (`ties`); an edge without a common largest output at its ends is asked by itself.
 
 *Inside.*  Parts of U and of the complement are nodes, joined if they touch.  The domain has no holes, so
 this graph is a tree, in which those parts that reach the domain's border are connected with one another.
@@ -33,7 +32,6 @@ level sets M. Bianchini, F. Scarselli, "On the Complexity of Neural Network Clas
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -41,10 +39,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from geomrelu.analysis.outputs import Functionals
+from geomrelu.analysis.ties import Contest, alone_on_edges
 from geomrelu.arrays import BoolArray, IntArray, frozen
 from geomrelu.errors import InputError
-from geomrelu.network import Layer, Network
-from geomrelu.planar.build import build_complex
 
 if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
@@ -69,7 +66,7 @@ class Betti:
     face_components : (F,) int64
         The component of the set that each region of `partition` meets, -1 where it meets none.
     partition : PlanarComplex
-        The partition that was asked, or its refinement by ties between outputs.
+        The partition that was asked.
     """
 
     components: int
@@ -124,9 +121,9 @@ def class_betti(p: PlanarComplex) -> tuple[Betti, ...]:
         row = np.ones((1, 1)) if n == 1 else np.array([[-1.0, 1.0]])
         signs = p._vertex_outputs.signs(Functionals(row, np.zeros(1)))[:, 0]
         return tuple(_betti(p, _by_vertices(p, signs * side > 0)) for side in (-1, 1))
-    refined = _refined_by_ties(p)
-    top = refined._vertex_outputs.top
-    return tuple(_betti(refined, _by_top(refined, top, k)) for k in range(n))
+    outputs = p._vertex_outputs
+    on_edges = alone_on_edges(p, Contest(outputs, outputs.top))
+    return tuple(_betti(p, _by_class(p, k, on_edges[:, k])) for k in range(n))
 
 
 class _Selected(NamedTuple):
@@ -144,46 +141,14 @@ def _by_vertices(p: PlanarComplex, chosen: BoolArray) -> _Selected:
     )
 
 
-def _by_top(p: PlanarComplex, top: BoolArray, k: int) -> _Selected:
-    """Cells on which output k alone is the largest, of a complex that is cut where outputs tie."""
-    u, v = p.edges.T
-    on_edges = top[u] & top[v]
-    on_faces = np.logical_and.reduceat(top[p.face_vertices], p.face_offsets[:-1], axis=0)
-    return _Selected(*(cells[:, k] & (cells.sum(axis=1) == 1) for cells in (top, on_edges, on_faces)))
-
-
-def _refined_by_ties(p: PlanarComplex) -> PlanarComplex:
-    """The partition of the same outputs, cut where two of them tie that may be the largest, as well."""
-    i, j = np.nonzero(np.triu(_may_tie(p), k=1))
-    if not len(i):
-        return p
-    network, n = p.input_network, p.network.n_outputs
-    ties = np.zeros((len(i) + n, n))
-    ties[np.arange(len(i)), i], ties[np.arange(len(i)), j] = 1.0, -1.0
-    ties[len(i) :] = np.eye(n)
-    picks = np.concatenate([np.zeros((n, len(i))), np.eye(n)], axis=1)
-    # The outputs pass the new neurons by; a product of weights would be rounded.
-    layers = [*network.layers, Layer(ties, np.zeros(len(ties)), len(i)), Layer(picks, np.zeros(n), 0)]
-    return build_complex(Network.from_layers(layers), p.domain)
-
-
-def _may_tie(p: PlanarComplex) -> BoolArray:
-    """Which outputs may both be the largest on some region, (out, out); more may be named, not fewer."""
-    outputs, starts = p._vertex_outputs, p.face_offsets[:-1]
-    top = outputs.top[p.face_vertices]
-    always, ever = (join.reduceat(top, starts, axis=0) for join in (np.logical_and, np.logical_or))
-    # Where the corners have one and the same largest output, the region has.
-    mixed = (always != ever).any(axis=1) | (ever.sum(axis=1) > 1)
-    corners = p.face_vertices[np.repeat(mixed, np.diff(p.face_offsets))]
-    starts = np.cumsum(np.diff(p.face_offsets)[mixed]) - np.diff(p.face_offsets)[mixed]
-    y = outputs.values[corners]
-    slack = 2.001 * outputs.errors[corners] + 2.0**-50 * np.abs(y).max(axis=1, initial=0.0)
-    contends = np.ones((len(starts), y.shape[1]), dtype=bool)
-    for k, other in permutations(range(y.shape[1]), 2):
-        # Behind another one at all corners of a region, an output is nowhere the largest.
-        contends[:, k] &= np.logical_or.reduceat(y[:, k] - y[:, other] >= -slack, starts)
-    together = contends.astype(np.float64)
-    return np.asarray(together.T @ together > 0)
+def _by_class(p: PlanarComplex, k: int, on_edges: BoolArray) -> _Selected:
+    """Cells that the set where output k alone is the largest meets; `on_edges` (E,) says so of the edges."""
+    top, ties = p._vertex_outputs.top, p._class_ties
+    on_faces = ties.winner == k
+    on_faces[ties.cell_face[ties.cell_class == k]] = True
+    # Equal to another one on the region, it is nowhere alone there.
+    on_faces[ties.tied[(ties.tied[:, 1:] == k).any(axis=1), 0]] = False
+    return _Selected(top[:, k] & (np.count_nonzero(top, axis=1) == 1), on_edges, on_faces)
 
 
 def _betti(p: PlanarComplex, selected: _Selected) -> Betti:

@@ -182,7 +182,7 @@ class ExactVertices:
         made = np.zeros(p.n_vertices, dtype=np.int64)
         history = History(p.vertex_lines, self._places[1], made, [p.patterns.words])
         # With a max pooling a vertex's lines have their forms beside edges, which a history does not know.
-        return Judge(p.domain, Forms(p.network), history, balls=not p.network.has_pools)
+        return Judge(p.domain.vertices, Forms(p.network), history, balls=not p.network.has_pools)
 
     def _position_errors(self, vertices: IntArray, corners: IntArray) -> FloatArray:
         lines, words = lines_at_corners(self.p, corners)

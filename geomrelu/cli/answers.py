@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,18 +22,20 @@ from geomrelu.cli.commands import (
     _checked_output,
     _domain,
     _model,
+    _model_in_space,
     _named,
     _title,
     app,
 )
 from geomrelu.cli.inputs import SliceOption
-from geomrelu.cli.options import whole_number
+from geomrelu.cli.options import real_number, whole_number
 from geomrelu.cli.terminal import FAILED, print_json, print_table, shown_progress
 from geomrelu.errors import InputError
 
 if TYPE_CHECKING:
     from geomrelu.analysis.boundary import Boundary
     from geomrelu.analysis.properties import Verification
+    from geomrelu.polyhedral.complex import PolyhedralComplex
 
 __all__ = ["boundary", "verify"]
 
@@ -62,6 +63,8 @@ def boundary(
 ) -> None:
     """Where the class changes, or with --level where an output has a value: exact pieces, length, areas of classes.
 
+    Of a model with other than two inputs pieces are polytopes; of three, areas and volumes stand for lengths and areas.
+
     A model with one output has the classes 0, where it is negative, and 1.
 
     Examples:
@@ -72,17 +75,23 @@ def boundary(
 
     geomrelu boundary mnist.onnx --slice three_digits.npy
     """
-    value = None if level is None else _number("--level", level)
+    value = None if level is None else real_number("--level", level)
     if output is not None and level is None:
         raise InputError("--output: says of which output --level is; give both, or none for the decision boundary")
     which = 0 if output is None else whole_number("--output", output, 0)
     if out is not None:
         _checked_output(out, (".geojson",), model)
-    domain = _domain(box, low, high, polygon, slice_file)
-    network, facts = _model(model, domain, allow_joblib, normalise)
+    network, domain, facts = _model_in_space(
+        model, _domain(box, low, high, polygon, slice_file), bool(low or high or polygon), allow_joblib, normalise
+    )
     if not which < network.n_outputs:
         raise InputError(f"--output: got {which}; the model has {network.n_outputs} output(s), numbered from 0")
+    if domain.dimension != 2 and out is not None:
+        raise InputError(f"{model}: takes {network.n_inputs} inputs; -o writes polylines of the plane: leave it out")
     p = _built(model, network, domain, Run())
+    if domain.dimension != 2:
+        _boundary_in_space(model, p, value, which, facts, json)
+        return
     found = p.decision_boundary() if value is None else p.level_set(value, which)
     shown: dict[str, Any] = {
         "pieces": found.n_pieces, "polylines": found.n_polylines, "length": found.length,
@@ -102,6 +111,34 @@ def boundary(
     print_table(_title(model, p), {name: v if isinstance(v, int) else f"{v:.6g}" for name, v in shown.items()})
     if out is not None:
         typer.echo(f"wrote {out}: {found.n_polylines:,} polylines")
+
+
+def _boundary_in_space(
+    model: Path, p: PolyhedralComplex, value: float | None, output: int, facts: dict[str, Any], json: bool
+) -> None:  # fmt: skip
+    """The answer of ``boundary`` outside the plane."""
+    volumes = None
+    if value is not None:
+        surface = p.level_set(value, output)
+        shown: dict[str, Any] = {"pieces": surface.n_polygons, "area": surface.area}
+    else:
+        found, classes = p.decision_boundary(), p.class_regions()
+        try:
+            measure: float | None = found.measure
+        except InputError:
+            # Of a degenerate network in more than 3 dimensions.
+            measure = None
+        name = "area" if p.dimension == 3 else "measure"
+        shown = {"pieces": found.n_pieces, name: measure, "regions with ties": len(set(found.tied[:, 0].tolist()))}
+        volumes = classes.volumes.tolist()
+    if json:
+        facts |= {"regions": p.n_regions, **{name.replace(" ", "_"): number for name, number in shown.items()}}
+        print_json(facts | ({} if volumes is None else {"class_volumes": volumes}))
+        return
+    for k, volume in enumerate(volumes or []):
+        shown[f"volume of class {k}"] = volume
+    told = {name: v if isinstance(v, int) else "unknown" if v is None else f"{v:.6g}" for name, v in shown.items()}
+    print_table(_title(model, p), told)
 
 
 @app.command()
@@ -147,8 +184,9 @@ def verify(
     if property is not None:
         if inputs is not None:
             raise InputError("--inputs: chooses a slice of a VNN-LIB file's box; give --vnnlib, too")
-        domain = _domain(box, low, high, polygon, slice_file)
-        network, facts = _model(model, domain, allow_joblib, normalise)
+        network, domain, facts = _model_in_space(
+            model, _domain(box, low, high, polygon, slice_file), bool(low or high or polygon), allow_joblib, normalise
+        )
         # What does not parse is told before the work starts.
         linear_constraints(property, network.n_outputs)
         p = _built(model, network, domain, Run())
@@ -224,16 +262,6 @@ def _told(found: Verification) -> dict[str, Any]:
     for k, margin in enumerate(found.margins.tolist()):
         rows[f"largest excess of constraint {k}"] = f"{margin:.6g}"
     return rows
-
-
-def _number(option: str, word: str) -> float:
-    try:
-        value = float(word)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{option}: got {word!r}; expected a finite number, such as {option} 0.5")
-    return value
 
 
 def _write_lines(out: Path, found: Boundary) -> None:

@@ -41,6 +41,8 @@ app = typer.Typer(
 )
 
 _LAST_SEED = 2**63 - 1
+# Numbers of inputs of which the partition of a box is asked.
+_SPACE = tuple(range(1, 13))
 
 Model = Annotated[
     Path,
@@ -50,7 +52,9 @@ Model = Annotated[
 ]
 BoxOption = Annotated[
     tuple[str, str] | None,
-    typer.Option("--box", metavar="LOW HIGH", help="The square [LOW, HIGH]^2; without any domain, -1 1."),
+    typer.Option(
+        "--box", metavar="LOW HIGH", help="The square, or cube, [LOW, HIGH]^inputs; without any domain, -1 1."
+    ),
 ]
 LowOption = Annotated[
     tuple[str, str] | None, typer.Option("--low", metavar="X Y", help="Lower left corner of a rectangle.")
@@ -128,7 +132,7 @@ def count(
     allow_joblib: JoblibOption = False,
     normalise: NormaliseOption = False,
 ) -> None:
-    """Count regions, linear regions, affine pieces, vertices and edges.
+    """Count regions, linear regions, affine pieces, vertices, edges and (of other than two inputs) facets.
 
     With --definition, linear regions in one or all of the six senses of the literature.
     With --stream, partitions too large for memory, also by the definitions activation, proper_activation,
@@ -148,8 +152,11 @@ def count(
     if definition == "all" and stream:
         raise InputError("--stream: convex and closed_connected need the whole partition; name another --definition")
     run = Run(_jobs(jobs), resume)
-    domain = _domain(box, low, high, polygon, slice_file)
-    network, facts = _model(model, domain, allow_joblib, normalise)
+    network, domain, facts = _model_in_space(
+        model, _domain(box, low, high, polygon, slice_file), bool(low or high or polygon), allow_joblib, normalise
+    )
+    if stream and domain.dimension != 2:
+        raise InputError(f"--stream: {model} takes {network.n_inputs} inputs; it works in the plane: leave it out")
     counts: dict[str, Any]
     if stream:
         counts = _streamed(model, network, domain, run, definitions)
@@ -165,59 +172,14 @@ def count(
             "vertices": p.n_vertices,
             "edges": p.n_edges,
         }
+        if domain.dimension != 2:
+            counts["facets"] = p.n_facets
     if json:
         print_json({**facts, **{name: _count_fact(value) for name, value in counts.items()}})
     else:
         # Definitions are shown as they are asked for.
         shown = counts if definition else {name.replace("_", " "): value for name, value in counts.items()}
         print_table(f"{model}: {network!r} on {domain!r}", shown)
-
-
-@app.command()
-def plot(
-    model: Model,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Figure to write: .svg, .png or .pdf.")],
-    box: BoxOption = None,
-    low: LowOption = None,
-    high: HighOption = None,
-    polygon: PolygonOption = None,
-    slice_file: SliceOption = None,
-    color: Annotated[
-        str, typer.Option("--color", help="Fill by pattern, value, class, gradient or area; or edges by crease.")
-    ] = "pattern",
-    theme: Annotated[str, typer.Option("--theme", metavar="NAME", help="light or dark.")] = "light",
-    dpi: Annotated[str, typer.Option("--dpi", metavar="N", help="Resolution of a .png, 10 to 2400.")] = "200",
-    json: JsonOption = False,
-    allow_joblib: JoblibOption = False,
-    normalise: NormaliseOption = False,
-) -> None:
-    """Draw the partition, every region filled, as a figure.
-
-    Examples:
-
-    geomrelu plot model.npz -o regions.svg
-
-    geomrelu plot model.pt2 -o classes.png --color class --box -2 2
-    """
-    from geomrelu.files import atomic_path
-
-    suffix = _checked_output(out, (".svg", ".png", ".pdf"), model)
-    colors = ("pattern", "value", "class", "gradient", "area", "crease")
-    if color not in colors:
-        raise InputError(f"--color: got {color!r}; expected one of {', '.join(colors)}")
-    if theme not in ("light", "dark"):
-        raise InputError(f"--theme: got {theme!r}; expected light or dark")
-    resolution = whole_number("--dpi", dpi, 10, 2400)
-    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib, normalise=normalise)
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
-    axes = figure.add_subplot()
-    p.plot(axes, color=color, theme=theme)
-    axes.set_title(f"{model.name}: {p.n_regions:,} regions", color=axes.xaxis.label.get_color())
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, format=suffix[1:], dpi=resolution, bbox_inches="tight")
-    _report_written(out, p, facts, json)
 
 
 @app.command()
@@ -432,17 +394,23 @@ def _model(
     allow_joblib: bool,
     normalise: bool = False,
     input_shape: tuple[int, ...] | None = None,
+    inputs: tuple[int, ...] = (2,),
 ) -> tuple[Network, dict[str, Any]]:
-    """The network, and facts about model and domain for JSON; a slice tells the shape of inputs."""
+    """The network, and facts about model and domain for JSON; a slice tells the shape of inputs.
+
+    Without a slice a model must have one of these numbers of `inputs`.
+    """
     from geomrelu.domain import Slice
     from geomrelu.importers.files import assumes_relu, read_model
 
     shape = domain.input_shape if isinstance(domain, Slice) else input_shape
     network = read_model(model, allow_joblib, normalise, shape)
-    if domain is not None and shape is None and network.n_inputs != 2:
+    if domain is not None and shape is None and network.n_inputs not in inputs:
+        few = " or ".join(map(str, inputs)) if len(inputs) < 3 else f"{inputs[0]} to {inputs[-1]}"
         raise InputDimensionError(
-            f"{model}: takes {network.n_inputs} inputs, expected 2; of a model with more, look at a plane through "
-            "three inputs (--slice FILE), or along the line between two (geomrelu segment MODEL --ends FILE)"
+            f"{model}: takes {network.n_inputs} inputs, expected {few}; of a model with "
+            "more, look at a plane through three inputs (--slice FILE), along the line between two (geomrelu segment "
+            "MODEL --ends FILE), or of three inputs at a level set (geomrelu plot, geomrelu view)"
         )
     if network.n_neurons and assumes_relu(model):
         typer.echo(f"{model}: a state dict holds no activations; assuming ReLU between Linear layers", err=True)
@@ -450,7 +418,29 @@ def _model(
     return network, facts if domain is None else {**facts, "domain": domain.vertices.tolist()}
 
 
-def _built(model: Path, network: Network, domain: Domain, run: Run) -> PlanarComplex:
+def _model_in_space(
+    model: Path, domain: Domain, flat: bool, allow_joblib: bool, normalise: bool
+) -> tuple[Network, Any, dict[str, Any]]:  # fmt: skip
+    """The network, its domain, which outside the plane is the cube with the square's sides, and facts for JSON.
+
+    `flat` tells that the domain was given as one of the plane.
+    """
+    from geomrelu.domain import Box, Slice
+
+    network, facts = _model(model, domain, allow_joblib, normalise, inputs=_SPACE)
+    if network.n_inputs == 2 or isinstance(domain, Slice):
+        return network, domain, facts
+    d = network.n_inputs
+    if flat:
+        raise DomainError(
+            f"{model}: takes {d} inputs; --low, --high and --polygon are for the plane: give --box LOW HIGH, the cube "
+            f"[LOW, HIGH]^{d}"
+        )
+    low, _, high, _ = domain.bounds
+    return network, Box([low] * d, [high] * d), {**facts, "domain": [[low] * d, [high] * d]}
+
+
+def _built(model: Path, network: Network, domain: Any, run: Run) -> Any:
     import geomrelu as gr
 
     with shown_progress() as progress, _named(model):
@@ -516,7 +506,7 @@ def _network_facts(network: Network) -> dict[str, Any]:
     }
 
 
-def _title(model: Path, p: PlanarComplex) -> str:
+def _title(model: Path, p: Any) -> str:
     return f"{model}: {p.network!r} on {p.domain!r}"
 
 

@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geomrelu.cli.commands import JoblibOption, JsonOption, Model, NormaliseOption, app
-from geomrelu.cli.options import whole_number
+from geomrelu.cli.commands import (
+    HighOption,
+    JoblibOption,
+    JsonOption,
+    LowOption,
+    Model,
+    NormaliseOption,
+    PolygonOption,
+    _domain,
+    app,
+)
+from geomrelu.cli.inputs import SliceOption
+from geomrelu.cli.options import whole_number, xy_pair
 from geomrelu.cli.terminal import FAILED, print_json, print_rows, print_table
 from geomrelu.errors import InputError
 
 if TYPE_CHECKING:
+    from geomrelu.domain import Box, Polygon, Slice
     from geomrelu.importers.description import Description
     from geomrelu.importers.selfcheck import SelfCheck
     from geomrelu.network import Network
@@ -36,15 +48,23 @@ def info(
         Path | None,
         typer.Option("--points", metavar="FILE", help="A .npy file of inputs (N, inputs) to compare at too."),
     ] = None,
+    box: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--box", metavar="LOW HIGH", help="All inputs between two values; without any domain, -1 1."),
+    ] = None,
+    low: LowOption = None,
+    high: HighOption = None,
+    polygon: PolygonOption = None,
+    slice_file: SliceOption = None,
     full: Annotated[bool, typer.Option("--full", help="Show long tables whole.")] = False,
     json: JsonOption = False,
     allow_joblib: JoblibOption = False,
 ) -> None:
     """Show a model's layers and the network that is read from it, and compare the two.
 
-    The network is evaluated at random inputs beside the model's own library: torch, scikit-learn,
-    onnx's reference, and onnxruntime if it is installed. Exit status 1 if they differ by more than
-    rounding.
+    The network is evaluated at random inputs and at a domain's corners beside the model's own library: torch,
+    scikit-learn, onnx's reference, and onnxruntime if it is installed. Exit status 1 if they differ by more
+    than rounding.
 
     Examples:
 
@@ -61,7 +81,7 @@ def info(
     with naming(model):
         network = as_network(original, None if shape is None else _shape(shape))
         description = describe(original, network)
-        check = self_check(original, network, given)
+        check = self_check(original, network, given, _corner_domain(network, box, low, high, polygon, slice_file))
     if json:
         print_json({"model": str(model), **_facts(network, description), "check": check.to_dict()})
     else:
@@ -72,6 +92,25 @@ def info(
 
 def _shape(text: str) -> tuple[int, ...]:
     return tuple(whole_number("--input-shape", word, 1) for word in text.replace(",", " ").split())
+
+
+def _corner_domain(
+    network: Network,
+    box: tuple[str, str] | None,
+    low: tuple[str, str] | None,
+    high: tuple[str, str] | None,
+    polygon: str | None,
+    slice_file: Path | None,
+) -> Box | Polygon | Slice | None:
+    """The domain that the options name, if they do; a box by two numbers has as many dimensions as there are inputs."""
+    from geomrelu.domain import Box
+
+    if slice_file is None and not (box or low or high or polygon):
+        return None
+    if slice_file is None and box and not (low or high or polygon):
+        ends = xy_pair("--box", box, "-1 1")
+        return Box(*([end] * network.n_inputs for end in ends))
+    return _domain(box, low, high, polygon, slice_file)
 
 
 def _points(path: Path) -> Any:

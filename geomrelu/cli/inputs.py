@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +13,10 @@ import typer
 from geomrelu.errors import DomainError, FileFormatError
 
 if TYPE_CHECKING:
+    from geomrelu.arrays import FloatArray
     from geomrelu.domain import Box, Polygon, Segment, Slice
 
-__all__ = ["SliceOption", "read_segment", "read_slice"]
+__all__ = ["SliceOption", "read_point", "read_segment", "read_slice"]
 
 SliceOption = Annotated[
     Path | None,
@@ -26,6 +29,7 @@ SliceOption = Annotated[
     ),
 ]
 _PLANE = "expected arrays a, b, c (three inputs) or origin, basis (an input and two directions), or a .npy of 3 inputs"
+_POINT = "expected a .npy file of one input"
 _LINE = "expected arrays a, b (the two inputs at the ends), or a .npy of 2 inputs"
 
 
@@ -73,18 +77,41 @@ def read_segment(path: Path) -> Segment:
     return Segment(arrays["a"], arrays["b"])
 
 
+def read_point(path: Path) -> FloatArray:
+    """One input from a .npy file.
+
+    Raises
+    ------
+    FileFormatError
+        If it cannot be read, or holds something else.
+    """
+    arrays = _loaded(path, _POINT)
+    if not isinstance(arrays, np.ndarray):
+        raise FileFormatError(f"{path}: got arrays {', '.join(arrays.files) or 'none'}; {_POINT}")
+    return arrays
+
+
 def _arrays(path: Path, names: tuple[str, ...], expected: str) -> dict[str, Any]:
     """Arrays of an .npz file by name, or the rows of a .npy file by the given names."""
+    found = _loaded(path, expected)
+    if isinstance(found, np.ndarray):
+        if found.ndim < 2 or len(found) != len(names):
+            raise FileFormatError(f"{path}: got one array of shape {found.shape}; {expected}")
+        return dict(zip(names, found, strict=True))
+    with _readable(path, expected), found:
+        return {name: found[name] for name in found.files}
+
+
+def _loaded(path: Path, expected: str) -> Any:
+    """What numpy finds in a file."""
+    with _readable(path, expected):
+        return np.load(path, allow_pickle=False)
+
+
+@contextmanager
+def _readable(path: Path, expected: str) -> Iterator[None]:
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            if found.ndim < 2 or len(found) != len(names):
-                raise FileFormatError(f"{path}: got one array of shape {found.shape}; {expected}")
-            return dict(zip(names, found, strict=True))
-        with found:
-            return {name: found[name] for name in found.files}
-    except FileFormatError:
-        raise
+        yield
     except FileNotFoundError as error:
         raise FileFormatError(f"{path}: there is no such file; {expected}") from error
     except OSError as error:

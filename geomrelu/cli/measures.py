@@ -17,23 +17,25 @@ from geomrelu.cli.commands import (
     Model,
     NormaliseOption,
     PolygonOption,
+    Run,
+    _built,
     _domain,
-    _model,
+    _model_in_space,
     _named,
-    _partition,
     app,
 )
 from geomrelu.cli.inputs import SliceOption
 from geomrelu.cli.terminal import print_json, print_rows, print_table, shown_progress
-from geomrelu.errors import InputError
+from geomrelu.errors import InputDimensionError, InputError
 
 if TYPE_CHECKING:
     from geomrelu.analysis.comparison import Comparison
     from geomrelu.planar.complex import PlanarComplex
+    from geomrelu.polyhedral.complex import PolyhedralComplex
 
 __all__ = ["compare", "stats"]
 
-_COLUMNS = ("area", "perimeter", "sides", "inradius", "eccentricity", "active")
+_COLUMNS = ("area", "perimeter", "sides", "inradius", "eccentricity", "volume", "vertices", "facets", "active")
 _DIRECTIONS = ("a->b", "b->a")
 
 
@@ -49,7 +51,7 @@ def stats(
     allow_joblib: JoblibOption = False,
     normalise: NormaliseOption = False,
 ) -> None:
-    """Measure the regions and the function: sizes and shapes, Lipschitz constants, averages, creases.
+    """Measure the regions and the function: sizes and shapes, Lipschitz constants, averages, creases (in the plane).
 
     Examples:
 
@@ -57,8 +59,15 @@ def stats(
 
     geomrelu stats model.pt2 --json
     """
-    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib, normalise=normalise)
-    shapes, function = _shapes(p), _function(p)
+    network, domain, facts = _model_in_space(
+        model, _domain(box, low, high, polygon, slice_file), bool(low or high or polygon), allow_joblib, normalise
+    )
+    from geomrelu.analysis.table import region_columns
+
+    p = _built(model, network, domain, Run())
+    columns = region_columns(p)
+    shapes = _shapes(columns)
+    function = {"on_border": int(columns["on_border"].sum()), **_function(p)}
     if json:
         print_json({**facts, "regions": p.n_regions, "shapes": shapes, **function})
         return
@@ -70,33 +79,34 @@ def stats(
         lines[f"Lipschitz constant, {norm}-norm"] = f"{found['constant']:.6g} in region {found['region']}"
     for k, (mean, variance) in enumerate(zip(function["mean"], function["variance"], strict=True)):
         lines[f"mean and variance of output {k}"] = f"{mean:.6g}, {variance:.6g}"
-    lines["creases"] = function["creases"]["edges"]
-    lines["their length"] = f"{function['creases']['length']:.6g}"
-    lines["total variation of the gradient"] = f"{function['creases']['total']:.6g}"
+    if "creases" in function:
+        lines["creases"] = function["creases"]["edges"]
+        lines["their length"] = f"{function['creases']['length']:.6g}"
+        lines["total variation of the gradient"] = f"{function['creases']['total']:.6g}"
     print_table("", lines)
 
 
-def _shapes(p: PlanarComplex) -> dict[str, dict[str, float]]:
-    from geomrelu.analysis.table import region_columns
-
-    columns = region_columns(p)
+def _shapes(columns: dict[str, Any]) -> dict[str, dict[str, float]]:
     measures = (("smallest", np.min), ("median", np.median), ("mean", np.mean), ("largest", np.max))
-    return {name: {key: float(measure(columns[name])) for key, measure in measures} for name in _COLUMNS}
+    return {
+        name: {key: float(measure(columns[name])) for key, measure in measures} for name in _COLUMNS if name in columns
+    }
 
 
-def _function(p: PlanarComplex) -> dict[str, Any]:
-    from geomrelu.analysis.shapes import on_border
+def _function(p: PlanarComplex | PolyhedralComplex) -> dict[str, Any]:
+    from geomrelu.polyhedral.complex import PolyhedralComplex
 
     constants = {name: p.lipschitz(order) for name, order in (("1", 1), ("2", 2), ("inf", float("inf")))}
-    creases = p.crease()
-    return {
-        "on_border": int(on_border(p).sum()),
+    found = {
         "lipschitz": {name: {"constant": v.constant, "region": v.region} for name, v in constants.items()},
         "integral": p.integral().tolist(),
         "mean": p.mean().tolist(),
         "variance": p.variance().tolist(),
-        "creases": {"edges": creases.n_creases, "length": creases.length, "total": creases.total},
     }
+    if not isinstance(p, PolyhedralComplex):
+        creases = p.crease()
+        found["creases"] = {"edges": creases.n_creases, "length": creases.length, "total": creases.total}
+    return found
 
 
 @app.command()
@@ -122,8 +132,14 @@ def compare(
     """
     import geomrelu as gr
 
-    domain = _domain(box, low, high, polygon, slice_file)
-    (a, facts_a), (b, facts_b) = (_model(path, domain, allow_joblib, normalise) for path in (model_a, model_b))
+    plane, flat = _domain(box, low, high, polygon, slice_file), bool(low or high or polygon)
+    (a, domain, facts_a), (b, _, facts_b) = (
+        _model_in_space(path, plane, flat, allow_joblib, normalise) for path in (model_a, model_b)
+    )
+    if a.n_inputs != b.n_inputs:
+        raise InputDimensionError(
+            f"{model_b}: takes {b.n_inputs} inputs, and {model_a} takes {a.n_inputs}; expected as many"
+        )
     with shown_progress() as progress, _named(model_a):
         found = gr.compare(a, b, domain, progress=progress)
     scores = _scores(found)
@@ -131,12 +147,13 @@ def compare(
         both = {key: [facts_a[key], facts_b[key]] for key in ("model", "network")}
         print_json({**both, "domain": facts_a["domain"], **_facts(found), "regression": scores})
         return
+    size = "area" if domain.dimension == 2 else "volume"
     rows: dict[str, Any] = {
         "equal": "yes, exactly" if found.equal else "no",
         "largest difference": f"{found.largest:.6g} in output {found.output} at {found.witness.tolist()}",
         "L1 distance": ", ".join(f"{v:.6g}" for v in found.l1),
         "L2 distance": ", ".join(f"{v:.6g}" for v in found.l2),
-        "area where classes differ": f"{found.class_area:.6g} ({found.class_area / found.area:.4%})",
+        f"{size} where classes differ": f"{found.class_area:.6g} ({found.class_area / found.area:.4%})",
         "regions of A": found.n_regions[0],
         "regions of B": found.n_regions[1],
         "cells of the common refinement": found.n_refinement,

@@ -5,9 +5,11 @@ typer's own messages name the option but not the word that it could not use.
 
 from __future__ import annotations
 
+import math
+
 from geomrelu.errors import InputError
 
-__all__ = ["whole_number", "xy_pair"]
+__all__ = ["real_number", "whole_number", "xy_pair"]
 
 
 def whole_number(option: str, word: str, low: int, high: int | None = None) -> int:
@@ -31,6 +33,28 @@ def whole_number(option: str, word: str, low: int, high: int | None = None) -> i
         expected = f"{low} or more" if high is None else f"from {low} to {high}"
         raise InputError(f"{option}: got {word!r}; expected a whole number, {expected}, such as {option} {low}")
     return number
+
+
+def real_number(option: str, word: str) -> float:
+    """`word` as a finite number.
+
+    Raises
+    ------
+    InputError
+        If it is not one; names the option.
+
+    Examples
+    --------
+    >>> real_number("--level", "-0.5")
+    -0.5
+    """
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{option}: got {word!r}; expected a finite number, such as {option} 0.5")
+    return value
 
 
 def xy_pair(option: str, words: tuple[str, str], example: str) -> tuple[float, float]:

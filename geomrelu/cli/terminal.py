@@ -42,8 +42,9 @@ class Commands(TyperGroup):
 def _reported() -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
-        raise _stop("interrupted", INTERRUPTED) from None
+    except KeyboardInterrupt as error:
+        # Journals and trackers say what they keep; files are written as a whole or not at all.
+        raise _stop(f"interrupted: {str(error) or 'nothing is kept'}", INTERRUPTED) from None
     except InvariantError as error:
         raise _stop(f"error: {error}", FAILED) from None
     except GeomReluError as error:

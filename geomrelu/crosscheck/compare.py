@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import torch
 
     from geomrelu.planar.complex import PlanarComplex
+    from geomrelu.polyhedral.complex import PolyhedralComplex
 
 __all__ = ["crosscheck", "refinement"]
 
@@ -51,7 +52,7 @@ _BLOCK = 1 << 17
 
 
 def crosscheck(
-    p: PlanarComplex,
+    p: PlanarComplex | PolyhedralComplex,
     n: int = 101,
     points: npt.ArrayLike | None = None,
     tol: float = 1e-3,
@@ -62,14 +63,15 @@ def crosscheck(
 
     Checked are: each sample's polygon against its pattern, gradient, intercept and value; the same
     at an interior point of every region; every vertex against the lines that define it; every
-    ring's area, and the sum of areas.  Tolerances are bounds on float64 rounding.
+    ring's area, and the sum of areas.  Tolerances are bounds on float64 rounding.  In more dimensions: each sample's
+    region by its pattern, that it lies within its facets (to within a share of 1e-9), and the sum of volumes.
 
     Parameters
     ----------
-    p : PlanarComplex
+    p : PlanarComplex or PolyhedralComplex
     n : int
-        Grid points along each axis; the domain's corners are added.
-    points : (N, 2) array_like, optional
+        Grid points along each axis, n^d in all; the corners of a plane domain, or of a box, are added.
+    points : (N, d) array_like, optional
         Samples to use in place of the grid; all in the domain.
     tol : float
         Tolerance for counting distinct sampled maps; nothing is accepted or refused by it.
@@ -98,6 +100,12 @@ def crosscheck(
     >>> report.ok, report.n_samples, report.n_exact, report.n_sampled_maps
     (True, 104, 3, 3)
     """
+    from geomrelu.polyhedral.complex import PolyhedralComplex
+
+    if isinstance(p, PolyhedralComplex):
+        from geomrelu.crosscheck.space import crosscheck_in_space
+
+        return crosscheck_in_space(p, n, points, tol, model, device)
     _check_complex(p, "crosscheck")
     tolerance = checked_tolerance(tol)
     x = _sample_points(p, n, points)
@@ -253,7 +261,9 @@ def _sample_points(p: PlanarComplex, n: int, points: npt.ArrayLike | None) -> Fl
     return x
 
 
-def _trace(p: PlanarComplex, x: FloatArray, position: float, model: Any, device: str | torch.device | None) -> Trace:
+def _trace(
+    p: PlanarComplex | PolyhedralComplex, x: FloatArray, position: float, model: Any, device: str | torch.device | None
+) -> Trace:
     """The network at x; values and gradients from `model` where there is one."""
     # Once for the touching distance, once for the vertices' own rounding.
     network, domain = p.network, p.domain
@@ -392,7 +402,7 @@ def _map_bounds(network: Network) -> tuple[FloatArray, FloatArray]:
 
 
 def _verdict(
-    p: PlanarComplex,
+    p: PlanarComplex | PolyhedralComplex,
     x: FloatArray,
     shown: Trace,
     samples: IntArray,
@@ -437,7 +447,7 @@ def _blocks(n: int) -> Iterator[slice]:
 
 
 def _record(
-    p: PlanarComplex,
+    p: PlanarComplex | PolyhedralComplex,
     subject: str,
     shown: Trace,
     x: FloatArray,
@@ -473,5 +483,5 @@ def _map_text(maps: LocalMaps, i: int) -> str:
     return f"A = {maps.gradients[i].tolist()}, b = {maps.intercepts[i].tolist()}"
 
 
-def _region_map_text(p: PlanarComplex, f: int) -> str:
+def _region_map_text(p: PlanarComplex | PolyhedralComplex, f: int) -> str:
     return f"A = {p.affine_maps.A[f].tolist()}, b = {p.affine_maps.b[f].tolist()}"

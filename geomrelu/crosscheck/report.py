@@ -71,7 +71,7 @@ class CrossCheck:
     missed_regions : (M,) int64
         Regions that no sample shows, largest first.
     missed_areas : (M,) float64
-        Their areas.
+        Their areas; in more dimensions than two volumes, here and below.
     undecided_regions : (U,) int64
         Regions so thin that rounding leaves signs open at their interior point: checked in
         the other neurons only.

@@ -25,8 +25,8 @@ _OTHERS = """
 """
 _DISCONTINUOUS = """
     hardshrink sign sgn signbit heaviside round floor ceil trunc fix frac fmod remainder floordivide argmax argmin
-    argsort where maskedfill gt ge lt le eq ne greater less bernoulli logicalnot logicaland logicalor isnan
-    onehot embedding
+    argsort where maskedfill gt ge lt le eq ne greater less greaterequal lessequal notequal greaterorequal lessorequal
+    equal isclose bernoulli logicalnot logicaland logicalor logicalxor not and or xor isnan isinf onehot embedding
 """
 PROBABILITIES = frozenset(_PROBABILITIES.split())
 #: What ReLU can stand in for.
@@ -43,8 +43,8 @@ _NEAREST = {
     **dict.fromkeys(
         ("layernorm", "nativelayernorm", "groupnorm", "rmsnorm", "instancenorm", "instancenorm1d", "instancenorm2d",
          "instancenorm3d", "localresponsenorm"), "BatchNorm in eval mode"),
-    **dict.fromkeys(("where", "maskedfill", "gt", "ge", "lt", "le", "greater", "less"),
-                    "torch.maximum, torch.minimum or clamp"),
+    **dict.fromkeys(("where", "maskedfill", "gt", "ge", "lt", "le", "greater", "less", "greaterequal", "lessequal",
+                     "greaterorequal", "lessorequal"), "torch.maximum, torch.minimum or clamp"),
     **dict.fromkeys(("median", "topk", "sort"), "max along an axis (amax)"),
     **dict.fromkeys(("einsum", "bmm", "tensordot"), "a product with a fixed matrix (matmul)"),
 }  # fmt: skip

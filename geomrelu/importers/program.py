@@ -17,6 +17,7 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 from geomrelu.arrays import same_order
@@ -242,6 +243,11 @@ def _resolve(value: Any, values: Mapping[str, Any]) -> Any:
     return value
 
 
+@cache
+def _signature(handler: Any) -> inspect.Signature:
+    return inspect.signature(handler)
+
+
 def _run(operation: Operation, values: Mapping[str, Any]) -> Any:
     # relu_ computes what relu does; _refuse_unsafe_writes has made sure that no one sees the difference.
     kind = operation.kind.rstrip("_") if not operation.kind.startswith("_") else operation.kind
@@ -252,7 +258,7 @@ def _run(operation: Operation, values: Mapping[str, Any]) -> Any:
     args = [_resolve(arg, values) for arg in operation.args]
     kwargs = {key: _resolve(arg, values) for key, arg in operation.kwargs.items() if key != "inplace"}
     try:
-        bound = inspect.signature(handler).bind(operation.where, *args, **kwargs)
+        bound = _signature(handler).bind(operation.where, *args, **kwargs)
     except TypeError as error:
         raise UnsupportedLayerError(
             f"{operation.where}: called in a way that is not understood ({error}); {READ}"

@@ -54,20 +54,22 @@ def read_twice(read: Callable[[], Program], name: str) -> Program:
         ...
     geomrelu.errors.UnsupportedLayerError: model: its forward draws random numbers (Python's random), so the ...
     """
-    programs, states, draws = [], [], _Draws()
+    programs, states = [], []
     with _kept_states():
         for seed in _SEEDS:
-            torch.default_generator.manual_seed(seed)
-            random.seed(seed)
-            _NUMPY.seed(seed)
-            before = _states()
-            with draws:
-                programs.append(read())
+            before = _seeded(seed)
+            programs.append(read())
             states.append((before, _states()))
-    (before, after), (_, other_after) = states
-    # A forward that sets its seed itself ends in the same state from wherever it began: that is no chance.
-    drawn = [kind for kind in before if after[kind] not in (before[kind], other_after[kind])]
-    if drawn or not _same(*programs):
+        (before, after), (_, other_after) = states
+        # A forward that sets its seed itself ends in the same state from wherever it began: that is no chance.
+        drawn = [kind for kind in before if after[kind] not in (before[kind], other_after[kind])]
+        if not drawn and _same(*programs):
+            return programs[0]
+        # Only now, to name the places: watching torch's operations makes it import its compiler, which takes seconds.
+        draws = _Draws()
+        _seeded(_SEEDS[0])
+        with draws:
+            read()
         places = list(dict.fromkeys(draws.places)) or drawn
         named = f" ({', '.join(places[:3])})" if places else ""
         raise UnsupportedLayerError(
@@ -75,7 +77,6 @@ def read_twice(read: Callable[[], Program], name: str) -> Program:
             "there are no fixed regions; expected fixed weights: draw once, in __init__, and store the result as a "
             "buffer, or leave the noise out (model.eval(), if it is for training)"
         )
-    return programs[0]
 
 
 class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -91,6 +92,14 @@ class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
             where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
             self.places.append(f"torch {func._schema.name.removeprefix('aten::').rstrip('_')}{where}")
         return func(*args, **(kwargs or {}))
+
+
+def _seeded(seed: int) -> dict[str, Any]:
+    """Seed the global generators; returns their states."""
+    torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    _NUMPY.seed(seed)
+    return _states()
 
 
 def _states() -> dict[str, Any]:

@@ -21,13 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, IntArray, float_array
-from geomrelu.errors import InputDimensionError, InputError
+from geomrelu.domain import Box, Polygon, Slice
+from geomrelu.errors import DomainError, InputDimensionError, InputError
 from geomrelu.importers.originals import Original, originals
 from geomrelu.matrices import is_sparse
 from geomrelu.network import Network
 
 __all__ = ["Comparison", "SelfCheck", "forward_growth", "self_check"]
 
+# Points that are drawn, and corners of a box at most.
 _POINTS = 32
 _SLACK = 2.0
 # Entries of the Jacobians at work at a time.
@@ -89,8 +91,13 @@ class SelfCheck:
         return "\n".join(str(comparison) for comparison in self.comparisons)
 
 
-def self_check(model: Any, network: Network | None = None, points: npt.ArrayLike | None = None) -> SelfCheck:
-    """Compare a network with the model that it was read from, at random inputs and at given ones.
+def self_check(
+    model: Any,
+    network: Network | None = None,
+    points: npt.ArrayLike | None = None,
+    domain: Box | Polygon | Slice | None = None,
+) -> SelfCheck:
+    """Compare a network with the model that it was read from, at random inputs, a domain's corners and given points.
 
     Parameters
     ----------
@@ -99,7 +106,10 @@ def self_check(model: Any, network: Network | None = None, points: npt.ArrayLike
     network : Network, optional
         What was read; read again if it is not given.
     points : (N, n_inputs) array, optional
-        More points to compare at, e.g. the domain's vertices.
+        More points to compare at; rounded to float32, which all the originals take.
+    domain : Box, Polygon or Slice, optional
+        Whose corners are compared at, rounded likewise; of a box with more than five dimensions 32 that are drawn.
+        By default the box from -1 to 1.
 
     Returns
     -------
@@ -110,7 +120,9 @@ def self_check(model: Any, network: Network | None = None, points: npt.ArrayLike
     Raises
     ------
     InputDimensionError
-        If the points do not fit the network.
+        If the points or the domain do not fit the network.
+    DomainError
+        If the domain is another one.
     InputError
         If the original cannot be run.
 
@@ -125,22 +137,46 @@ def self_check(model: Any, network: Network | None = None, points: npt.ArrayLike
         from geomrelu.importers import as_network
 
         network = as_network(model)
-    places = _places(network, points)
+    places = _places(network, points, domain)
     return SelfCheck(tuple(_compared(network, original, places) for original in originals(model, network.input_shape)))
 
 
-def _places(network: Network, points: npt.ArrayLike | None) -> FloatArray:
-    """Random points of many sizes, the same in every run, and those that were given."""
+def _places(network: Network, points: npt.ArrayLike | None, domain: Any) -> FloatArray:
+    """Random points of many sizes, the same in every run, the domain's corners, and the points that were given."""
     rng = np.random.default_rng(0)
     scales = 10.0 ** rng.uniform(-1, 1, (_POINTS, 1))
     # Values that float16 and float32 have too, so that all are asked about the same points.
     drawn = (scales * rng.normal(size=(_POINTS, network.n_inputs))).astype(np.float16).astype(np.float64)
-    if points is None:
-        return drawn
-    given = float_array(points, "points")
-    if given.ndim != 2 or given.shape[1] != network.n_inputs:
-        raise InputDimensionError(f"points: got shape {given.shape}, expected (N, {network.n_inputs})")
-    return np.concatenate([drawn, given.astype(np.float32).astype(np.float64)])
+    places = [drawn, _corners(network, domain, rng).astype(np.float32).astype(np.float64)]
+    if points is not None:
+        given = float_array(points, "points")
+        if given.ndim != 2 or given.shape[1] != network.n_inputs:
+            raise InputDimensionError(f"points: got shape {given.shape}, expected (N, {network.n_inputs})")
+        places.append(given.astype(np.float32).astype(np.float64))
+    return np.concatenate(places)
+
+
+def _corners(network: Network, domain: Any, rng: np.random.Generator) -> FloatArray:
+    """A domain's corners as inputs, (N, n_inputs)."""
+    n = network.n_inputs
+    if domain is None:
+        domain = Box([-1.0] * n, [1.0] * n)
+    if not isinstance(domain, Box | Polygon | Slice):
+        raise DomainError(
+            f"self_check: got a domain of type {type(domain).__name__}; expected a gr.Box, gr.Polygon or gr.Slice"
+        )
+    dimension = domain.n_inputs if isinstance(domain, Slice) else domain.dimension
+    if dimension != n:
+        raise InputDimensionError(
+            f"self_check: got a domain in a space of {dimension} inputs, and the network takes {n}; expected as many"
+        )
+    if isinstance(domain, Slice):
+        return domain.lift(domain.vertices).reshape(-1, n)
+    if isinstance(domain, Polygon):
+        return domain.vertices
+    few = 2**n <= _POINTS
+    upper = (np.arange(2**n)[:, None] >> np.arange(n)) & 1 if few else rng.integers(0, 2, (_POINTS, n))
+    return np.where(upper == 1, domain.high, domain.low)
 
 
 def _compared(network: Network, original: Original, points: FloatArray) -> Comparison:

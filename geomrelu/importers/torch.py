@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import fx, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.weight_norm import WeightNorm
 
 from geomrelu.errors import UnsupportedLayerError, WeightError
@@ -72,6 +73,11 @@ def network_from_torch(
         if not isinstance(inner, nn.Module):
             break
         model = inner
+    _refuse_hooks(model)
+    chain = _chain(model)
+    if chain is not None and not any(map(is_parametrized, model.modules())):
+        # Torch's own layers one after the other: there is no forward to follow, and none that draws numbers.
+        return network_of(_chained(chain), input_shape)
     return network_of(read_twice(partial(_traced_module, model), f"model ({type(model).__name__})"), input_shape)
 
 
@@ -119,12 +125,36 @@ def _own_forward(module: nn.Module) -> Any:
     return inspect.unwrap(getattr(module.forward, "__func__", module.forward))
 
 
+def _chain(model: nn.Module, path: str = "") -> list[tuple[str, nn.Module]] | None:
+    """The layers, with their paths, of one of torch's own, or of plain Sequentials of them; None if it is neither."""
+    if _is_leaf(model):
+        return [(path, model)]
+    if type(model) is not nn.Sequential or _own_forward(model) is not nn.Sequential.forward:
+        return None
+    chain = []
+    # Not `named_children`: a module may stand there twice.
+    for name, module in model._modules.items():
+        part = _chain(module, f"{path}.{name}" if path else name) if module is not None else None
+        if part is None:
+            return None
+        chain += part
+    return chain
+
+
+def _chained(chain: list[tuple[str, nn.Module]]) -> Program:
+    operations: list[Operation] = []
+    for k, (path, module) in enumerate(chain):
+        running = Ref(operations[-1].name if operations else "input")
+        operations += _module_operations(f"layer {k}", module, path, (running,), {})
+    return Program(operations, {}, "input", Ref(operations[-1].name if operations else "input"))
+
+
 def _traced_module(model: nn.Module) -> Program:
-    _refuse_hooks(model)
     if isinstance(model, fx.GraphModule):
         return _graph_program(model.graph, model, {})
-    if _is_leaf(model):
-        return Program(_module_operations("result", model, "", (Ref("input"),), {}), {}, "input", Ref("result"))
+    chain = _chain(model)
+    if chain is not None:
+        return _chained(chain)
     defaults = _defaults(model)
     with _unchanged(model):
         tracer = _Tracer()
@@ -366,6 +396,8 @@ def _current(module: nn.Module, name: str) -> Any:
                 return hook.apply_mask(module)  # pruning: module.weight may be stale after a training step
             if isinstance(hook, WeightNorm) and hook.name == name:
                 return hook.compute_weight(module)  # likewise
+        if not is_parametrized(module):
+            return getattr(module, name)
         with _unchanged(module):  # a parametrization may count its calls
             return getattr(module, name)
 

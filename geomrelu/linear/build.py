@@ -19,6 +19,7 @@ from geomrelu.linear.settle import Judge
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 from geomrelu.planar.bounds import PLACE_ERROR
+from geomrelu.planar.scaling import scaled, unit_exponents
 
 __all__ = ["build_linear"]
 
@@ -79,11 +80,13 @@ def build_linear(
             f"numbers, and the network takes {network.n_inputs}; expected as many"
         )
     began = time.perf_counter()
-    prepared = prepared_network(network)
     a, b = (ends.reshape(-1, domain.n_inputs) for ends in (domain.a, domain.b))
+    ends = np.concatenate([a, b])
+    found = scaled(network, ends, unit_exponents(network, np.abs(ends).max(axis=0)))
+    prepared = prepared_network(found.network)
     judge, report = Judge(network, a, b), new_report(len(network.hidden))
     blocks = []
-    for chains in _run(prepared, a, b, judge, report, block_numbers):
+    for chains in _run(prepared, found.corners[: len(a)], found.corners[len(a) :], judge, report, block_numbers):
         blocks.append(_finished(prepared, chains, judge, report))
         if progress is not None:
             progress("segments", float(chains.number[-1] + 1) / len(a))

@@ -1,29 +1,10 @@
-"use strict";
-// Parts, in order: the data; where a region is (index); the view; drawing; the panel; what the user does.
+// The page of the plane, after common.js.  In order: where a region is (index); the view; drawing; the panel; what the user does.
 (async () => {
-const $ = (id) => document.getElementById(id);
-const hint = (text) => { $("hint").textContent = text; };
-
-// ---- data: arrays as geomrelu/page/__init__.py packs them, gzip in base64
-
-const about = JSON.parse($("about").textContent);
-const packed = Uint8Array.from(atob($("arrays").textContent.trim()), (c) => c.charCodeAt(0));
-const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-const buffer = await new Response(stream).arrayBuffer();
-const KINDS = { float64: Float64Array, float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
-const data = {};
-for (const { name, dtype, size, at } of about.arrays) data[name] = new KINDS[dtype](buffer, at, size);
+const { about, data } = await unpacked();
 const xy = data.vertices, offsets = data.face_offsets, corners = data.face_vertices;
 const nFaces = offsets.length - 1;
 
-/** Active neurons of a region, a byte each: its pattern differs from its parent's by a few flips. */
-function pattern(face) {
-  const bits = new Uint8Array(about.n_neurons);
-  for (const j of data.root_active) bits[j] = 1;
-  for (let f = face; data.parent[f] >= 0; f = data.parent[f])
-    for (let k = data.flip_offsets[f]; k < data.flip_offsets[f + 1]; k++) bits[data.flips[k]] ^= 1;
-  return bits;
-}
+const pattern = (face) => patternOf(about, data, face);
 
 // ---- index: a grid over the domain, each cell with the regions whose bounding boxes meet it
 
@@ -115,11 +96,18 @@ void main() { int f = int(face); ink = texelFetch(colors, ivec2(f & 1023, f >> 1
   gl_Position = vec4(place(at) * 2.0 / size, 0, 1); }`, `#version 300 es
 precision highp float; flat in vec4 ink; out vec4 color; void main() { color = ink; }`];
 const LINES = [`#version 300 es
-precision highp float; in float side; in vec4 a; in vec4 b; uniform float width; ${POSITION}
-void main() { vec2 p = place(a), q = place(b), d = q - p; float l = length(d); d = l > 0.0 ? d / l : vec2(1, 0);
+precision highp float; in float side; in vec4 a; in vec4 b; in float edge_step; uniform float width; uniform vec4 ink;
+uniform float creases; uniform vec3 stops[12]; out vec4 paint; ${POSITION}
+void main() { float share = (edge_step - 0.5) / 64.0, s = clamp(share, 0.0, 1.0) * 11.0; int stop = min(int(s), 10);
+  bool sharp = creases > 0.0 && edge_step > 0.0;
+  float width = width * (creases > 0.0 ? (sharp ? 0.6 + 2.4 * share : 0.5) : 1.0);
+  paint = sharp ? vec4(mix(stops[stop], stops[stop + 1], s - float(stop)), 1) : vec4(ink.rgb * ink.a, ink.a);
+ vec2 p = place(a), q = place(b), d = q - p; float l = length(d); d = l > 0.0 ? d / l : vec2(1, 0);
   int k = int(side); vec2 end = (k & 1) == 0 ? p - d * width * 0.5 : q + d * width * 0.5;
   gl_Position = vec4((end + vec2(-d.y, d.x) * ((k & 2) == 0 ? -0.5 : 0.5) * width) * 2.0 / size, 0, 1); }`, `#version 300 es
-precision highp float; uniform vec4 ink; out vec4 color; void main() { color = vec4(ink.rgb * ink.a, ink.a); }`];
+precision highp float; in vec4 paint; out vec4 color; void main() { color = paint; }`];
+
+const rgbOf = (hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
 
 function split(values, n, index) {
   // (x, y) pairs as float32 high parts and rests: x y x' y'
@@ -137,57 +125,16 @@ function split(values, n, index) {
 function glPainter(canvas) {
   const gl = canvas.getContext("webgl2", { antialias: true, alpha: true, premultipliedAlpha: true });
   if (!gl) return null;
-  const program = ([vertex, fragment]) => {
-    const made = gl.createProgram();
-    for (const [kind, text] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, text); gl.compileShader(shader); gl.attachShader(made, shader);
-    }
-    gl.linkProgram(made);
-    if (!gl.getProgramParameter(made, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(made));
-    return { made, at: (name) => gl.getUniformLocation(made, name) };
-  };
-  const attribute = (p, name, values, size, divisor = 0, stride = 0, offset = 0, held = null) => {
-    const where = gl.getAttribLocation(p.made, name), stored = held ?? gl.createBuffer();
-    gl.bindBuffer(gl.ARRAY_BUFFER, stored);
-    if (!held) gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
-    gl.enableVertexAttribArray(where);
-    gl.vertexAttribPointer(where, size, gl.FLOAT, false, stride, offset);
-    gl.vertexAttribDivisor(where, divisor);
-    return stored;
-  };
-  const faces = program(FACES), lines = program(LINES);
+  const faces = glProgram(gl, FACES), lines = glProgram(gl, LINES);
   const faceArray = gl.createVertexArray();
   gl.bindVertexArray(faceArray);
-  attribute(faces, "at", split(xy, corners.length, (k) => corners[k]), 4);
-  const owner = new Float32Array(corners.length), fan = new Uint32Array(3 * (corners.length - 2 * nFaces));
-  for (let f = 0, n = 0; f < nFaces; f++) {
-    owner.fill(f, offsets[f], offsets[f + 1]);
-    for (let k = offsets[f] + 1; k + 1 < offsets[f + 1]; k++) { fan[n++] = offsets[f]; fan[n++] = k; fan[n++] = k + 1; }
-  }
-  attribute(faces, "face", owner, 1);
-  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
-  gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, fan, gl.STATIC_DRAW);
-  const lineArray = (values, n, index) => {
-    const made = gl.createVertexArray();
-    gl.bindVertexArray(made);
-    attribute(lines, "side", new Float32Array([0, 1, 2, 3]), 1);
-    const held = attribute(lines, "a", split(values, 2 * n, index), 4, 1, 32, 0);
-    attribute(lines, "b", null, 4, 1, 32, 16, held);
-    return { made, n };
-  };
-  const edges = lineArray(xy, data.edges.length / 2, (k) => data.edges[k]);
-  const boundary = lineArray(data.boundary, data.boundary.length / 4, (k) => k);
+  glAttribute(gl, faces, "at", split(xy, corners.length, (k) => corners[k]), 4);
+  const { owner, size } = glFans(gl, offsets, corners);
+  glAttribute(gl, faces, "face", owner, 1);
+  const edges = glLines(gl, lines, split(xy, data.edges.length, (k) => data.edges[k]), 4, data.edge_steps);
+  const boundary = glLines(gl, lines, split(data.boundary, data.boundary.length / 2, (k) => k), 4);
   gl.bindVertexArray(null);
-  const texture = gl.createTexture(), rows = Math.ceil(nFaces / 1024);
-  const setColors = (rgb) => {
-    const pixels = new Uint8Array(4 * 1024 * rows).fill(255);
-    for (let f = 0; f < nFaces; f++) pixels.set(rgb.subarray(3 * f, 3 * f + 3), 4 * f);
-    gl.bindTexture(gl.TEXTURE_2D, texture);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 1024, rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
-  };
+  const texture = gl.createTexture(), setColors = (rgb) => glColors(gl, texture, rgb);
   const place = (p) => {
     const [sx, sy] = scales(), cx = Math.fround(view.x), cy = Math.fround(view.y);
     gl.useProgram(p.made);
@@ -195,12 +142,14 @@ function glPainter(canvas) {
     gl.uniform2f(p.at("scale"), sx, sy);
     gl.uniform2f(p.at("size"), view.width, view.height);
   };
-  const drawLines = ({ made, n }, width, ink) => {
+  const drawLines = ({ made, size }, width, ink, stops = null) => {
     place(lines);
+    gl.uniform1f(lines.at("creases"), stops ? 1 : 0);
+    if (stops) gl.uniform3fv(lines.at("stops"), stops.flatMap(rgbOf).map((v) => v / 255));
     gl.bindVertexArray(made);
     gl.uniform1f(lines.at("width"), width);
     gl.uniform4f(lines.at("ink"), ...ink);
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, n);
+    gl.drawElements(gl.TRIANGLES, size, gl.UNSIGNED_INT, 0);
   };
   const draw = (shown) => {
     const ratio = devicePixelRatio || 1;
@@ -211,8 +160,9 @@ function glPainter(canvas) {
     place(faces);
     gl.bindVertexArray(faceArray);
     gl.bindTexture(gl.TEXTURE_2D, texture);
-    gl.drawElements(gl.TRIANGLES, fan.length, gl.UNSIGNED_INT, 0);
-    if (shown.edges) {
+    gl.drawElements(gl.TRIANGLES, size, gl.UNSIGNED_INT, 0);
+    if (shown.creases) drawLines(edges, shown.width, shown.faint, shown.creases);
+    else if (shown.edges) {
       // On dark colours dark lines want a light casing, where there is room for it.
       if (shown.casing) drawLines(edges, shown.width + 1.6, [1, 1, 1, 0.35]);
       drawLines(edges, shown.width, [0.106, 0.137, 0.188, shown.opacity]);
@@ -244,7 +194,13 @@ function plainPainter(canvas) {
       pen.fillStyle = pen.strokeStyle = `rgb(${rgb[3 * f]} ${rgb[3 * f + 1]} ${rgb[3 * f + 2]})`;
       pen.fill();
     }
-    if (shown.edges)
+    if (shown.creases)
+      for (let k = 0; k < data.edge_steps.length; k++) {
+        const step = data.edge_steps[k], share = (step - 0.5) / 64;
+        const color = step ? shown.creases[Math.round(share * (shown.creases.length - 1))] : `rgb(128 128 128 / ${shown.faint[3]})`;
+        strokeAll(1, () => [point(xy, data.edges[2 * k]), point(xy, data.edges[2 * k + 1])], shown.width * (step ? 0.6 + 2.4 * share : 0.5), color);
+      }
+    else if (shown.edges)
       strokeAll(data.edges.length / 2, (k) => [point(xy, data.edges[2 * k]), point(xy, data.edges[2 * k + 1])], shown.width, `rgb(27 35 48 / ${shown.opacity})`);
     if (shown.boundary)
       for (const [width, ink] of [[4, "white"], [2, "black"]])
@@ -254,23 +210,23 @@ function plainPainter(canvas) {
 }
 
 const painter = glPainter($("regions")) ?? plainPainter($("regions"));
-let pointed = -1, kept = -1, crosshair = false, waiting = false, coloring = {};
+let pointed = -1, kept = -1, crosshair = false, coloring = {};
 const chosen = () => (kept >= 0 ? kept : pointed);
 
-function redraw() {
-  if (waiting) return;
-  waiting = true;
-  requestAnimationFrame(() => { waiting = false; paint(); });
-}
-function paint() {
+const redraw = paced(paint);
+/** Draw all, or, if it is to be quick, no edges. */
+function paint(quick = false) {
   const { width, height } = plane.getBoundingClientRect();
   view.width = Math.max(1, width); view.height = Math.max(1, height);
   const [sx, sy] = scales();
   // A typical edge's length in pixels tells how much ink the edges may take.
   const length = Math.sqrt((x1 - x0) * sx * (y1 - y0) * sy / nFaces);
   const opacity = Math.max(0.1, Math.min(0.9, length / 14));
+  // In colours by crease the edges are what is shown; those that do not bend show with "edges" only.
+  const creases = coloring.name === "crease" && coloring.bar ? barStops(coloring.bar) : null;
   const casing = length > 25 && coloring.bar !== undefined;
-  painter.draw({ edges: $("edges").checked, boundary: $("boundary").checked, width: length > 25 ? 1.3 : 0.9, opacity, casing });
+  painter.draw({ edges: $("edges").checked && !quick, boundary: $("boundary").checked, width: length > 25 ? 1.3 : 0.9, opacity, casing, creases,
+    faint: [0.5, 0.5, 0.5, $("edges").checked ? 0.5 * opacity : 0] });
   marks();
   if (crosshair && kept < 0) point(locate(view.x, view.y));
 }
@@ -342,33 +298,6 @@ function axes(pen, ink, paper) {
 
 // ---- panel
 
-const number = (v, digits = 9) => String(Number(v.toPrecision(digits)));
-const escape = (text) => text.replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
-
-function mapLines(face) {
-  const lines = [], n = about.maps.length;
-  about.maps.forEach((name, k) => {
-    const at = 3 * (face * n + k), [a, b, c] = data.maps.subarray(at, at + 3);
-    const term = (v, unit) => `${v < 0 ? "− " : "+ "}${number(Math.abs(v))}${unit}`;
-    lines.push(`<div class="map" data-output="${k}" data-map="${a} ${b} ${c}">${escape(name)} = ${number(a)} ${escape(about.axes[0])} ${term(b, " " + escape(about.axes[1]))} ${term(c, "")}</div>`);
-  });
-  if (about.maps_note) lines.push(`<p class="faint">${escape(about.maps_note)}</p>`);
-  return lines.join("");
-}
-function patternLines(face) {
-  const bits = pattern(face), parts = [];
-  let at = 0;
-  about.widths.forEach((width, layer) => {
-    const own = bits.subarray(at, at + width), active = own.reduce((a, b) => a + b, 0);
-    at += width;
-    if (!width) return;
-    let text = "";
-    for (let k = 0; k < Math.min(width, 4096); k++) text += own[k] ? "<b>1</b>" : "0";
-    if (width > 4096) text += " ...";
-    parts.push(`<span class="faint">layer ${layer}: ${active} of ${width} active</span><div class="pattern" data-layer="${layer}">${text}</div>`);
-  });
-  return parts.join("");
-}
 function describe(face) {
   const n = offsets[face + 1] - offsets[face];
   const [cx, cy] = data.centroids.subarray(2 * face, 2 * face + 2);
@@ -376,7 +305,7 @@ function describe(face) {
     <table><tr><td>area</td><td class="number" id="region-area">${number(data.areas[face])}</td></tr>
     <tr><td>centroid</td><td class="number">${number(cx)}, ${number(cy)}</td></tr>
     <tr><td>sides</td><td class="number">${n}</td></tr></table>
-    <h2>Map</h2>${mapLines(face)}<h2>Pattern</h2>${patternLines(face)}`;
+    <h2>Map</h2>${mapLines(about, data, face)}<h2>Pattern</h2>${patternLines(about, pattern(face))}`;
 }
 function point(face) {
   if (face === pointed) return;
@@ -389,18 +318,10 @@ function keep(face) {
   marks();
 }
 
-function showKey(color) {
-  const key = $("key");
-  if (color.bar) {
-    const stops = color.bar.stops.join(", "), [low, high] = color.bar.ends;
-    key.innerHTML = `<div class="bar" style="background: linear-gradient(to right, ${stops})"></div>
-      <div class="ends number"><span>${number(low, 4)}</span><span>${escape(color.title)}${color.bar.log ? " (log)" : ""}</span><span>${number(high, 4)}</span></div>`;
-  } else if (color.swatches) {
-    key.innerHTML = color.swatches.map(([name, ink]) => `<label><span class="swatch" style="background: ${ink}"></span>${escape(name)}</label>`).join("");
-  } else key.innerHTML = `<span class="faint">${escape(color.title)}</span>`;
-}
 function setColor(name) {
-  painter.setColors(data[`color_${name}`]);
+  // Under creases all regions are plain, in the panel's colour.
+  const fill = rgbOf(isDark() ? "#1e2229" : "#f4f5f7");
+  painter.setColors(data[`color_${name}`] ?? new Uint8Array(3 * nFaces).map((_, k) => fill[k % 3]));
   coloring = about.colors.find((c) => c.name === name);
   showKey(coloring);
   redraw();
@@ -418,12 +339,8 @@ $("edges").onchange = $("boundary").onchange = redraw;
 $("closer").onclick = () => zoomAt(1.6);
 $("farther").onclick = () => zoomAt(1 / 1.6);
 $("whole").onclick = showAll;
-$("theme").onclick = () => {
-  const dark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
-    (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
-  redraw();
-};
+const themed = () => setColor($("color").value);
+$("theme").onclick = () => { switchTheme(); themed(); };
 $("search").onsubmit = (event) => {
   event.preventDefault();
   const text = $("place").value.trim();
@@ -482,7 +399,7 @@ document.addEventListener("keydown", (event) => {
   if (act) { if (event.key.startsWith("Arrow")) event.preventDefault(); act(); }
 });
 new ResizeObserver(redraw).observe(plane);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themed);
 
 setColor(about.color);
 paint();
@@ -490,7 +407,4 @@ hint("");
 // For scripts around the page, and its tests.
 window.geomrelu = { locate, toScreen, toDomain, pattern, view, showAll, showFace, regions: nFaces };
 document.documentElement.dataset.ready = "true";
-})().catch((error) => {
-  document.getElementById("hint").textContent = `this page cannot be shown: ${error.message}; it needs a browser of 2023 or later`;
-  throw error;
-});
+})().catch(cannotBeShown);

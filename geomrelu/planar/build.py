@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +17,7 @@ from geomrelu.domain import Domain, Slice
 from geomrelu.errors import InputDimensionError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
-from geomrelu.planar.arrange import kernel
+from geomrelu.planar import compilation
 from geomrelu.planar.blocks import Part, merge
 from geomrelu.planar.complex import PlanarComplex
 from geomrelu.planar.cutter import Cutter, Task
@@ -42,6 +40,7 @@ def build_complex(
     caution: float = 1.0,
     balls: bool = True,
     block_values: int = BLOCK_VALUES,
+    device: Any = None,
 ) -> PlanarComplex:
     """The exact partition of a domain into the network's activation regions.
 
@@ -64,6 +63,8 @@ def build_complex(
         Whether signs in doubt are tried with tighter bounds before exact integers.
     block_values : int
         Size of the blocks; the complex is the same, but for the numbering.
+    device : str or torch.device, optional
+        Where large matrix products are computed.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def build_complex(
     FileFormatError, OutputPathError
         If the journal is another run's, or cannot be written.
     """
-    task = prepared_task(network, domain, caution, balls)
+    task = prepared_task(network, domain, caution, balls, device)
     result = run_planned(task, Keep(), Plan(n_jobs, block_values, progress), resume)
     part, report = result.value, closed_report(task, result.report)
     if network.has_pools:
@@ -81,7 +82,9 @@ def build_complex(
     return as_complex(task, part, report)
 
 
-def prepared_task(network: Network, domain: Domain, caution: float = 1.0, balls: bool = True) -> Task:
+def prepared_task(
+    network: Network, domain: Domain, caution: float = 1.0, balls: bool = True, device: Any = None
+) -> Task:
     """The task, after its dimensions were checked and a word was said if the engine has to be compiled.
 
     On a slice the task's network is the one behind the slice's embedding.
@@ -99,8 +102,9 @@ def prepared_task(network: Network, domain: Domain, caution: float = 1.0, balls:
             f"partition: the domain has dimension {domain.dimension}, expected 2; "
             "pass a box or polygon in the plane, such as gr.Box([-1, -1], [1, 1])"
         )
-    _tell_compilation()
-    return Task(network, domain, caution, balls)
+    task = Task(network, domain, caution, balls, device)
+    compilation.announce()
+    return task
 
 
 def run_planned(task: Task, reducer: Reducer[Any], plan: Plan, resume: PathLike | None) -> Result[Any]:
@@ -166,18 +170,3 @@ def closed_report(task: Task, report: dict[str, Any]) -> dict[str, Any]:
     report["signs_filter"] = report["signs"] - report["signs_ball"] - report["signs_exact"]
     report["generic"] = report["signs_zero"] == 0 and report["ties"] == 0
     return report
-
-
-_told = False
-
-
-def _tell_compilation() -> None:
-    """Say once, on stderr, that the first run on a machine compiles."""
-    global _told
-    if _told or not hasattr(kernel, "signatures") or kernel.signatures:
-        return
-    _told = True
-    # Where numba keeps it: beside the module, in NUMBA_CACHE_DIR, or in the user's cache folder.
-    cache = getattr(getattr(kernel, "stats", None), "cache_path", None)
-    if cache is None or not any(Path(cache).glob("arrange.kernel-*.nbc")):
-        print("geomrelu: compiling the engine, once on this machine (some twenty seconds) ...", file=sys.stderr)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -18,17 +18,18 @@ import numpy.typing as npt
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.domain import Domain
 from geomrelu.errors import InvariantError
-from geomrelu.matrices import is_sparse
 from geomrelu.network import Layer, Network
-from geomrelu.planar import narrow
+from geomrelu.planar import compilation, narrow
 from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
 from geomrelu.planar.blocks import Block, Faces, Part, given_rows, split
-from geomrelu.planar.bounds import PLACE_ERROR, blur, bounded_errors, layer_bounds, place_bound
+from geomrelu.planar.bounds import PLACE_BOUND, PLACE_ERROR, blur, bounded_errors, layer_bounds
 from geomrelu.planar.crossings import SLACK, count_crossings, edge_crossings, split_edges
 from geomrelu.planar.merging import inside_pool, merge_faces, relevant_words
-from geomrelu.planar.pool import Pool, thread_pool
-from geomrelu.planar.records import Children, Cuts, LayerBounds, Mesh, Rows, Values
+from geomrelu.planar.pool import thread_pool
+from geomrelu.planar.products import Products
+from geomrelu.planar.records import Children, Cuts, LayerBounds, Mesh, Rows, Values, grown, new_children
 from geomrelu.planar.rows import rectified_rows, row_norms, sign_rows, value_errors
+from geomrelu.planar.scaling import domain_exponents, scaled
 from geomrelu.planar.settle import Forms, History, Judge
 from geomrelu.planar.steepness import face_steepness, vertex_stretch
 
@@ -42,7 +43,7 @@ _BLOCK_ROWS = 1024
 _BLOCK_NUMBERS = 1 << 20
 _FEWEST_ROWS = 32
 # Measuring faces' steepness costs as much as signs do; norms overestimate it, by two or three a layer mostly.
-_STALE = 16.0
+_STALE = 4.0
 # Faces per call of the kernel, between which interrupts are seen.
 _BLOCK_FACES = 16384
 
@@ -58,30 +59,40 @@ class Task:
         Factor on all error bounds.
     balls : bool
         Whether signs in doubt are tried with tighter bounds before exact integers.
+    device : str, torch.device or None
+        Where large matrix products are computed (`products`).
+    exponents : sequence of (units,) int64, optional
+        How units are scaled (`scaling`); blocks in other processes must know it to the last bit.
 
     Attributes
     ----------
     given : Network
     network : Network
-        The same, without very wide layers (`narrow`): what the engine cuts by.
+        The same, without very wide layers (`narrow`), units scaled: what the engine cuts by.
+    scaled : Scaled
+        That network, and the domain's corners in its coordinates.
     last_parts : (hidden layers,) int64
         For each hidden layer of the given one, its last part in the other.
     """
 
-    def __init__(self, network: Network, domain: Domain, caution: float = 1.0, balls: bool = True) -> None:
+    def __init__(
+        self, network: Network, domain: Domain, caution: float = 1.0, balls: bool = True, device: Any = None,
+        exponents: Sequence[IntArray] | None = None,
+    ) -> None:  # fmt: skip
         self.given, self.domain, self.caution, self.balls = network, domain, caution, balls
         network, self.last_parts = narrow.narrowed(network, narrow.WIDE)
-        self.network = network
+        if exponents is None:
+            exponents = domain_exponents(network, domain.vertices)
+        self.scaled = scaled(network, domain.vertices, exponents)
+        network = self.network = self.scaled.network
         self.bounds = layer_bounds(network)
         self.measured = _measured([b.operator_norm for b in self.bounds])
-        self.weights = [
-            layer.weight.T if is_sparse(layer.weight) else np.ascontiguousarray(layer.weight.T)
-            for layer in network.hidden
-        ]
+        self.products = Products(network, device)
         self._local = threading.local()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Task, (self.given, self.domain, self.caution, self.balls)
+        device, exponents = self.products.device, self.scaled.exponents
+        return Task, (self.given, self.domain, self.caution, self.balls, device, exponents)
 
     def next_cut(self, layer: int) -> int:
         """The first layer with neurons from `layer` on; the number of hidden layers if there is none."""
@@ -114,7 +125,7 @@ def _measured(norms: list[float]) -> list[bool]:
 
 def root_block(task: Task) -> Block:
     """The whole domain as one face."""
-    corners = np.array(task.domain.vertices)
+    corners = np.array(task.scaled.corners)
     n = len(corners)
     ids = np.arange(n, dtype=np.int64)
     mesh = Mesh(
@@ -165,7 +176,7 @@ class Cutter:
     """One block on its way through the layers; see `advance` and `finish`."""
 
     def __init__(self, task: Task, block: Block) -> None:
-        self.task, self.network, self.domain, self.caution = task, task.network, task.domain, task.caution
+        self.task, self.network, self.caution = task, task.network, task.caution
         self.layer, self.share = block.layer, block.share
         self.faces, self.history, self.rows, self.owned = block.faces, block.history, block.rows, block.owned
         self.owned_vertices = block.owned_vertices
@@ -173,7 +184,7 @@ class Cutter:
         self.n_given_vertices = len(block.faces.mesh.xy)
         self.first_piece = np.arange(len(block.faces.mesh.edges) + 1, dtype=np.int64)
         self.rounding_share = 1.0
-        self.judge = Judge(task.domain, task.forms, self.history, task.balls)
+        self.judge = Judge(task.scaled.corners, task.forms, self.history, task.balls)
         self.report = new_report(len(self.network.hidden))
 
     @property
@@ -235,7 +246,7 @@ class Cutter:
         z, error, row_errors = empty((n_vertices, layer.n_units)), empty(n_vertices), empty(n_vertices)
         positive, negative = empty((n_vertices, n_words), np.uint64), empty((n_vertices, n_words), np.uint64)
         stretch, around = self._stretches(steps)
-        weight, all_vertices = self.task.weights[index], np.arange(n_vertices, dtype=np.int64)
+        all_vertices = np.arange(n_vertices, dtype=np.int64)
         block_rows = self.task.block_rows(steps.start, index)
         h = empty((min(block_rows, n_vertices), self.network.hidden[steps.start].n_inputs))
         doubts = []
@@ -247,10 +258,7 @@ class Cutter:
             rectified_rows(self.rows, all_vertices[block], rows, h_norm, h_error)
             for k in steps:
                 rows, h_norm, h_error = self._step(k, rows, h_norm, h_error)
-            if is_sparse(weight):
-                z[block] = rows @ weight
-            else:
-                np.matmul(rows, weight, out=z[block])
+            self.task.products(index, rows, z[block])
             share = value_errors(bounds, self.caution, h_norm, h_error, error[block], row_errors[block])
             self.rounding_share = max(self.rounding_share, share)
             found = _signs(
@@ -262,10 +270,10 @@ class Cutter:
         steepness, next_stretch = empty(len(stretch)), empty(len(stretch))
         first_neuron = sum(self.network.widths[:index])
         values = Values(
-            z, error, positive, negative, steepness, first_neuron, blur(self.domain.vertices, index)
+            z, error, positive, negative, steepness, first_neuron, blur(self.task.scaled.corners, index)
         )  # fmt: skip
         face_steepness(
-            self.faces.mesh, values, bounds, self.task.measured[index], stretch, next_stretch
+            self.faces.mesh, values, bounds, layer.n_neurons, self.task.measured[index], stretch, next_stretch
         )  # fmt: skip
         self.report["seconds"]["products and signs"] += time.perf_counter() - clock
         self.report["signs"] += n_vertices * layer.n_neurons
@@ -288,7 +296,7 @@ class Cutter:
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Rows behind an affine step, their norms and errors."""
         _, error = bounded_errors(self.task.bounds[index], h_norm, h_error)
-        rows = rows @ self.task.weights[index]
+        rows = rows @ self.task.products.weights[index]
         rows += self.network.hidden[index].bias
         return rows, row_norms(rows), self.caution * error
 
@@ -342,13 +350,14 @@ class Cutter:
         return cuts._replace(vertex_offsets=np.concatenate([[0], np.cumsum(n_new)]))
 
     def _cut_faces(self, index: int, layer: Layer, values: Values, cuts: Cuts) -> Children:
+        compilation.await_kernel()
         clock = time.perf_counter()
         mesh, pool = self.faces.mesh, self.pool
         n_faces, n_edges = len(mesh.face_words), len(mesh.edges)
         n_on_edges = int(cuts.vertex_offsets[-1])
         # Room for as many crossings inside faces as on edges: seldom too little, never much too much.
         room = 2 * n_on_edges + 64
-        out = _new_children(
+        out = new_children(
             pool,
             n_on_edges + room,
             n_edges + n_on_edges + 3 * room,
@@ -393,7 +402,7 @@ class Cutter:
             )
             if done < end:
                 # One face that needs far more room than all before may be met at once.
-                out = _grown(self.pool, out, 2 if done > begin else 8)
+                out = grown(self.pool, out, 2 if done > begin else 8)
             begin = done
         return out
 
@@ -460,12 +469,12 @@ class Cutter:
     def _place_vertices(self) -> FloatArray:
         """Compute again the vertices that may be too far from their true points; returns bounds on all errors."""
         clock = time.perf_counter()
-        corners = self.domain.vertices
-        wanted = PLACE_ERROR * float(np.ptp(corners, axis=0).max())
+        corners, extent = self.task.scaled.corners, self.task.scaled.extent
+        wanted = PLACE_ERROR * extent
         errors = self.faces.radius + blur(corners, len(self.network.hidden))
         errors[self.history.layers < 0] = 0.0
         # Those that are mostly as good as all others need no better coordinates, only a bound.
-        limits = np.where(self.faces.place_error <= wanted, place_bound(corners), wanted)
+        limits = np.where(self.faces.place_error <= wanted, PLACE_BOUND * extent, wanted)
         again = np.flatnonzero(~((errors <= limits) & (self.faces.place_error <= wanted)))
         self.faces.mesh.xy[again], errors[again] = self.judge.places(again, limits[again])
         self.report["vertices_again"] = len(again)
@@ -490,8 +499,9 @@ class Cutter:
         """The finished block, in arrays of its own."""
         errors = self._place_vertices()
         mesh = self.faces.mesh
+        xy, errors = self.task.scaled.back(mesh.xy.copy(), errors)
         return Part(
-            mesh.xy.copy(), errors, self.history.lines.copy(), mesh.edges.copy(), mesh.edge_faces.copy(),
+            xy, errors, self.history.lines.copy(), mesh.edges.copy(), mesh.edge_faces.copy(),
             mesh.edge_line.copy(), mesh.face_offsets.copy(), mesh.face_vertices.copy(), mesh.face_edges.copy(),
             mesh.face_words.copy(), self.first_piece,
         )  # fmt: skip
@@ -511,43 +521,3 @@ def _signs(
         if count <= len(doubts):
             return doubts[:count]
         doubts, bias = np.empty((count, 2), dtype=np.int64), np.zeros_like(bias)
-
-
-def _new_children(pool: Pool, vertices: int, edges: int, faces: int, corners: int, n_words: int) -> Children:
-    empty, integer = pool.empty, np.int64
-    face_offsets = empty(faces + 1, integer)
-    face_offsets[0] = 0
-    return Children(
-        xy=empty((vertices, 2)),
-        lines=empty((vertices, 2), integer),
-        parents=empty(vertices, integer),
-        sources=empty((vertices, 4), integer),
-        weights=empty((vertices, 4)),
-        radius=empty(vertices),
-        limit=empty(vertices),
-        edges=empty((edges, 2), integer),
-        edge_faces=empty((edges, 2), integer),
-        edge_line=empty(edges, integer),
-        edge_distance=empty(edges),
-        face_offsets=face_offsets,
-        face_parent=empty(faces, integer),
-        face_words=empty((faces, n_words), np.uint64),
-        face_vertices=empty(corners, integer),
-        face_edges=empty(corners, integer),
-        used=np.zeros(3, dtype=integer),
-    )
-
-
-def _grown(pool: Pool, out: Children, factor: int) -> Children:
-    """A copy with `factor` times the room."""
-    bigger = _new_children(
-        pool,
-        factor * len(out.xy),
-        factor * len(out.edges),
-        factor * len(out.face_parent),
-        factor * len(out.face_vertices),
-        out.face_words.shape[1],
-    )
-    for old, new in zip(out, bigger, strict=True):
-        new[: len(old)] = old
-    return bigger

@@ -21,6 +21,7 @@ __all__ = ["expected_faces"]
 
 # Faces that are looked at.
 _SAMPLE = 48
+_CORNERS = 64
 
 
 def expected_faces(cutter: Cutter, limit: float) -> float:
@@ -49,12 +50,12 @@ def _crossing_neurons(cutter: Cutter, faces: IntArray, index: int) -> FloatArray
     """Numbers of neurons of a layer that have both signs on the given faces, about."""
     mesh, hidden = cutter.faces.mesh, cutter.network.hidden
     sizes = np.diff(mesh.face_offsets)[faces]
-    starts = np.cumsum(sizes) - sizes
-    corners = np.repeat(mesh.face_offsets[:-1][faces] - starts, sizes) + np.arange(sizes.sum())
-    vertices, place = np.unique(mesh.face_vertices[corners], return_inverse=True)
+    # As many corners of each, some more than once; of a face with very many, some.
+    width = min(int(sizes.max()), _CORNERS)
+    ring = mesh.face_offsets[:-1][faces][:, None] + np.arange(width) * sizes[:, None] // width
+    vertices, place = np.unique(mesh.face_vertices[ring], return_inverse=True)
     z = chosen_rows(cutter.rows, vertices, hidden[cutter.layer].n_inputs).z
     for k in range(cutter.layer, index + 1):
-        z = z @ cutter.task.weights[k] + hidden[k].bias
-    z = z[place.ravel(), : hidden[index].n_neurons]
-    high, low = np.maximum.reduceat(z, starts), np.minimum.reduceat(z, starts)
-    return np.asarray(((high > 0) & (low < 0)).sum(axis=1), dtype=np.float64)
+        z = z @ cutter.task.products.weights[k] + hidden[k].bias
+    z = z[place.reshape(ring.shape), : hidden[index].n_neurons]
+    return np.asarray(((z.max(axis=1) > 0) & (z.min(axis=1) < 0)).sum(axis=1), dtype=np.float64)

@@ -122,7 +122,11 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        kept = len(self) if kind is KeyboardInterrupt else 0
         self._connection.close()
+        if kind is KeyboardInterrupt:
+            blocks = f"{kept:,} finished block{'' if kept == 1 else 's'}"
+            raise KeyboardInterrupt(f"{self.path} keeps {blocks}; the same call goes on from there") from error
 
 
 def _digest(value: bytes, report: str) -> str:

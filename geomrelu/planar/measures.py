@@ -282,9 +282,7 @@ class Measures:
         """Components and holes of each class's open set, {y_k > all other outputs}, and their nesting; exact.
 
         Points where classes tie belong to none.  A network with one output has the classes {y < 0}
-        and {y > 0}.  With three outputs or more the regions are cut where two outputs tie that may
-        be the largest, by one more partition, on whose ties the outputs' signs are zero and are proved so: this
-        costs up to some twenty times the partition itself (345,323 regions of 2-256x4).
+        and {y > 0}.
 
         Returns
         -------

@@ -20,6 +20,7 @@ __all__ = ["Pool", "thread_pool"]
 _SMALL = 1 << 17
 # Bytes that one thread's pool keeps waiting; what is freed beyond them goes back to the system.
 _KEPT = 1 << 26
+_FEW = 64
 _local = threading.local()
 
 
@@ -32,7 +33,7 @@ def thread_pool() -> Pool:
 
 
 class Pool:
-    """Memory of arrays that were freed, at most `_KEPT` bytes."""
+    """Memory of arrays that were freed, not much above `_KEPT` bytes."""
 
     def __init__(self) -> None:
         # By identity.  Each step is atomic: an array may be freed at any time, by any thread.
@@ -65,6 +66,9 @@ class Pool:
     def give(self, memory: npt.NDArray[np.uint8]) -> None:
         """Take back what an array no longer needs."""
         self._free[id(memory)] = memory
+        # As many small ones cannot be too much; counting takes time.
+        if len(memory) < _KEPT // _FEW and len(self._free) <= _FEW:
+            return
         while sum(len(self._free.get(key, ())) for key in list(self._free)) > _KEPT:
             self._free.pop(next(iter(self._free)), None)
 

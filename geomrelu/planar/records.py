@@ -30,9 +30,24 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from geomrelu.arrays import FloatArray, IntArray, WordArray
+import numpy as np
 
-__all__ = ["Children", "Cuts", "Face", "LayerBounds", "Links", "Mesh", "Pairs", "Rows", "Values"]
+from geomrelu.arrays import FloatArray, IntArray, WordArray
+from geomrelu.planar.pool import Pool
+
+__all__ = [
+    "Children",
+    "Cuts",
+    "Face",
+    "LayerBounds",
+    "Links",
+    "Mesh",
+    "Pairs",
+    "Rows",
+    "Values",
+    "grown",
+    "new_children",
+]
 
 
 class Mesh(NamedTuple):
@@ -172,3 +187,44 @@ class Links(NamedTuple):
     child: IntArray  # per dart of a segment
     queue: IntArray  # darts of segments in the order in which children were walked
     ends: IntArray  # chords that end at one ring position
+
+
+def new_children(pool: Pool, vertices: int, edges: int, faces: int, corners: int, n_words: int) -> Children:
+    """Output of `cut_faces` with room for so many of each, nothing written yet."""
+    empty, integer = pool.empty, np.int64
+    face_offsets = empty(faces + 1, integer)
+    face_offsets[0] = 0
+    return Children(
+        xy=empty((vertices, 2)),
+        lines=empty((vertices, 2), integer),
+        parents=empty(vertices, integer),
+        sources=empty((vertices, 4), integer),
+        weights=empty((vertices, 4)),
+        radius=empty(vertices),
+        limit=empty(vertices),
+        edges=empty((edges, 2), integer),
+        edge_faces=empty((edges, 2), integer),
+        edge_line=empty(edges, integer),
+        edge_distance=empty(edges),
+        face_offsets=face_offsets,
+        face_parent=empty(faces, integer),
+        face_words=empty((faces, n_words), np.uint64),
+        face_vertices=empty(corners, integer),
+        face_edges=empty(corners, integer),
+        used=np.zeros(3, dtype=integer),
+    )
+
+
+def grown(pool: Pool, out: Children, factor: int) -> Children:
+    """A copy with `factor` times the room."""
+    bigger = new_children(
+        pool,
+        factor * len(out.xy),
+        factor * len(out.edges),
+        factor * len(out.face_parent),
+        factor * len(out.face_vertices),
+        out.face_words.shape[1],
+    )
+    for old, new in zip(out, bigger, strict=True):
+        new[: len(old)] = old
+    return bigger

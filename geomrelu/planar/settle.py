@@ -17,7 +17,6 @@ from itertools import pairwise
 import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray
-from geomrelu.domain import Domain
 from geomrelu.exact import ExactForms, Line, Point, border_line, crossing, dyadic_point, sign_at, travel
 from geomrelu.network import Network
 from geomrelu.planar import balls
@@ -91,13 +90,12 @@ class Forms:
 
 
 class Judge:
-    """Exact decisions for one network on one domain."""
+    """Exact decisions for one network on one domain, of which the corners (N, 2) are given."""
 
-    def __init__(self, domain: Domain, forms: Forms, history: History, balls: bool = True) -> None:
+    def __init__(self, corners: FloatArray, forms: Forms, history: History, balls: bool = True) -> None:
         network = self.network = forms.network
         self._forms = forms
         self.history = history
-        corners = domain.vertices
         self.corners = [dyadic_point(x, y) for x, y in corners.tolist()]
         self.sides = [border_line(corners[k], corners[(k + 1) % len(corners)]) for k in range(len(corners))]
         self.firsts = np.concatenate([[0], np.cumsum(network.widths)]).astype(np.int64)

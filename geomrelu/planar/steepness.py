@@ -3,7 +3,7 @@
 Products of norms bound the gradients of all faces at once, but exceed those of trained deep
 networks a millionfold, and positions' errors with them.  So each face has bounds of its own:
 
-*steepness*, at least the gradient's norm of every unit of the layer there, and *stretch*, at
+*steepness*, at least the gradient's norm of every neuron of the layer there, and *stretch*, at
 least the operator norm of the face's affine map to the layer's inputs.  Rectification, which
 is a projection there, makes neither larger.  A layer takes them from the norms of its own
 weights alone, steepness <= max |W_i| stretch and next stretch <= |W|_2 stretch, and every few
@@ -13,7 +13,9 @@ With stored corners a, b, c, E the matrix of rows b - a, c - a, and D the differ
 stored values, the gradients (columns) are G = E^-1 D.  Stored corners are off the represented
 points by at most blur, values by at most error: for the true E' = E + dE and D' = D + dD,
 E' G' = D' gives |G'| <= (|E^-1 D| + |E^-1| |dD|) / (1 - |E^-1| |dE|).  In a face so thin
-that E^-1 means little, the norms stand.  All norms are Frobenius norms, and no less.
+that E^-1 means little, the norms stand.  Of all units together the norms are Frobenius norms, and no less; the
+steepness is the greatest of the neurons' own: in a layer of thousands a hundredth of that, and passing units, which
+are never cut, do not count.
 """
 
 from __future__ import annotations
@@ -43,19 +45,22 @@ def vertex_stretch(offsets: IntArray, ring: IntArray, stretch: FloatArray, least
 
 
 def face_steepness(
-    mesh: Mesh, values: Values, bounds: LayerBounds, measured: bool, stretch: FloatArray, next_stretch: FloatArray
-) -> None:
+    mesh: Mesh, values: Values, bounds: LayerBounds, n_neurons: int, measured: bool, stretch: FloatArray,
+    next_stretch: FloatArray,
+) -> None:  # fmt: skip
     """Fill `values.steepness` (F,) and the faces' stretch behind the layer, (F,), by norms or `measured`, too."""
     values.steepness[:] = bounds.row_norm * stretch * SLACK + _LEAST
     next_stretch[:] = bounds.operator_norm * stretch * SLACK + _LEAST
     if not measured:
         return
     squares = np.zeros(-(-values.z.shape[1] // 4) * 4)
-    _measure(mesh, values, next_stretch, squares)
+    _measure(mesh, values, n_neurons, next_stretch, squares)
 
 
 @lean
-def _measure(mesh: Mesh, values: Values, next_stretch: FloatArray, squares: FloatArray) -> None:
+def _measure(
+    mesh: Mesh, values: Values, n_neurons: int, next_stretch: FloatArray, squares: FloatArray
+) -> None:  # fmt: skip
     """Lower both bounds to what is measured, where that is less."""
     for f in range(len(next_stretch)):
         a, b, c = _corners(f, mesh)
@@ -69,13 +74,13 @@ def _measure(mesh: Mesh, values: Values, next_stretch: FloatArray, squares: Floa
             if off < 0.5:
                 error = 2.0 * values.error[a] + values.error[b] + values.error[c]
                 total = _gradients(values.z, a, b, c, px / area, py / area, qx / area, qy / area, squares)
-                doubt = inverse * error * np.sqrt(values.z.shape[1])
-                measured = (np.sqrt(total) + doubt) * SLACK / (1.0 - off) + _LEAST
-                # Not `min`: what is no number changes nothing.
-                if measured < values.steepness[f]:
-                    values.steepness[f] = measured
-                if measured < next_stretch[f]:
-                    next_stretch[f] = measured
+                doubt = inverse * error
+                # Where a value is infinite or no number nothing changes.
+                if total < np.inf and doubt < np.inf:
+                    steepest = (np.sqrt(_greatest(squares, n_neurons)) + doubt) * SLACK / (1.0 - off) + _LEAST
+                    whole = (np.sqrt(total) + doubt * np.sqrt(values.z.shape[1])) * SLACK / (1.0 - off) + _LEAST
+                    values.steepness[f] = min(values.steepness[f], steepest)
+                    next_stretch[f] = min(next_stretch[f], whole)
 
 
 @inner
@@ -119,3 +124,12 @@ def _gradients(
         s2 += squares[j + 2]
         s3 += squares[j + 3]
     return (s0 + s2) + (s1 + s3)
+
+
+@inner
+def _greatest(squares: FloatArray, n: int) -> float:
+    """The greatest of the first n."""
+    most = 0.0
+    for j in range(n):
+        most = max(most, squares[j])
+    return most

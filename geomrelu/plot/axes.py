@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from geomrelu.planar.complex import PlanarComplex
     from geomrelu.plot.style import Theme
 
-__all__ = ["axis_names", "check_axes", "domain_limits", "draw_colorbar", "dress", "frame", "new_axes"]
+__all__ = [
+    "axis_names",
+    "check_axes",
+    "check_axes_in_space",
+    "domain_limits",
+    "draw_colorbar",
+    "dress",
+    "frame",
+    "frame_in_space",
+    "new_axes",
+]
 
 
 def check_axes(ax: Any, function: str) -> None:
@@ -34,11 +44,18 @@ def check_axes(ax: Any, function: str) -> None:
     raise InputError(f"{function}: got ax of type {type(ax).__name__}; expected matplotlib Axes; {advice}")
 
 
+def check_axes_in_space(ax: Any, function: str) -> None:
+    """Raise `InputError` unless `ax` is one pair of axes in three dimensions, or None."""
+    check_axes(ax, function)
+    if ax is not None and not hasattr(ax, "set_zlim"):
+        raise InputError(f"{function}: got {type(ax).__name__}; expected axes made with projection='3d'")
+
+
 def new_axes(projection: str | None = None) -> Axes:
     """Axes of a new figure that pyplot does not know."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained" if projection is None else None)
+    figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained")
     return figure.add_subplot(projection=projection)
 
 
@@ -52,13 +69,25 @@ def dress(ax: Any, theme: Theme) -> None:
         getattr(ax, f"{axis}axis").label.set_color(theme.ink)
         pane = getattr(getattr(ax, f"{axis}axis"), "pane", None)
         if pane is not None:
+            getattr(ax, f"{axis}axis").line.set_color(theme.faint)
             pane.set_facecolor(theme.fill)
             pane.set_edgecolor(theme.faint)
+            # There is no public way to colour the grid of axes in space.
+            getattr(ax, f"{axis}axis")._axinfo["grid"]["color"] = theme.faint
 
 
 def draw_colorbar(ax: Axes, mappable: ScalarMappable, title: str, theme: Theme, pad: float = 0.04) -> None:
     """A colour bar beside the axes, in the theme's ink."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator
+
     bar = ax.figure.colorbar(mappable, ax=ax, fraction=0.046, pad=pad, label=title)
+    low, high = mappable.get_clim()
+    if isinstance(mappable.norm, LogNorm) and low is not None and high is not None and high < 30 * low:
+        # Powers of ten are too far apart to be read here.
+        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+        bar.ax.yaxis.set_major_formatter("{x:g}")
+        bar.ax.yaxis.set_minor_formatter("")
     bar.ax.tick_params(which="both", colors=theme.ink)
     bar.ax.yaxis.label.set_color(theme.ink)
     bar.outline.set_edgecolor(theme.faint)
@@ -92,3 +121,14 @@ def frame(
     ax.set_aspect("equal")
     ax.tick_params(labelsize="small")
     ax.spines[:].set_visible(False)
+
+
+def frame_in_space(ax: Any, low: Any, high: Any, names: tuple[str, str, str]) -> None:
+    """Set the limits of axes in three dimensions, and their names.
+
+    Before polygons are added: matplotlib pads polygons of few corners by what is in memory, and scales axes to it.
+    """
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
+    ax.set(xlabel=names[0], ylabel=names[1], zlabel=names[2])
+    ax.tick_params(labelsize="small")
+    ax.locator_params(nbins=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,17 @@ from geomrelu.plot.axes import axis_names, check_axes, domain_limits, draw_color
 from geomrelu.plot.creases import crease_lines
 from geomrelu.plot.labels import LabelChoice, draw_labels, draw_marks, label_texts
 from geomrelu.plot.paths import face_paths, segment_paths
-from geomrelu.plot.style import INK, MANY, ColorChoice, Theme, color_title, edge_style, region_colors, theme_of
+from geomrelu.plot.style import (
+    INK,
+    MANY,
+    ColorChoice,
+    Theme,
+    color_title,
+    edge_style,
+    names_of_classes,
+    region_colors,
+    theme_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +44,7 @@ def plot_partition(
     edges: bool = True,
     boundary: bool | None = None,
     labels: LabelChoice = False,
+    class_names: Sequence[str] | None = None,
     cmap: Any = None,
     colorbar: bool | None = None,
     linewidth: float | None = None,
@@ -68,6 +80,9 @@ def plot_partition(
     labels : bool, str or sequence of str
         True or ``"id"`` writes the region's number on it, ``"map"`` its affine map, a sequence
         (F,) its entries; on the 150 largest regions at most.
+    class_names : sequence of str, optional
+        What the legend of ``"class"`` calls the classes, one name for each; of one output, that where it is
+        negative first.
     cmap : str or Colormap, optional
         For values, areas and arrays; viridis by default.
     colorbar : bool, optional
@@ -89,7 +104,7 @@ def plot_partition(
     InputError
         If `ax` is not a pair of axes, or `color`, `cmap`, `output`, `theme` or `labels` name nothing known.
     ShapeError
-        If an array of colours or labels does not have one entry per region.
+        If an array of colours or labels does not have one entry per region, or there is not one name for each class.
 
     Examples
     --------
@@ -108,6 +123,7 @@ def plot_partition(
     else:
         colors, mappable = region_colors(p, color, output, cmap, style.dark)
     texts = label_texts(p, labels)
+    names = names_of_classes(p, class_names, "plot")
     ax = new_axes() if ax is None else ax
     limits = domain_limits(ax, p)
     by_class = isinstance(color, str) and color == "class"
@@ -126,7 +142,7 @@ def plot_partition(
         draw_marks(ax, p.domain, style)
     frame(ax, *limits, axis_names(p))
     if by_class:
-        _class_legend(ax, p, style)
+        _class_legend(ax, p, names, style)
     if theme is not None:
         dress(ax, style)
     if colorbar is not False:
@@ -210,19 +226,24 @@ def _draw_key(
         draw_colorbar(ax, mappable, color_title(p, color, output), style)
 
 
-def _class_legend(ax: Axes, p: PlanarComplex, style: Theme) -> None:
+def _class_legend(ax: Axes, p: PlanarComplex, names: list[str], style: Theme) -> None:
     from matplotlib.patches import Patch
 
     ties = p._class_ties
     shown = np.unique(np.concatenate([ties.winner[ties.winner >= 0], ties.cell_class])).tolist()
-    names = ["f ≤ 0", "f > 0"] if p.network.n_outputs == 1 else [f"class {k}" for k in range(p.network.n_outputs)]
     # Colours repeat after these: more names would not tell more.
     colors = palette.class_colors(np.array(shown))
     colors = palette.darkened(colors) if style.dark else colors
     n = len(palette.CLASS_COLORS)
     handles = [Patch(facecolor=c, edgecolor=style.ink, label=names[k]) for k, c in zip(shown[:n], colors, strict=False)]
     ax.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4, frameon=False, labelcolor=style.ink
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        borderaxespad=3.6,
+        ncols=4,
+        frameon=False,
+        labelcolor=style.ink,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
 
     from geomrelu.planar.complex import PlanarComplex
+    from geomrelu.polyhedral.complex import PolyhedralComplex
 
 __all__ = [
     "COLOR_NAMES",
@@ -27,7 +29,9 @@ __all__ = [
     "checked_output",
     "color_title",
     "edge_style",
+    "given_colors",
     "mapped",
+    "names_of_classes",
     "region_colors",
     "theme_of",
 ]
@@ -97,15 +101,7 @@ def color_kind(color: ColorChoice) -> str:
 
 def _region_colors(p: PlanarComplex, color: ColorChoice, output: int, cmap: Any) -> tuple[Any, ScalarMappable | None]:
     if not isinstance(color, str):
-        given = float_array(color, "plot: color")
-        if given.shape in ((p.n_regions, 3), (p.n_regions, 4)):
-            return palette.checked_colors(given, "plot"), None
-        if given.shape != (p.n_regions,):
-            raise ShapeError(
-                f"plot: got a color array of shape {given.shape}, expected ({p.n_regions},), one number per region, "
-                f"or ({p.n_regions}, 3 or 4)"
-            )
-        return mapped(given, cmap, logarithmic=False)
+        return given_colors(color, p.n_regions, "region", cmap)
     if color == "pattern":
         return palette.pattern_colors(p.patterns), None
     if color == "class":
@@ -120,6 +116,18 @@ def _region_colors(p: PlanarComplex, color: ColorChoice, output: int, cmap: Any)
         f"plot: got color={color!r}, expected one of {', '.join(COLOR_NAMES)}, of a flat figure 'crease', "
         "or an array with one entry per region"
     )
+
+
+def given_colors(color: npt.ArrayLike, n: int, what: str, cmap: Any) -> tuple[Any, ScalarMappable | None]:
+    """Colours (n, 3 or 4) from a user's array, one entry per region or polygon, which `what` says."""
+    given = float_array(color, "plot: color")
+    if given.shape in ((n, 3), (n, 4)):
+        return palette.checked_colors(given, "plot"), None
+    if given.shape != (n,):
+        raise ShapeError(
+            f"plot: got a color array of shape {given.shape}, expected ({n},), one number per {what}, or ({n}, 3 or 4)"
+        )
+    return mapped(given, cmap, logarithmic=False)
 
 
 def mapped(numbers: FloatArray, cmap: Any, logarithmic: bool) -> tuple[Any, ScalarMappable]:
@@ -154,7 +162,18 @@ def color_title(p: PlanarComplex, color: ColorChoice, output: int) -> str:
     return "mean of f" if p.network.n_outputs == 1 else f"mean of output {output}"
 
 
-def checked_output(p: PlanarComplex, output: int) -> int:
+def names_of_classes(p: PlanarComplex, class_names: Sequence[str] | None, function: str) -> list[str]:
+    """What the classes are called: by the user, or by what they are."""
+    n = p.network.n_outputs
+    own = ["f ≤ 0", "f > 0"] if n == 1 else [f"class {k}" for k in range(n)]
+    if class_names is None:
+        return own
+    if isinstance(class_names, str) or len(class_names) != len(own):
+        raise ShapeError(f"{function}: got class_names={class_names!r}, expected {len(own)} names, one for each class")
+    return [str(name) for name in class_names]
+
+
+def checked_output(p: PlanarComplex | PolyhedralComplex, output: int) -> int:
     """The number of an output, which must be there."""
     n = p.network.n_outputs
     if not isinstance(output, int | np.integer) or not 0 <= output < n:

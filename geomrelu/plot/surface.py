@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from geomrelu.arrays import FloatArray, row_ids
-from geomrelu.errors import InputError
-from geomrelu.plot.axes import axis_names, check_axes, draw_colorbar, dress, new_axes
+from geomrelu.plot.axes import axis_names, check_axes_in_space, draw_colorbar, dress, frame_in_space, new_axes
 from geomrelu.plot.style import INK, MANY, ColorChoice, checked_output, color_title, edge_style, region_colors, theme_of
 
 if TYPE_CHECKING:
@@ -64,21 +63,23 @@ def plot_surface(
     """
     from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 
-    check_axes(ax, "plot_surface")
+    check_axes_in_space(ax, "plot_surface")
     style = theme_of(theme, ax, "plot_surface")
     colors, mappable = region_colors(p, color, output, cmap, style.dark)
-    if ax is None:
-        ax = cast("Axes3D", new_axes(projection="3d"))
-    elif not hasattr(ax, "set_zlim"):
-        raise InputError(f"plot_surface: got {type(ax).__name__}; expected axes made with projection='3d'")
+    ax = cast("Axes3D", new_axes(projection="3d")) if ax is None else ax
     many = p.n_regions > MANY
     ink = style.ink if mappable is None else INK
     corners = _lifted_corners(p, output)
     width, _ = edge_style(p.n_regions, linewidth)
+    x0, y0, x1, y1 = p.domain.bounds
+    low, high = float(corners[:, 2].min()), float(corners[:, 2].max())
+    low, high = (low, high) if high > low else (low - 0.5, low + 0.5)
+    name = "$f$" if p.network.n_outputs == 1 else f"$f_{{{output}}}$"
+    frame_in_space(ax, (x0, y0, low), (x1, y1, high), (*axis_names(p), name))
     if faces:
         polygons = Poly3DCollection(
             np.split(corners, p.face_offsets[1:-1]), facecolors=colors, alpha=alpha, rasterized=many,
-            edgecolors=ink if edges else "face", linewidths=0.6 * width if edges else 0.2, zsort="average",
+            edgecolors=ink if edges else colors, linewidths=0.6 * width if edges else 0.2, zsort="average",
         )  # fmt: skip
         ax.add_collection3d(polygons)
     elif edges:
@@ -86,11 +87,6 @@ def plot_surface(
         first = np.unique(p.face_edges, return_index=True)[1]
         segments = np.stack([corners[first], corners[p.ring_next[first]]], axis=1)
         ax.add_collection3d(Line3DCollection(segments, colors=style.ink, linewidths=width, rasterized=many))
-    x0, y0, x1, y1 = p.domain.bounds
-    low, high = float(corners[:, 2].min()), float(corners[:, 2].max())
-    ax.set(xlim=(x0, x1), ylim=(y0, y1), zlim=(low, high) if high > low else (low - 0.5, low + 0.5))
-    across, up = axis_names(p)
-    ax.set(xlabel=across, ylabel=up, zlabel="$f$" if p.network.n_outputs == 1 else f"$f_{{{output + 1}}}$")
     if theme is not None:
         dress(ax, style)
     if mappable is not None and colorbar is not False:

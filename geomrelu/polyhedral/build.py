@@ -17,6 +17,7 @@ from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.domain import Box, Polytope
 from geomrelu.errors import DomainError, InputDimensionError, UnsupportedLayerError
 from geomrelu.network import Network
+from geomrelu.planar.scaling import Scaled, domain_exponents, scaled, shifted
 from geomrelu.polyhedral.complex import PolyhedralComplex, Skeletal
 from geomrelu.polyhedral.cutter import Cutter, Task
 from geomrelu.polyhedral.limit import Gradient, limit_of
@@ -85,7 +86,7 @@ def build_polyhedral(
     check_input(network, domain)
     begin = time.perf_counter()
     limits = Limits(network, max_regions, max_memory)
-    cutter = domain_cutter(network, domain, caution)
+    cutter, own = domain_cutter(network, domain, caution)
     # For one worker all is one block: what blocks share would be cut twice, and put together.
     most = block_vertices
     if most is None and workers(n_jobs) > 1:
@@ -100,9 +101,9 @@ def build_polyhedral(
         # The cut that went too far cannot be undone: the ones before it are made again.
         reached = stop.neurons
         network = first_neurons(network, reached)
-        cutter = domain_cutter(network, domain, caution)
+        cutter, own = domain_cutter(network, domain, caution)
         merged = _merged(cutter, Plan(None, None, progress), limits)
-    return _finished(cutter, merged, network, domain, begin, progress, partial=reached is not None)
+    return _finished(cutter, own, merged, network, domain, begin, progress, partial=reached is not None)
 
 
 class _Parts:
@@ -174,12 +175,18 @@ def domain_facets(domain: Box | Polytope) -> Facets:
     return Facets(normals, offsets, 2 * d)
 
 
-def domain_cutter(network: Network, domain: Box | Polytope, caution: float) -> Cutter:
-    """A cutter whose skeleton is the domain."""
-    cutter = Cutter(Task(network, domain_facets(domain), domain.low, domain.high, caution))
+def domain_cutter(network: Network, domain: Box | Polytope, caution: float) -> tuple[Cutter, Scaled]:
+    """A cutter whose skeleton is the domain, both scaled, and how."""
+    ends = np.stack([domain.low, domain.high])
+    own = scaled(network, ends, domain_exponents(network, ends))
+    facets = _scaled_facets(domain_facets(domain), own)
+    if facets is None:
+        own = scaled(network, ends, [np.zeros_like(units) for units in own.exponents])
+        facets = domain_facets(domain)
+    cutter = Cutter(Task(own.network, facets, own.corners[0], own.corners[1], caution))
     cutter.start()
     if isinstance(domain, Box):
-        return cutter
+        return cutter, own
     cutter.cut_rows()
     skeleton, words = cutter.skeleton, cutter.words
     cells, n = skeleton.cells, skeleton.n_vertices
@@ -190,7 +197,17 @@ def domain_cutter(network: Network, domain: Box | Polytope, caution: float) -> C
         raise DomainError(
             "Polytope: it reaches beyond the box found by linear programs; expected a bounded set of moderate scale"
         )
-    return cutter
+    return cutter, own
+
+
+def _scaled_facets(facets: Facets, own: Scaled) -> Facets | None:
+    """A domain's facets in scaled coordinates, those of its box with unit normals; None if that is not exact."""
+    n, rows = facets.n_box, shifted(facets.normals[facets.n_box :], own.exponents[0])
+    if rows is None:
+        return None
+    offsets = facets.offsets.copy()
+    offsets[0:n:2], offsets[1:n:2] = -own.corners[0], own.corners[1]
+    return Facets(np.concatenate([facets.normals[:n], rows]), offsets, n)
 
 
 def _has_inside(positive: WordArray, valid: WordArray) -> bool:
@@ -199,7 +216,7 @@ def _has_inside(positive: WordArray, valid: WordArray) -> bool:
 
 
 def _finished(
-    cutter: Cutter, merged: Merged, network: Network, domain: Box | Polytope, begin: float,
+    cutter: Cutter, own: Scaled, merged: Merged, network: Network, domain: Box | Polytope, begin: float,
     progress: Progress | None, partial: bool = False,
 ) -> PolyhedralComplex:  # fmt: skip
     report, valid = cutter.report, valid_bits(cutter)
@@ -211,7 +228,8 @@ def _finished(
     limit, null = None, merged.null if len(merged.null) else np.zeros_like(merged.positive)
     if not report["generic"]:
         limit = limit_of(simple, null, gradients(cutter))
-    skeletal = Skeletal(simple, null, limit, merged.xy, merged.errors, cutter.facets, cutter.words)
+    at, radii = own.back(merged.xy, merged.errors)
+    skeletal = Skeletal(simple, null, limit, at, radii, domain_facets(domain), cutter.words)
     report["seconds"] = time.perf_counter() - begin
     if progress is not None:
         progress("done", 1.0)

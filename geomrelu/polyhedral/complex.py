@@ -16,10 +16,13 @@ from geomrelu.errors import InputDimensionError, InputError, RangeError
 from geomrelu.network import Network
 from geomrelu.patterns import Patterns
 from geomrelu.polyhedral.limit import Limit
+from geomrelu.polyhedral.moments import CellMoments, cell_moments
+from geomrelu.polyhedral.questions import Questions
 from geomrelu.polyhedral.regions import facet_corners
-from geomrelu.polyhedral.rows import Facets, Rows, vertex_determinants
+from geomrelu.polyhedral.rows import ExactRows, Facets, Rows, vertex_determinants
 from geomrelu.polyhedral.simple import SimpleComplex
 from geomrelu.polyhedral.skeleton import Words
+from geomrelu.polyhedral.thin import ThinRegions, placed_again, thin_regions
 from geomrelu.polyhedral.volumes import region_volumes
 
 if TYPE_CHECKING:
@@ -60,7 +63,7 @@ class Skeletal(NamedTuple):
     words: Words
 
 
-class PolyhedralComplex(ReadOnly):
+class PolyhedralComplex(Questions, ReadOnly):
     """The partition of a domain into a network's activation regions, in d dimensions.
 
     Made by `geomrelu.partition`.  All arrays are read-only.  The combinatorial structure is that of the
@@ -72,7 +75,8 @@ class PolyhedralComplex(ReadOnly):
     vertices : (V, d) float64
         Each within its entry of ``vertex_errors`` of the true point.
     vertex_errors : (V,) float64
-        Rigorous bounds on distances; pessimistic.
+        Rigorous bounds on distances; pessimistic, and at most 2^-11 of the domain's extent: coarser vertices are
+        computed again, in rational numbers.
     edges : (E, 2) int64
         End points.
     patterns : Patterns
@@ -97,6 +101,11 @@ class PolyhedralComplex(ReadOnly):
     skeletal: Skeletal
 
     def __init__(self, skeletal: Skeletal, network: Network, domain: Box | Polytope, report: dict[str, Any]) -> None:
+        coordinates, errors = placed_again(
+            skeletal.simple, skeletal.words, ExactRows(network, skeletal.facets), skeletal.coordinates, skeletal.errors,
+            float((domain.high / 2 - domain.low / 2).max() * 2),
+        )  # fmt: skip
+        skeletal = skeletal._replace(coordinates=coordinates, errors=errors)
         limit, simple = skeletal.limit, skeletal.simple
         chosen = slice(None) if limit is None else limit.vertices
         vars(self).update(
@@ -236,6 +245,23 @@ class PolyhedralComplex(ReadOnly):
         """Vertices of the facets, in no order around them; exact."""
         return self._facet_corners[1]
 
+    def vertex_signs(self, layer: int) -> IntArray:
+        """Signs -1, 0, 1 of a hidden layer's neurons at the vertices, (V, n_neurons); exact."""
+        own, n = self.skeletal, self.network.hidden[layer].n_neurons
+        if own.limit is None:
+            positive, negative = own.simple.positive & ~own.null, own.simple.negative & ~own.null
+        else:
+            positive, negative = own.limit.positive, own.limit.negative
+        start = own.words.starts[layer + 2]
+        words = slice(start, start + (n + 63) // 64)
+        bits = [
+            np.unpackbits(
+                np.ascontiguousarray(v[:, words].astype("<u8")).view(np.uint8), axis=1, count=n, bitorder="little"
+            )
+            for v in (positive, negative)
+        ]
+        return bits[0].astype(np.int64) - bits[1]
+
     @cached_property
     def _region_facets(self) -> tuple[IntArray, IntArray]:
         """Facets of each region: offsets (R + 1,) and values."""
@@ -315,11 +341,62 @@ class PolyhedralComplex(ReadOnly):
 
     @cached_property
     def volumes(self) -> FloatArray:
-        """Volumes of the regions, (R,), float64; see `volumes` for the method and its error."""
+        """Volumes of the regions, (R,), float64; see `volumes`, and for some `thin`, for the method and its error."""
+        found = self._recursive_volumes.copy()
+        found[self._thin.regions] = self._thin.volumes
+        return frozen(found[self.volume_regions])
+
+    @cached_property
+    def _recursive_volumes(self) -> FloatArray:
         own = self.skeletal
-        determinants = vertex_determinants(self._rows, own.simple)
-        found = region_volumes(own.simple, own.null, determinants, own.words.starts, self._form_values)
-        return frozen(found if own.limit is None else found[own.limit.volume_regions])
+        with np.errstate(invalid="ignore"):
+            return region_volumes(own.simple, own.null, self._determinants[0], own.words.starts, self._form_values)
+
+    @cached_property
+    def _determinants(self) -> tuple[FloatArray, FloatArray]:
+        return vertex_determinants(self._rows, self.skeletal.simple)
+
+    @cached_property
+    def _thin(self) -> ThinRegions:
+        """Regions that floats do not measure well; see `thin`."""
+        own, sizes = self.skeletal, self.domain.high - self.domain.low
+        return thin_regions(
+            own.simple, own.words, ExactRows(self.network, own.facets), self._determinants[1], self._recursive_volumes,
+            float(np.prod(sizes)),
+        )  # fmt: skip
+
+    @cached_property
+    def centroids(self) -> FloatArray:
+        """Centroids of the regions, (R, d), float64; see `moments` for the method and its error."""
+        found, exponents = self.moments(self.dimension, False)
+        return frozen(np.ldexp(found.means[self.volume_regions], exponents))
+
+    def moments(self, dimension: int, covariances: bool) -> tuple[CellMoments, IntArray]:
+        """Moments of the simple complex's cells of a dimension, and the exponents of two of the axes' units, (d,)."""
+        own = self.skeletal
+        exponents = np.frexp(np.maximum(np.abs(self.domain.low), np.abs(self.domain.high)))[1].astype(np.int64)
+        # Only where products of a few coordinates come near float64's range.
+        exponents[np.abs(exponents) <= 100] = 0
+        with np.errstate(invalid="ignore"):
+            found = cell_moments(
+                own.simple, own.null, self._determinants[0], own.words.starts, self._form_values,
+                np.ldexp(own.coordinates, -exponents), dimension, covariances,
+            )  # fmt: skip
+        if dimension == self.dimension:
+            # They are the same: no second recursion for them.
+            vars(self).setdefault("_recursive_volumes", found.measures.copy())
+            thin, (i, j) = self._thin, np.triu_indices(dimension)
+            found.measures[thin.regions] = thin.volumes
+            found.means[thin.regions] = np.ldexp(thin.means, -exponents)
+            if covariances:
+                found.covariances[thin.regions] = np.ldexp(thin.covariances, -exponents[i] - exponents[j])
+        return found, exponents
+
+    @property
+    def volume_regions(self) -> Any:
+        """An index that picks each region's simple region, which has its volume."""
+        limit = self.skeletal.limit
+        return slice(None) if limit is None else limit.volume_regions
 
     @cached_property
     def _rows(self) -> Rows:
@@ -416,6 +493,12 @@ class PolyhedralComplex(ReadOnly):
 
         return level_set(self, value, output, capped)
 
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the regions, or a level set, of three inputs; options as in `geomrelu.plot.plot_polyhedral`."""
+        from geomrelu.plot import plot_polyhedral
+
+        return plot_polyhedral(self, ax, **options)
+
     def check(self) -> None:
         """Check the complex's invariants; see `polyhedral.check`.
 
@@ -439,6 +522,11 @@ class PolyhedralComplex(ReadOnly):
         from geomrelu.io_polyhedral import save
 
         save(self, path)
+
+    def _repr_html_(self) -> str:
+        from geomrelu.plot import polyhedral_html
+
+        return polyhedral_html(self)
 
     def __repr__(self) -> str:
         return (

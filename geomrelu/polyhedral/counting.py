@@ -45,7 +45,7 @@ def count_polyhedral(
     Parameters, errors as of `build_polyhedral`, whose ``n_regions`` it is.
     """
     check_input(network, domain)
-    cutter = domain_cutter(network, domain, caution)
+    cutter, _ = domain_cutter(network, domain, caution)
     most = block_vertices or block_size(network, cutter.words.total)
     total = sum(result.value for result in run(cutter, _Counts(), Plan(n_jobs, most, progress)))
     if progress is not None:

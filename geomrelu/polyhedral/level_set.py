@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geomrelu.arrays import FloatArray, IntArray, ReadOnly, frozen, lean, row_ids
+from geomrelu.affine import AffineMaps, affine_maps
+from geomrelu.arrays import FloatArray, IntArray, ReadOnly, frozen
 from geomrelu.errors import InputDimensionError, InputError, MissingDependencyError
 from geomrelu.files import atomic_path, check_output_path
-from geomrelu.matrices import dense_rows
-from geomrelu.network import Layer, Network
+from geomrelu.patterns import Patterns
+from geomrelu.polyhedral.added_neurons import with_functionals
+from geomrelu.polyhedral.rings import doubled_areas, face_towards, facet_rings
 
 if TYPE_CHECKING:
     from geomrelu.polyhedral.complex import PolyhedralComplex
 
-__all__ = ["LevelSet", "level_set"]
+__all__ = ["LevelSet", "face_towards", "facet_rings", "level_set"]
 
 _FORMATS = (".ply", ".obj", ".stl")
 
@@ -42,6 +44,15 @@ class LevelSet(ReadOnly):
     offsets, polygons : (P + 1,), (C,) int64
         Polygon k has the vertices ``polygons[offsets[k] : offsets[k + 1]]``, counter-clockwise as seen from where the
         output is larger.
+    regions : (P,) int64
+        The region of the partition in which each polygon lies, or to which it belongs where the output is larger if it
+        lies on a border between regions; exact.  -1 where a partial partition has no such region.
+    patterns : Patterns
+        The activation pattern of each polygon's region; exact.
+    partition : PolyhedralComplex
+    value : float
+    output : int
+        What it is a level set of.
     capped : bool
         Whether the part of the domain's border where the output is larger belongs to the surface, too.
     """
@@ -50,6 +61,11 @@ class LevelSet(ReadOnly):
     vertex_errors: FloatArray
     offsets: IntArray
     polygons: IntArray
+    regions: IntArray
+    patterns: Patterns
+    partition: PolyhedralComplex
+    value: float
+    output: int
     capped: bool
 
     @property
@@ -103,6 +119,28 @@ class LevelSet(ReadOnly):
             )
         return (2 * self.n_components - self.euler_characteristic) // 2
 
+    @cached_property
+    def affine_maps(self) -> AffineMaps:
+        """Output maps of the polygons' regions: ``A`` (P, out, 3), ``b`` (P, out), errors as in `affine`."""
+        maps = affine_maps(self.partition.network, self.patterns)
+        return AffineMaps(frozen(maps.A), frozen(maps.b))
+
+    @cached_property
+    def normals(self) -> FloatArray:
+        """Unit normals of the polygons, towards where the output is larger, (P, 3), rounded."""
+        own = self._twice_areas
+        return frozen(own / np.maximum(np.linalg.norm(own, axis=1), 1e-300)[:, None])
+
+    @cached_property
+    def areas(self) -> FloatArray:
+        """Areas of the polygons, (P,), rounded."""
+        return frozen(np.linalg.norm(self._twice_areas, axis=1) / 2)
+
+    @cached_property
+    def _twice_areas(self) -> FloatArray:
+        """Normal vectors of the polygons, as long as twice their areas, (P, 3)."""
+        return doubled_areas(self.vertices[self.polygons], self.offsets)
+
     def triangles(self) -> IntArray:
         """The polygons as fans of triangles, (T, 3)."""
         sizes = np.diff(self.offsets)
@@ -114,8 +152,7 @@ class LevelSet(ReadOnly):
     @property
     def area(self) -> float:
         """Area, rounded."""
-        a, b, c = self.vertices[self.triangles()].transpose(1, 0, 2)
-        return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+        return float(self.areas.sum())
 
     @property
     def volume(self) -> float:
@@ -125,6 +162,18 @@ class LevelSet(ReadOnly):
         """
         a, b, c = self.vertices[self.triangles()].transpose(1, 0, 2)
         return float(np.einsum("ti,ti->", a, np.cross(b, c)) / 6)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the surface; options as in `geomrelu.plot.plot_level_set`."""
+        from geomrelu.plot import plot_level_set
+
+        return plot_level_set(self, ax, **options)
+
+    def to_html(self, path: str | PathLike[str], **options: Any) -> None:
+        """Write an interactive page that needs no network; options as in `geomrelu.page.mesh_to_html`."""
+        from geomrelu.page import mesh_to_html
+
+        mesh_to_html(self, path, **options)
 
     def to_trimesh(self) -> Any:
         """The triangles as a ``trimesh.Trimesh``.
@@ -175,84 +224,24 @@ def level_set(p: PolyhedralComplex, value: float, output: int, capped: bool) -> 
     outputs = p.network.n_outputs
     if not isinstance(output, int | np.integer) or isinstance(output, bool) or not 0 <= output < outputs:
         raise InputError(f"level_set: got output={output!r}, expected a whole number from 0 to {outputs - 1}")
-    return surface_of(build_polyhedral(_with_neuron(p.network, float(value), int(output)), p.domain), capped)
+    row = np.eye(outputs)[[int(output)]]
+    q = build_polyhedral(with_functionals(p.network, row, np.array([float(value)])), p.domain)
+    return _surface(p, q, float(value), int(output), capped)
 
 
-def _with_neuron(network: Network, value: float, output: int) -> Network:
-    """The network with one more neuron, an output minus a value; nothing is rounded."""
-    last = network.output
-    row = dense_rows(last.weight, slice(output, output + 1))
-    one = np.ones((1, 1))
-    return Network.from_layers(
-        [
-            *network.hidden,
-            Layer(row, last.bias[output : output + 1], 0),
-            Layer(one, np.array([-value]), 1),
-            Layer(one, np.zeros(1), 0),
-        ]
-    )
-
-
-def surface_of(q: PolyhedralComplex, capped: bool) -> LevelSet:
-    """The border of the set on which the last neuron of a partition is active."""
+def _surface(p: PolyhedralComplex, q: PolyhedralComplex, value: float, output: int, capped: bool) -> LevelSet:
+    """The border of the set on which the last neuron of q, p's network with one more neuron, is active."""
     active = q.patterns.unpack(len(q.network.hidden) - 1)[:, 0]
     sides = q.facet_regions
     beside = np.where(sides >= 0, active[sides], False)
     chosen = np.flatnonzero((beside[:, 0] != beside[:, 1]) & (capped | (sides[:, 0] >= 0)))
     larger = sides[chosen, beside[chosen, 1].astype(np.int64)]
-    sizes = np.diff(q.facet_offsets)[chosen]
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    corners = q.facet_vertices[np.repeat(q.facet_offsets[chosen] - offsets[:-1], sizes) + np.arange(offsets[-1])]
-    used, number = np.unique(corners, return_inverse=True)
-    place = np.full(q.n_vertices, -1, dtype=np.int64)
-    place[used] = np.arange(len(used))
-    ends = place[q.edges]
-    ends = ends[(ends >= 0).all(axis=1)]
-    ends = np.concatenate([ends, ends[:, ::-1]])
-    ends = ends[np.argsort(ends[:, 0], kind="stable")]
-    starts = np.searchsorted(ends[:, 0], np.arange(len(used) + 1))
-    rings = np.empty(len(corners), dtype=np.int64)
-    walk_rings(
-        offsets, number.astype(np.int64), starts, np.ascontiguousarray(ends[:, 1]), np.full(len(used), -1), rings
-    )
+    used, offsets, rings = facet_rings(q, chosen)
     vertices = q.vertices[used]
-    _face(vertices, q.interior_points[larger], offsets, rings)
-    return LevelSet(frozen(vertices), frozen(q.vertex_errors[used]), frozen(offsets), frozen(rings), capped)
-
-
-@lean
-def walk_rings(
-    offsets: IntArray, corners: IntArray, starts: IntArray, neighbors: IntArray, mark: IntArray, rings: IntArray
-) -> None:
-    """Put the corners of convex polygons in order around them: an edge joins neighbours on a ring and no others of it.
-
-    Vertex v has edges to ``neighbors[starts[v] : starts[v + 1]]``; `mark` (V,) is scratch, of -1.
-    """
-    for polygon in range(len(offsets) - 1):
-        first, stop = offsets[polygon], offsets[polygon + 1]
-        for k in range(first, stop):
-            mark[corners[k]] = polygon
-        at = corners[first]
-        for k in range(first, stop):
-            rings[k] = at
-            mark[at] = -1
-            for n in range(starts[at], starts[at + 1]):
-                if mark[neighbors[n]] == polygon:
-                    at = neighbors[n]
-                    break
-
-
-def _face(vertices: FloatArray, larger: FloatArray, offsets: IntArray, rings: IntArray) -> None:
-    """Turn rings so that they are counter-clockwise as seen from points (P, 3), in place."""
-    polygon = row_ids(offsets)
-    following = np.arange(1, len(rings) + 1)
-    following[offsets[1:] - 1] = offsets[:-1]
-    origin = vertices[rings[offsets[:-1]]]
-    at = vertices[rings] - origin[polygon]
-    normal = np.zeros((len(origin), 3))
-    np.add.at(normal, polygon, np.cross(at, at[following]))
-    wrong = (normal * (larger - origin)).sum(axis=1) < 0
-    turned = wrong[polygon]
-    places = np.arange(len(rings))
-    mirrored = offsets[:-1][polygon] + offsets[1:][polygon] - 1 - places
-    rings[:] = np.where(turned, rings[mirrored], rings)
+    face_towards(vertices, q.interior_points[larger], offsets, rings)
+    # The added neuron has the last word of a pattern for itself.
+    patterns = Patterns(q.patterns.words[larger, :-1], p.network.widths)
+    return LevelSet(
+        frozen(vertices), frozen(q.vertex_errors[used]), frozen(offsets), frozen(rings),
+        frozen(p._locator.by_pattern(patterns)), patterns, p, value, output, capped,
+    )  # fmt: skip

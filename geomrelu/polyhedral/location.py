@@ -40,13 +40,14 @@ class RegionLocator:
         for first in range(0, len(inside), step):
             chosen = inside[first : first + step]
             bits, certain = certain_bits(self.p.network, points[chosen])
-            regions = self._by_pattern(Patterns.pack(bits, self.p.network.widths))
+            regions = self.by_pattern(Patterns.pack(bits, self.p.network.widths))
             for k in np.flatnonzero(~certain.all(axis=1) | (regions < 0)).tolist():
                 regions[k] = self._exactly(points[chosen[k]])
             found[chosen] = regions
         return found
 
-    def _by_pattern(self, patterns: Patterns) -> IntArray:
+    def by_pattern(self, patterns: Patterns) -> IntArray:
+        """Region with each of these patterns (N,), -1 where there is none."""
         keys = patterns.keys()
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         return np.where(self._keys[at] == keys, self._order[at], -1).astype(np.int64)
@@ -55,7 +56,7 @@ class RegionLocator:
         network = self.p.network
         signs = signs_at_point(network, point)
         pattern = Patterns.pack(signs[None] > 0, network.widths)
-        region = int(self._by_pattern(pattern)[0])
+        region = int(self.by_pattern(pattern)[0])
         if region >= 0:
             return region
         # On a border and with a pattern of its own: any region that agrees where the sign is not zero.

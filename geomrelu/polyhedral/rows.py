@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from math import lcm
 from typing import Any, NamedTuple
 
 import flint
@@ -38,7 +39,17 @@ from geomrelu.polyhedral.cutting import zero_sets
 from geomrelu.polyhedral.simple import SimpleComplex
 from geomrelu.polyhedral.skeleton import RADIUS, RENEWED, WORST, Skeleton, Words
 
-__all__ = ["ExactRow", "ExactRows", "Facets", "Rows", "fresh_radii", "layer_gates", "vanishing", "vertex_determinants"]
+__all__ = [
+    "ExactRow",
+    "ExactRows",
+    "Facets",
+    "Rows",
+    "exact_vertex",
+    "fresh_radii",
+    "layer_gates",
+    "vanishing",
+    "vertex_determinants",
+]
 
 _ULP = 2.0**-52
 _TINY = 1e-290
@@ -91,6 +102,22 @@ class Rows:
             value[some], constant[some] = rows, sums
         return value, constant
 
+    def gradient_errors(self, forms: IntArray) -> FloatArray:
+        """Bounds on the norms of the errors of gradients that `forms` computes, (k,)."""
+        return np.asarray(self._errors[forms + self.words.n_facets])
+
+    def constant_errors(self, forms: IntArray) -> FloatArray:
+        """Bounds on the errors of constants that `forms` computes, (k,)."""
+        errors = np.zeros(len(forms))
+        for layer, some in self._by_layer(forms):
+            if layer > 0:
+                own, before, reach = self.bounds[layer], self.bounds[:layer], 0.0
+                for bound in before:
+                    reach = bound.magnitude_norm * reach + bound.bias_norm
+                gamma = sum(bound.gamma for bound in self.bounds[: layer + 1])
+                errors[some] = 1.01 * gamma * (own.row_norm * reach + own.bias_max) + _TINY
+        return errors
+
     def _by_layer(self, forms: IntArray) -> Iterator[tuple[int, IntArray]]:
         layers = self._layers[forms + self.words.n_facets]
         for layer in np.flatnonzero(np.bincount(layers + 1)).tolist():
@@ -105,9 +132,8 @@ class Rows:
             patterns = cells.positive[chosen, self.words.domain :]
             with np.errstate(all="ignore"):
                 value, _ = self.forms(forms, patterns, np.repeat(np.arange(len(chosen)), d))
-            errors = self._errors[forms + self.words.n_facets].reshape(-1, d)
-            radii = np.empty(len(chosen))
-            fresh_radii(value.reshape(-1, d, d), errors, cells.errors[chosen, WORST], np.empty((d, 2 * d)), radii)
+            errors = self.gradient_errors(forms).reshape(-1, d)
+            radii = fresh_radii(value.reshape(-1, d, d), errors, cells.errors[chosen, WORST])
             cells.errors[chosen, RADIUS] = np.fmin(cells.errors[chosen, RADIUS], radii)
             cells.errors[chosen, RENEWED] = 1.0
 
@@ -127,17 +153,33 @@ def vanishing(positive: WordArray, negative: WordArray, vertices: IntArray, vali
     return bits
 
 
-def vertex_determinants(rows: Rows, simple: SimpleComplex) -> FloatArray:
-    """|det G| of the gradients G of each vertex's d forms, (V,)."""
+def vertex_determinants(rows: Rows, simple: SimpleComplex) -> tuple[FloatArray, FloatArray]:
+    """|det G| of the gradients G of each vertex's d forms, (V,), and that over the product of their lengths, (V,)."""
     d, n = simple.dimension, len(simple.positive)
-    found = np.empty(n)
+    found, share = np.empty((2, n))
     for first in range(0, n, _GROUP):
         chosen = np.arange(first, min(first + _GROUP, n))
         bits = vanishing(simple.positive, simple.negative, chosen, simple.valid, d)
         patterns = simple.positive[chosen, simple.n_domain :]
         value, _ = rows.forms(rows.words.forms[bits].reshape(-1), patterns, np.repeat(np.arange(len(chosen)), d))
-        found[chosen] = np.abs(np.linalg.det(value.reshape(-1, d, d)))
-    return found
+        value = value.reshape(-1, d, d)
+        found[chosen] = np.abs(np.linalg.det(value))
+        with np.errstate(all="ignore"):
+            share[chosen] = found[chosen] / np.linalg.norm(value, axis=2).prod(axis=1)
+    return found, share
+
+
+def exact_vertex(rows: ExactRows, words: Words, simple: SimpleComplex, vertex: int) -> tuple[int, ...]:
+    """A simple vertex's true position, homogeneous: d + 1 integers, the last one positive."""
+    d = simple.dimension
+    bits = vanishing(simple.positive, simple.negative, np.array([vertex]), simple.valid, d)[0]
+    pattern = simple.positive[vertex, simple.n_domain :]
+    own = [rows.row(form, pattern) for form in words.forms[bits].tolist()]
+    matrix = flint.fmpz_mat(d, d, [entry for row in own for entry in row.gradient])
+    at = matrix.solve(flint.fmpz_mat(d, 1, [-row.constant for row in own]))
+    fractions = [(int(x.p), int(x.q)) for x in at.entries()]
+    w = lcm(*(q for _, q in fractions))
+    return (*(x * (w // q) for x, q in fractions), w)
 
 
 def layer_gates(network: Network, patterns: WordArray, layer: int) -> FloatArray:
@@ -162,23 +204,27 @@ def _gradient_errors(bounds: list[LayerBounds]) -> list[float]:
     return errors
 
 
-@lean
-def fresh_radii(
-    gradients: FloatArray, errors: FloatArray, residuals: FloatArray, room: FloatArray, radii: FloatArray
-) -> None:
+def fresh_radii(gradients: FloatArray, errors: FloatArray, residuals: FloatArray) -> FloatArray:
     """Bounds on the distances from the true vertices, (k,); infinite where the gradients may be dependent.
 
     Parameters
     ----------
     gradients : (k, d, d)
-        Scaled to unit rows here.
     errors : (k, d)
         Bounds on the norms of the gradients' errors.
     residuals : (k,)
         Bounds on the vanishing forms at the represented points.
-    room : (d, 2 d)
-        Scratch.
     """
+    d, radii = gradients.shape[1], np.empty(len(gradients))
+    radii_of(gradients.copy(), errors.copy(), residuals, np.empty((d, 2 * d)), radii)
+    return radii
+
+
+@lean
+def radii_of(
+    gradients: FloatArray, errors: FloatArray, residuals: FloatArray, room: FloatArray, radii: FloatArray
+) -> None:
+    """See `fresh_radii`; `gradients` and `errors` are used up, `room` is scratch, (d, 2 d)."""
     d = gradients.shape[1]
     for k in range(len(gradients)):
         rows, relative = gradients[k], 0.0

@@ -10,7 +10,7 @@ nu = 1 / |det G| at a vertex, G the gradients of its d forms (`rows`), and ends 
 through b count for nothing.  W does not depend on the side of a zero set on which gradients are taken: beyond it they
 change by multiples of the gradients of forms that come before.
 
-It goes block by block (`blocks`).
+It goes by convex blocks of the complex (`blocks`), whose cells the processor's caches hold (`faces`).
 
 Float64; all terms are positive, so nothing cancels: a relative error of a region's volume is that of the determinants
 at its vertices and of the values z_j(b), whose absolute error is that of one forward pass.
@@ -19,130 +19,36 @@ at its vertices and of the values z_j(b), whose absolute error is that of one fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray, lean
 from geomrelu.errors import InvariantError
-from geomrelu.planar.bits import lowest_bit, popcount
-from geomrelu.planar.pool import thread_pool
+from geomrelu.planar.bits import lowest_bit
 from geomrelu.polyhedral.blocks import block_sides, dividing_form
-from geomrelu.polyhedral.rows import vanishing
+from geomrelu.polyhedral.faces import CellList, SimpleBlock, cell_table, cells_of, sign_codes, simple_block
 from geomrelu.polyhedral.simple import SimpleComplex, count_cells
 
-__all__ = ["region_volumes"]
+__all__ = ["region_volumes", "value_columns"]
 
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
-_SEED = 7
-# Cells of a block, about: their tables stay in the processor's caches.
-_BLOCK_CELLS = 1 << 19
-
-
-class SimpleBlock(NamedTuple):
-    """A convex part of a simple complex."""
-
-    positive: WordArray  # (V, words)
-    negative: WordArray  # (V, words)
-    null: WordArray  # (V, words)
-    zeros: IntArray  # (V, d) bits of the forms that vanish, ascending: the vertex's slots
-    keys: WordArray  # (V,) hashes of the sign vectors
-    rising: npt.NDArray[np.uint16]  # (V, 2) slots with edges that rise, on the positive and the negative side
-    falling: npt.NDArray[np.uint16]  # (V, 2) the same of edges that fall
-
-
-class Cells(NamedTuple):
-    """All cells of one dimension."""
-
-    lowest: npt.NDArray[np.int32]  # (C,) lowest vertex
-    released: npt.NDArray[np.uint16]  # (C,) its slots that are not zero on the cell
-    signs: npt.NDArray[np.uint16]  # (C,) those of them that are positive
-    keys: WordArray  # (C,) hash of the sign vector
-
-
-@lean
-def vertex_keys(positive: WordArray, negative: WordArray, codes: WordArray, keys: WordArray) -> None:
-    """Hashes of sign vectors: a code for each sign that is not zero, (bits, 2), all together (A. L. Zobrist, 1970)."""
-    for v in range(len(keys)):
-        key = _ZERO
-        for w in range(positive.shape[1]):
-            for side in range(2):
-                rest = positive[v, w] if side == 0 else negative[v, w]
-                while rest != _ZERO:
-                    key ^= codes[64 * w + lowest_bit(rest), side]
-                    rest &= rest - _ONE
-        keys[v] = key
-
-
-@lean
-def restrict(
-    zeros: IntArray, sides: WordArray, rising: npt.NDArray[np.uint16], falling: npt.NDArray[np.uint16]
-) -> None:
-    """Leave those rising edges (V, 2) that lie in a block, and find those that fall."""
-    for v in range(len(rising)):
-        for side in range(2):
-            inside = np.uint16(0)
-            for slot in range(zeros.shape[1]):
-                bit = zeros[v, slot]
-                inside |= np.uint16(sides[side, bit // 64] >> np.uint64(bit % 64) & _ONE) << np.uint16(slot)
-            rising[v, side] &= inside
-            falling[v, side] = inside & ~rising[v, side]
-
-
-@lean
-def list_cells(block: SimpleBlock, codes: WordArray, dimension: int, cells: Cells) -> int:
-    """Fill in all cells of a dimension; those of dimension d come in the order of the regions."""
-    found, d = 0, block.zeros.shape[1]
-    for v in range(len(block.zeros)):
-        up, down, some = np.int64(block.rising[v, 0]), np.int64(block.rising[v, 1]), np.int64(0)
-        for chosen in range(1 << d):
-            if popcount(np.uint64(chosen)) != dimension or chosen & ~(up | down):
-                continue
-            # Slots with edges on both sides take both signs.
-            forced, free = chosen & ~down, chosen & up & down
-            while True:
-                positive = forced | some
-                key = block.keys[v]
-                for slot in range(d):
-                    if (chosen >> slot) & 1:
-                        key ^= codes[block.zeros[v, slot], 1 - ((positive >> slot) & 1)]
-                cells.lowest[found], cells.keys[found] = v, key
-                cells.released[found], cells.signs[found] = chosen, positive
-                found += 1
-                if some == free:
-                    some = np.int64(0)
-                    break
-                some = (some - free) & free
-    return found
-
-
-@lean
-def fill_cells(keys: WordArray, table: WordArray) -> bool:
-    """Put cells into a table (size, 2) of zeros by their keys; False if two have the same."""
-    mask = np.uint64(len(table) - 1)
-    for c in range(len(keys)):
-        key = keys[c]
-        at = key & mask
-        while table[at, 1] != _ZERO:
-            if table[at, 0] == key:
-                return False
-            at = (at + _ONE) & mask
-        table[at, 0], table[at, 1] = key, np.uint64(c) + _ONE
-    return True
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+# Vertices of a block: of fewer, more is shared between blocks.
+_BLOCK_VERTICES = 10_000
 
 
 @lean
 def gather(
-    block: SimpleBlock, codes: WordArray, cells: Cells, nu: FloatArray, columns: IntArray, values: FloatArray,
-    table: WordArray, larger_lowest: npt.NDArray[np.int32], larger: FloatArray,
+    block: SimpleBlock, codes: WordArray, cells: CellList, nu: FloatArray, columns: IntArray, values: FloatArray,
+    table: WordArray, larger: FloatArray,
 ) -> bool:  # fmt: skip
     """Add the shares of cells in those of the next dimension.
 
     ``values[:, columns[w] + k]`` is the value of the form of word w and bit k at the vertices.  False if a
     cell of the next dimension is missing.
     """
-    mask = np.uint64(len(table) - 1)
+    mask, plain = np.uint64(len(table) - 1), len(block.null) == 0
     for c in range(len(cells.lowest)):
         if nu[c] == 0.0:
             continue
@@ -159,11 +65,10 @@ def gather(
                     at = (at + _ONE) & mask
                 if table[at, 1] == _ZERO:
                     return False
-                found = np.int64(table[at, 1] - _ONE)
-                b = larger_lowest[found]
+                b = table[at, 1] >> _HALF
                 w, k = bit // 64, bit % 64
-                if block.null[b, w] >> np.uint64(k) & _ONE == _ZERO:
-                    larger[found] += abs(values[b, columns[w] + k]) * nu[c]
+                if plain or block.null[b, w] >> np.uint64(k) & _ONE == _ZERO:
+                    larger[(table[at, 1] & _LOW) - _ONE] += abs(values[b, columns[w] + k]) * nu[c]
     return True
 
 
@@ -204,31 +109,24 @@ def region_volumes(
     values : callable
         Yields the values of each group's forms at some vertices (k,), (k, forms).
     block_vertices : int, optional
-        Vertices of a block at most; the volumes are the same.
+        Vertices of a block at most; the volumes are the same, but for rounding.
     """
-    most = block_vertices or max(_BLOCK_CELLS >> simple.dimension, 2 << simple.dimension)
+    most = block_vertices or max(_BLOCK_VERTICES, 8 << simple.dimension)
     _, own = count_cells(simple.rising, simple.dimension)
     first = np.cumsum(own) - own
     volumes = np.empty(len(simple.patterns))
-    codes = np.random.default_rng(_SEED).integers(0, 1 << 64, (64 * starts[-1], 2), dtype=np.uint64)
-    waiting = [(np.arange(len(simple.positive)), simple.sides)]
+    codes = sign_codes(simple)
+    waiting = [(np.arange(len(simple.positive)), simple.positive, simple.negative, simple.sides)]
     while waiting:
-        vertices, sides = waiting.pop()
-        positive, negative = simple.positive[vertices], simple.negative[vertices]
+        vertices, positive, negative, sides = waiting.pop()
         bit = dividing_form(positive, negative, starts, simple.valid) if len(vertices) > most else -1
         if bit >= 0:
             word, form = bit // 64, _ONE << np.uint64(bit % 64)
-            above, below = block_sides(sides, bit)
-            waiting.append((vertices[positive[:, word] & form == 0], below))
-            waiting.append((vertices[negative[:, word] & form == 0], above))
+            for opposite, side in zip((positive, negative), reversed(block_sides(sides, bit)), strict=True):
+                chosen = np.flatnonzero(opposite[:, word] & form == _ZERO)
+                waiting.append((vertices[chosen], positive[chosen], negative[chosen], side))
             continue
-        zeros = vanishing(positive, negative, np.arange(len(vertices)), simple.valid, simple.dimension)
-        rising = simple.rising[vertices]
-        falling = np.empty_like(rising)
-        restrict(zeros, sides, rising, falling)
-        keys = np.empty(len(vertices), dtype=np.uint64)
-        vertex_keys(positive, negative, codes, keys)
-        block = SimpleBlock(positive, negative, null[vertices], zeros, keys, rising, falling)
+        block = simple_block(simple, null, vertices, positive, negative, sides, codes)
         nu, cells = _block_volumes(block, codes, determinants[vertices], starts, values(vertices))
         scatter(vertices, cells.lowest, cells.signs, simple.rising, first, nu, volumes)
     return volumes
@@ -237,38 +135,26 @@ def region_volumes(
 def _block_volumes(
     block: SimpleBlock, codes: WordArray, determinants: FloatArray, starts: tuple[int, ...],
     values: Iterator[FloatArray],
-) -> tuple[FloatArray, Cells]:  # fmt: skip
+) -> tuple[FloatArray, CellList]:  # fmt: skip
     """Volumes of a block's regions, and the cells that they are."""
-    d = block.zeros.shape[1]
-    counts, _ = count_cells(block.rising, d)
-    columns, value = _columns(starts, list(values))
-    cells = _cells(block, codes, 0, int(counts[0]))
+    columns, value = value_columns(starts, values)
+    cells = cells_of(block, codes, 0)
     with np.errstate(divide="ignore"):
         nu = 1.0 / determinants
-    for k in range(1, d + 1):
-        larger = _cells(block, codes, k, int(counts[k]))
-        table = thread_pool().empty((1 << int(3 * len(larger.keys) // 2).bit_length(), 2), np.uint64)
-        table[:] = 0
-        if not fill_cells(larger.keys, table):
-            raise InvariantError("cells", f"dimension {k}", "two cells with one hash of signs", "different ones")
+    for k in range(1, block.zeros.shape[1] + 1):
+        larger = cells_of(block, codes, k)
         total = np.zeros(len(larger.keys))
-        if not gather(block, codes, cells, nu, columns, value, table, larger.lowest, total):
+        if not gather(block, codes, cells, nu, columns, value, cell_table(larger), total):
             raise InvariantError("cells", f"dimension {k}", "a cell that is missing", "a cell on each side")
-        nu, cells = total / k, larger
+        total /= k
+        nu, cells = total, larger
     return nu, cells
 
 
-def _cells(block: SimpleBlock, codes: WordArray, dimension: int, count: int) -> Cells:
-    empty = thread_pool().empty
-    cells = Cells(empty(count, np.int32), empty(count, np.uint16), empty(count, np.uint16), empty(count, np.uint64))
-    list_cells(block, codes, dimension, cells)
-    return cells
-
-
-def _columns(starts: tuple[int, ...], values: list[FloatArray]) -> tuple[IntArray, FloatArray]:
+def value_columns(starts: tuple[int, ...], values: Iterator[FloatArray]) -> tuple[IntArray, FloatArray]:
     """First columns of words (see `gather`), and the values of all forms."""
-    columns, width = np.zeros(starts[-1], dtype=np.int64), 0
-    for first, stop, own in zip(starts[:-1], starts[1:], values, strict=True):
+    columns, width, parts = np.zeros(starts[-1], dtype=np.int64), 0, list(values)
+    for first, stop, own in zip(starts[:-1], starts[1:], parts, strict=True):
         columns[first:stop] = width + 64 * np.arange(stop - first)
         width += own.shape[1]
-    return columns, np.concatenate(values, axis=1)
+    return columns, np.concatenate(parts, axis=1)

@@ -1,4 +1,4 @@
-"""Samples on a grid over a planar domain, and how many distinct affine maps they show."""
+"""Samples on a grid over a domain, and how many distinct affine maps they show."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, frozen
-from geomrelu.domain import Domain, Slice, as_domain
-from geomrelu.errors import InputDimensionError, InputError
+from geomrelu.domain import Box, Domain, Polytope, Slice, as_domain
+from geomrelu.errors import InputError
 from geomrelu.sampling.autograd import sample_maps
 from geomrelu.sampling.distinct import checked_tolerance, distinct_maps
 
@@ -27,9 +27,9 @@ class Samples:
 
     Attributes
     ----------
-    points : (N, 2)
+    points : (N, d)
     values : (N, out)
-    gradients : (N, out, 2)
+    gradients : (N, out, d)
     intercepts : (N, out)
     labels : (N,)
         Which distinct map each sample shows, 0 .. n_maps - 1 in order of appearance.
@@ -60,33 +60,49 @@ class Samples:
 
 
 def grid_points(domain: Any, n: int, corners: bool = True) -> FloatArray:
-    """Points of an n x n grid over the domain's bounding box that lie in the domain, (N, 2).
+    """Points of a grid over the domain's bounding box, n along each axis, that lie in the domain, (N, d).
 
     Parameters
     ----------
-    domain : Box, Polygon or Slice
-        Two-dimensional; anything `geomrelu.domain.as_domain` takes.
+    domain : Box, Polygon, Polytope or Slice
+        Anything `geomrelu.domain.as_domain` takes, or a polytope.
     n : int
         Grid points along each axis, at least 2; the box's sides are included.
     corners : bool
         Append the domain's corners, in their order, as the last rows (also where the grid
-        has them, so that they can be told from the grid by position).
+        has them, so that they can be told from the grid by position); of polytopes none are known.
 
     Examples
     --------
     >>> from geomrelu.domain import Box
     >>> grid_points(Box(0, 1), 2, corners=False).tolist()
     [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
-    >>> len(grid_points(Box(-1, 1), 101))
-    10205
+    >>> len(grid_points(Box(-1, 1), 101)), len(grid_points(Box([-1] * 3, [1] * 3), 11))
+    (10205, 1339)
     """
-    shape = _plane_domain(domain)
-    count = _grid_size(n)
-    x0, y0, x1, y1 = shape.bounds
-    x, y = np.meshgrid(np.linspace(x0, x1, count), np.linspace(y0, y1, count))
-    grid = np.column_stack([x.ravel(), y.ravel()])
+    shape = domain if isinstance(domain, Polytope) else as_domain(domain)
+    count = _grid_size(n, shape.dimension)
+    if isinstance(shape, Polytope) or shape.dimension != 2:
+        assert isinstance(shape, Polytope | Box)
+        low, high = shape.low, shape.high
+    else:
+        x0, y0, x1, y1 = shape.bounds
+        low, high = np.array([x0, y0]), np.array([x1, y1])
+    axes = [np.linspace(a, b, count) for a, b in zip(low, high, strict=True)]
+    # The first coordinate runs fastest.
+    grid = np.stack([axis.ravel(order="F") for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
     grid = grid[shape.contains(grid)]
-    return np.concatenate([grid, shape.vertices]) if corners else grid
+    return np.concatenate([grid, _corners(shape)]) if corners else grid
+
+
+def _corners(shape: Domain | Polytope) -> FloatArray:
+    if isinstance(shape, Polytope):
+        return np.empty((0, shape.dimension))
+    if shape.dimension == 2:
+        return shape.vertices
+    assert isinstance(shape, Box)
+    upper = (np.arange(1 << shape.dimension)[:, None] >> np.arange(shape.dimension)) & 1
+    return np.where(upper == 1, shape.high, shape.low)
 
 
 def sample(
@@ -106,8 +122,8 @@ def sample(
     Parameters
     ----------
     model : torch.nn.Module, Network or scikit-learn MLP
-        Takes points of shape (N, 2), or on a slice (N, *input_shape).  Never changed.
-    domain : Box, Polygon or Slice
+        Takes points of shape (N, d), or on a slice (N, *input_shape).  Never changed.
+    domain : Box, Polygon, Polytope or Slice
     n, corners
         The sample points; see `grid_points`.
     device : str or torch.device, optional
@@ -120,7 +136,7 @@ def sample(
     Raises
     ------
     InputDimensionError
-        If the model or the domain is not two-dimensional.
+        If the model takes another number of inputs than the domain has dimensions.
     NotPiecewiseLinearError
         If a layer of a module is not piecewise linear; named with its path.
     WeightError
@@ -154,16 +170,14 @@ def sample(
     )
 
 
-def _plane_domain(domain: Any) -> Domain:
-    shape = as_domain(domain)
-    if shape.dimension != 2:
-        raise InputDimensionError(f"domain: got dimension {shape.dimension}, expected 2; fix the other inputs first")
-    return shape
-
-
-def _grid_size(n: Any) -> int:
+def _grid_size(n: Any, dimension: int) -> int:
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 2:
         raise InputError(f"n: got {n!r}, expected a whole number of grid points along each axis, at least 2")
-    if int(n) ** 2 > _MAX_SAMPLES:
-        raise InputError(f"n: got {n}, that is {int(n) ** 2} samples; expected at most {_MAX_SAMPLES}; split it")
+    samples = int(n) ** dimension
+    if samples > _MAX_SAMPLES:
+        most = max(2, int(_MAX_SAMPLES ** (1 / dimension)))
+        raise InputError(
+            f"n: got {n}, that is {samples} samples; expected at most {_MAX_SAMPLES}: take n up to {most}, or split "
+            "the domain"
+        )
     return int(n)
