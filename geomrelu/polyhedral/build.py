@@ -62,8 +62,7 @@ def build_polyhedral(
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
     n_jobs : int, optional
-        Workers, as joblib has it; the complex does not depend on it, but for the numbering of its elements, which is
-        one for one worker and another for more.
+        Workers, as joblib has it; the complex does not depend on it, but for the numbering of its elements.
     max_regions, max_memory : int, float, optional
         Stop before the neuron with which there would be more regions, or bytes; the complex is then that of the
         network's first neurons (`limits.first_neurons`), and its report says ``partial``.

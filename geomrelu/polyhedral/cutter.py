@@ -24,7 +24,7 @@ from geomrelu.polyhedral.skeleton import BLUR, ENTRY, RADIUS, RENEWED, ROW, SIZE
 __all__ = ["Cutter", "Task", "add_report", "new_report"]
 
 # Radii above this share of the domain's extent are made afresh before they decide anything.
-_COARSE = 2.0**-9
+_COARSE = 2.0**-12
 _SEEDS = 64
 # Covers the rounding of bounds themselves.
 _SLACK = 1.001

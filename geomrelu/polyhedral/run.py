@@ -1,12 +1,13 @@
 """Takes a partition's blocks through the neurons: in turn or in parallel.
 
 The domain is cut as one block until a cut would leave too many vertices; then it is split, and so are its parts.
-Blocks do not depend on how they are run, and their results come in one order, so the result is the same for any
-number of workers.
+Their results come in one order.  For several workers it is split earlier, until there are enough blocks, so it is not
+the same blocks, but the same complex.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,7 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 from geomrelu.network import Network
 from geomrelu.planar.run import parallel_results
 from geomrelu.polyhedral.blocks import Block
-from geomrelu.polyhedral.cutter import Cutter, Task, add_report
+from geomrelu.polyhedral.cutter import Cutter, Task, add_report, new_report
 
 __all__ = ["Plan", "Progress", "Reducer", "Result", "block_size", "run", "workers"]
 
@@ -28,7 +29,10 @@ _BLOCK_BYTES = 3 << 24
 # Vertices of a block are at least so many times a cube's.
 _CUBES = 32
 # Blocks for each worker, so that they end at about the same time.
-_BLOCKS_EACH = 12
+_BLOCKS_EACH = 3
+# For them blocks have this share of their size before they are split, but at least so many times a cube's vertices.
+_EARLY, _LEAST = 8, 3
+_local = threading.local()
 
 
 class Reducer(Protocol[R]):
@@ -95,14 +99,18 @@ def run(
         teller.layer(layer)
         tell(layer)
 
-    if cutter.advance(plan.most, before):
+    # For several workers blocks are split early, until there are enough.
+    early = (
+        plan.most if jobs == 1 or plan.most is None else max(plan.most // _EARLY, _LEAST << cutter.skeleton.dimension)
+    )
+    if cutter.advance(early, before):
         yield _finished(cutter, reducer)
     elif jobs == 1:
         for result in _grow(cutter, reducer, plan.most):
             teller.block(result.share)
             yield result
     else:
-        for result in _in_parallel(cutter, reducer, plan, _BLOCKS_EACH * jobs):
+        for result in _in_parallel(cutter, reducer, plan, early, _BLOCKS_EACH * jobs):
             teller.block(result.share)
             yield result
 
@@ -129,7 +137,9 @@ def _grow(cutter: Cutter, reducer: Reducer[R], most: int | None) -> Iterator[Res
         cutter.take(waiting.pop())
 
 
-def _in_parallel(cutter: Cutter, reducer: Reducer[R], plan: Plan, wanted: int) -> Iterator[Result[R]]:
+def _in_parallel(
+    cutter: Cutter, reducer: Reducer[R], plan: Plan, early: int | None, wanted: int
+) -> Iterator[Result[R]]:
     """Split until there are enough blocks for all workers, and let them go on."""
     import joblib
     from threadpoolctl import threadpool_limits
@@ -142,7 +152,7 @@ def _in_parallel(cutter: Cutter, reducer: Reducer[R], plan: Plan, wanted: int) -
             break
         k = max(pending, key=lambda k: blocks[k].share)
         cutter.take(blocks[k])  # type: ignore[arg-type]
-        if cutter.advance(plan.most):
+        if cutter.advance(early):
             blocks[k] = _kept(_finished(cutter, reducer), reducer)
         else:
             below = cutter.split()
@@ -161,9 +171,18 @@ def _in_parallel(cutter: Cutter, reducer: Reducer[R], plan: Plan, wanted: int) -
 
 
 def _grown(task: Task, block: Block, reducer: Reducer[R], most: int | None) -> tuple[list[Result[R]], dict[str, Any]]:
-    cutter = Cutter(task)
+    cutter = _own_cutter(task)
     cutter.take(block)
     return [_kept(result, reducer) for result in _grow(cutter, reducer, most)], cutter.report
+
+
+def _own_cutter(task: Task) -> Cutter:
+    """This thread's cutter, whose memory is used again."""
+    cutter: Cutter | None = getattr(_local, "cutter", None)
+    if cutter is None or cutter.task is not task:
+        _local.cutter = cutter = Cutter(task)
+    cutter.report = new_report(len(task.network.hidden))
+    return cutter
 
 
 class _Teller:
