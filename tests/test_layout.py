@@ -40,6 +40,7 @@ ORDER = [
     "io_polyhedral",
     "plot",
     "page",
+    "partitioning",
     "tracking",
     "__init__",
     "cli",
