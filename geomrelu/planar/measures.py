@@ -195,7 +195,8 @@ class Measures:
         """Components and holes of each class's open set, {y_k > all other outputs}, and their nesting; exact.
 
         Points where classes tie belong to none.  A network with one output has the classes {y < 0}
-        and {y > 0}.
+        and {y > 0}.  Each class takes passes over all cells: of narrow networks these take longer together than
+        the partition (1.3 times, for three classes of 2-64x3; a fifth of it for 2-256x4).
 
         Returns
         -------
