@@ -21,7 +21,7 @@ import numpy.typing as npt
 from geomrelu.arrays import FloatArray, IntArray, WordArray, lean
 from geomrelu.errors import InvariantError
 from geomrelu.planar.bits import lowest_bit
-from geomrelu.polyhedral.cutting import _word_hash
+from geomrelu.polyhedral.hashing import word_hash
 from geomrelu.polyhedral.simple import SimpleComplex
 from geomrelu.polyhedral.volumes import _batches, _cell_key, _cell_row, _cells, fill_cells
 
@@ -78,13 +78,13 @@ def gather(
                 own = rest & ~(rest - _ONE)
                 rest &= rest - _ONE
                 if columns[w] >= 0 and not (chosen >> slot) & 1:
-                    others = base ^ _word_hash(row[0, w], row[1, w], w, _SEED)
+                    others = base ^ word_hash(row[0, w], row[1, w], w, _SEED)
                     for side in range(2 if w >= n_domain else 1):
                         # Where the edge rises, v is the lowest vertex of the larger cell, too.
                         if int(rising[v, side] >> np.uint16(slot)) & 1:
                             continue
                         more, less = (own, _ZERO) if side == 0 else (_ZERO, own)
-                        key = others ^ _word_hash(row[0, w] | more, row[1, w] | less, w, _SEED)
+                        key = others ^ word_hash(row[0, w] | more, row[1, w] | less, w, _SEED)
                         at = key & mask
                         while table[at, 1] != _ZERO and table[at, 0] != key:
                             at = (at + _ONE) & mask
