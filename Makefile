@@ -15,7 +15,7 @@
 PYTHON ?= python3
 ARGS ?=
 WORKERS ?= auto
-INTERPRETED ?= tests/test_engine_*.py tests/test_io.py
+INTERPRETED ?= tests/test_engine_*.py tests/test_polyhedral_counts.py tests/test_polyhedral_oracle.py tests/test_io.py
 
 BIN := .venv/bin
 STAMP := .venv/.installed

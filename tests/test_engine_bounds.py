@@ -193,4 +193,12 @@ def test_a_pool_keeps_a_limited_amount(monkeypatch: pytest.MonkeyPatch) -> None:
     own = pool.Pool()
     arrays = [own.empty(1 << 16) for _ in range(10)]
     del arrays
-    assert 0 < sum(map(len, own._free.values())) <= 1 << 20
+    waiting = [memory for shelf in own._shelves.values() for memory in shelf]
+    assert 0 < sum(map(len, waiting)) <= 1 << 20
+
+
+@given(st.integers(1, 1 << 40))
+def test_memory_fits(size: int) -> None:
+    shelf = pool._shelf(size)
+    assert size <= pool._capacity(shelf) <= max(5, 1.25 * size)
+    assert pool._shelf(pool._capacity(shelf)) == shelf

@@ -77,6 +77,9 @@ def test_a_missing_package_is_named_with_its_extra(
         pytest.importorskip("geopandas")
     for module in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
         monkeypatch.setitem(sys.modules, module, None)
+    # Whatever other tests have loaded: modules of ours that import it load it when they are imported.
+    for module in [name for name in sys.modules if name.startswith(f"geomrelu.importers.{package}")]:
+        monkeypatch.delitem(sys.modules, module)
     if package == "dask":
         # joblib's own words.
         with pytest.raises(ValueError, match="dask is not installed"):

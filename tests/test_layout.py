@@ -25,6 +25,7 @@ ORDER = [
     "affine",
     "exact",
     "sampling",
+    "questions",
     "planar",
     "linear",
     "polyhedral",
@@ -39,6 +40,7 @@ ORDER = [
     "io_polyhedral",
     "plot",
     "page",
+    "partitioning",
     "tracking",
     "__init__",
     "cli",
@@ -47,6 +49,7 @@ ORDER = [
 # Conveniences: methods of a result that hand over to the module that does the work, imported in the method.
 DELEGATES = {
     "planar.complex": {"analysis", "geotables", "io", "page", "plot"},
+    "questions": {"analysis"},
     "planar.measures": {"analysis"},
     "planar.questions": {"analysis"},
     "linear.complex": {"analysis", "plot"},

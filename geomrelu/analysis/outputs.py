@@ -8,7 +8,9 @@ entry,
 
     |a . y - b - (float value)| <= sum |a_j| e(v) + gamma (sum |a_j y_j| + |b|),
 
-gamma = n u / (1 - n u) for n terms.  A value beyond that bound has a certain sign.  The others are
+gamma = n u / (1 - n u) for n terms.  A value beyond that bound has a certain sign.  Norms overestimate how
+steep a trained deep network is, a millionfold on ACAS Xu, so where that leaves doubts the map x -> A x + b of a face
+around the vertex gives e(v) anew: |A| times the vertex's own error, and the rounding of the map.  The others are
 decided as the engine decides its own: in double precision with a bound on every entry
 (`planar.balls`), then in integers, where the functional's affine form under the pattern of a
 face around the vertex is evaluated at the crossing of the vertex's two lines.  Where all
@@ -31,6 +33,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from geomrelu.affine import affine_map_errors, affine_maps
 from geomrelu.analysis.vertices import crossing_in_face, lines_at_corners
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.errors import InvariantError, RangeError
@@ -51,6 +54,8 @@ _SLACK = 1.0 + 2.0**-20
 _TINY = 1e-290
 # Vertices in a forward pass at a time: their rows stay in the cache.
 _ROWS = 1024
+# Rows of maps at a time, one for each output.
+_MAP_ROWS = 1 << 20
 
 
 class Functionals(NamedTuple):
@@ -135,8 +140,9 @@ class Outputs(ABC):
     def point(self, vertex: int) -> tuple[int, ...]:
         """A vertex's exact position, homogeneous: d + 1 integers, the last one positive."""
 
-    def tighten(self, vertices: IntArray) -> None:  # noqa: B027
-        """Tighten what is cheap to tighten at many vertices, if there is anything."""
+    @abstractmethod
+    def tighten(self, vertices: IntArray) -> None:
+        """Tighten values and their bounds at many vertices, in floats."""
 
     @abstractmethod
     def refine(self, vertices: IntArray) -> None:
@@ -176,6 +182,10 @@ class Outputs(ABC):
     def signs(self, asked: Functionals) -> IntArray:
         """Signs -1, 0, 1 of the functionals at the vertices, exactly, (V, M) int64."""
         value, error = self.level(asked)
+        unsure = np.flatnonzero(~(np.abs(value) > error).all(axis=1))
+        if len(unsure):
+            self.tighten(unsure)
+            value[unsure], error[unsure] = self.level(asked, unsure)
         result = np.sign(value).astype(np.int64)
         vertices, which = np.nonzero(~(np.abs(value) > error))
         result[vertices, which] = self.decide(asked, vertices, which)
@@ -245,14 +255,13 @@ class Outputs(ABC):
     def top(self) -> BoolArray:
         """Which outputs are the largest at each vertex, exactly, (V, out) bool: more than one where they tie."""
         values, rows = self.values, np.arange(len(self.values))
-        best = np.argmax(values, axis=1)
+        unsure = np.flatnonzero(~self._leads()[1])
+        if len(unsure):
+            self.tighten(unsure)
+        best, sure, limit = self._leads()
         close = np.zeros(values.shape, dtype=bool)
         close[rows, best] = True
-        others = values.copy()
-        others[rows, best] = -np.inf
-        size = np.maximum(values[rows, best], -values.min(axis=1))
-        limit = 4 * self.errors + 4 * _UNIT_ROUNDOFF * size
-        tied = np.flatnonzero(~(values[rows, best] - others.max(axis=1) > limit))
+        tied = np.flatnonzero(~sure)
         if len(tied) == 0:
             return close
         close[tied] |= ~(values[tied, best[tied]][:, None] - values[tied] > limit[tied, None])
@@ -268,6 +277,16 @@ class Outputs(ABC):
             exact = self.exact(vertex)
             close[vertex] = [y == max(exact) for y in exact]
         return close
+
+    def _leads(self) -> tuple[IntArray, BoolArray, FloatArray]:
+        """Each vertex's largest output by floats, whether it surely leads, and what a lead must exceed, (V,) each."""
+        values, rows = self.values, np.arange(len(self.values))
+        best = np.argmax(values, axis=1)
+        others = values.copy()
+        others[rows, best] = -np.inf
+        size = np.maximum(values[rows, best], -values.min(axis=1))
+        limit = 4 * self.errors + 4 * _UNIT_ROUNDOFF * size
+        return best, values[rows, best] - others.max(axis=1) > limit, limit
 
 
 class VertexOutputs(Outputs):
@@ -323,6 +342,28 @@ class VertexOutputs(Outputs):
         return self.judge.forms
 
     # ------------------------------------------------------------------ signs
+
+    def tighten(self, vertices: IntArray) -> None:
+        """By the map of a face around each vertex: how steep it is there, not what norms say, multiplies its error."""
+        step = max(1, _MAP_ROWS // self.p.network.n_outputs)
+        for first in range(0, len(vertices), step):
+            some = vertices[first : first + step]
+            with np.errstate(all="ignore"):
+                value, error = self._by_maps(some)
+                better = np.isfinite(value).all(axis=1) & (error < self.errors[some])
+            self.values[some[better]], self.errors[some[better]] = value[better], error[better]
+
+    def _by_maps(self, vertices: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Values (N, out) and bounds (N,) at some vertices: the map is exact as far as the true vertex."""
+        faces = np.searchsorted(self.p.face_offsets, self._some_corners[0][vertices], side="right") - 1
+        used, place = np.unique(faces, return_inverse=True)
+        maps, wrong = (f(self.p.network, self.p.patterns[used]) for f in (affine_maps, affine_map_errors))
+        a, b, da, db = maps.A[place], maps.b[place], wrong.A[place], wrong.b[place]
+        x, away = self.p.vertices[vertices][:, None, :], self.p.vertex_errors[vertices][:, None]
+        products = a * x
+        rounding = 4 * _UNIT_ROUNDOFF * (np.abs(products).sum(axis=2) + np.abs(b))
+        error = np.linalg.norm(a, axis=2) * away + (da * (np.abs(x) + away[:, :, None])).sum(axis=2) + db + rounding
+        return products.sum(axis=2) + b, error.max(axis=1) * _SLACK + _TINY
 
     def decide(self, asked: Functionals, vertices: IntArray, which: IntArray) -> IntArray:
         """Signs of functionals ``which`` (N,) at ``vertices`` (N,) whose float values leave them in doubt, (N,)."""

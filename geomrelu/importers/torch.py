@@ -74,11 +74,9 @@ def network_from_torch(
             break
         model = inner
     _refuse_hooks(model)
-    chain = _chain(model)
-    if chain is not None and not any(map(is_parametrized, model.modules())):
-        # Torch's own layers one after the other: there is no forward to follow, and none that draws numbers.
-        return network_of(_chained(chain), input_shape)
-    return network_of(read_twice(partial(_traced_module, model), f"model ({type(model).__name__})"), input_shape)
+    read = partial(_traced_module, model)
+    program = read() if _draws_nothing(model) else read_twice(read, f"model ({type(model).__name__})")
+    return network_of(program, input_shape)
 
 
 def tensor_array(tensor: torch.Tensor, name: str) -> npt.NDArray[Any]:
@@ -123,6 +121,11 @@ def _is_leaf(module: nn.Module) -> bool:
 def _own_forward(module: nn.Module) -> Any:
     # An instance may carry its own forward, and a subclass of Linear may override it.
     return inspect.unwrap(getattr(module.forward, "__func__", module.forward))
+
+
+def _draws_nothing(model: nn.Module) -> bool:
+    """Whether it is clear that reading runs no code but torch's own layers', which draws no random numbers."""
+    return _chain(model) is not None and not any(map(is_parametrized, model.modules()))
 
 
 def _chain(model: nn.Module, path: str = "") -> list[tuple[str, nn.Module]] | None:

@@ -99,7 +99,7 @@ def prepared_task(
         )
     if domain.dimension != 2:
         raise InputDimensionError(
-            f"partition: the domain has dimension {domain.dimension}, expected 2; "
+            f"partition: the domain has dimension {domain.dimension}, expected 2, as the network has 2 inputs; "
             "pass a box or polygon in the plane, such as gr.Box([-1, -1], [1, 1])"
         )
     task = Task(network, domain, caution, balls, device)

@@ -41,7 +41,8 @@ def expected_faces(cutter: Cutter, limit: float) -> float:
     most = n_faces * (1.0 + n + n * (n - 1) / 2)
     if most <= limit:
         return most
-    faces = np.unique(np.linspace(0, n_faces - 1, _SAMPLE).astype(np.int64))
+    sample = min(_SAMPLE, n_faces)
+    faces = np.arange(sample) * n_faces // sample
     crossing = _crossing_neurons(cutter, faces, index)
     return n_faces * float((1 + crossing + crossing * (crossing - 1) / 6).mean())
 
@@ -53,9 +54,8 @@ def _crossing_neurons(cutter: Cutter, faces: IntArray, index: int) -> FloatArray
     # As many corners of each, some more than once; of a face with very many, some.
     width = min(int(sizes.max()), _CORNERS)
     ring = mesh.face_offsets[:-1][faces][:, None] + np.arange(width) * sizes[:, None] // width
-    vertices, place = np.unique(mesh.face_vertices[ring], return_inverse=True)
-    z = chosen_rows(cutter.rows, vertices, hidden[cutter.layer].n_inputs).z
+    z = chosen_rows(cutter.rows, mesh.face_vertices[ring].ravel(), hidden[cutter.layer].n_inputs).z
     for k in range(cutter.layer, index + 1):
         z = z @ cutter.task.products.weights[k] + hidden[k].bias
-    z = z[place.reshape(ring.shape), : hidden[index].n_neurons]
+    z = z.reshape(*ring.shape, -1)[:, :, : hidden[index].n_neurons]
     return np.asarray(((z.max(axis=1) > 0) & (z.min(axis=1) < 0)).sum(axis=1), dtype=np.float64)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -33,11 +35,15 @@ def thread_pool() -> Pool:
 
 
 class Pool:
-    """Memory of arrays that were freed, not much above `_KEPT` bytes."""
+    """Memory of arrays that were freed, not much above `_KEPT` bytes.
+
+    Sizes are 5, 6, 7 or 8 times a power of two, and what is free waits on a shelf for each size.
+    """
 
     def __init__(self) -> None:
-        # By identity.  Each step is atomic: an array may be freed at any time, by any thread.
-        self._free: dict[int, npt.NDArray[np.uint8]] = {}
+        # Each step is atomic: an array may be freed at any time, by any thread.
+        self._shelves: dict[int, deque[npt.NDArray[np.uint8]]] = {}
+        self._given = 0
 
     def empty(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
         """An array of unspecified content.
@@ -54,23 +60,43 @@ class Pool:
         return np.asarray(_Lease(self, size))[:size].view(kind).reshape(shape)
 
     def take(self, size: int) -> npt.NDArray[np.uint8]:
-        """At least `size` bytes: the smallest that will do of what is free, or fresh ones."""
-        best, best_size = 0, 4 * size
-        for key in list(self._free):
-            memory = self._free.get(key)
-            if memory is not None and size <= len(memory) <= best_size:
-                best, best_size = key, len(memory)
-        found = self._free.pop(best, None)
-        return np.empty(size + size // 4, dtype=np.uint8) if found is None else found
+        """At least `size` bytes: what is free and not four times too much, or fresh ones."""
+        first = _shelf(size)
+        for k in range(first, first + 9):
+            shelf = self._shelves.get(k)
+            if shelf:
+                with suppress(IndexError):
+                    return shelf.pop()
+        # Some more, so that it will do for what is a little larger, too.
+        return np.empty(_capacity(first + 1), dtype=np.uint8)
 
     def give(self, memory: npt.NDArray[np.uint8]) -> None:
         """Take back what an array no longer needs."""
-        self._free[id(memory)] = memory
-        # As many small ones cannot be too much; counting takes time.
-        if len(memory) < _KEPT // _FEW and len(self._free) <= _FEW:
-            return
-        while sum(len(self._free.get(key, ())) for key in list(self._free)) > _KEPT:
-            self._free.pop(next(iter(self._free)), None)
+        self._shelves.setdefault(_shelf(len(memory)), deque()).append(memory)
+        self._given += 1
+        # A few small ones cannot be too much; counting takes time.
+        if len(memory) >= _KEPT // _FEW or self._given % (_FEW // 4) == 0:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Let go of what is above `_KEPT` bytes, from where there is most."""
+        while True:
+            held = {k: _capacity(k) * len(shelf) for k, shelf in list(self._shelves.items())}
+            if sum(held.values()) <= _KEPT:
+                return
+            with suppress(IndexError):
+                self._shelves[max(held, key=held.__getitem__)].popleft()
+
+
+def _shelf(size: int) -> int:
+    """The number of the smallest size that will do."""
+    bits = max((size - 1).bit_length() - 3, 0)
+    return 4 * bits + max(-(-size >> bits), 5) - 5
+
+
+def _capacity(shelf: int) -> int:
+    """Bytes of each piece on a shelf."""
+    return (5 + shelf % 4) << (shelf // 4)
 
 
 class _Lease:

@@ -18,6 +18,7 @@ import numpy as np
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray, inner, lean
 from geomrelu.planar.bits import lowest_bit
+from geomrelu.polyhedral.hashing import word_hash
 from geomrelu.polyhedral.skeleton import Cells
 
 __all__ = ["bucket", "count_owned", "decide", "fill_buckets", "join", "place", "row_signs", "row_sizes", "zero_sets"]
@@ -206,20 +207,6 @@ def decide(
 
 
 @inner
-def _mixed(x: np.uint64) -> np.uint64:
-    """A bijection whose output bits depend on all input bits (splitmix64, Steele, Lea and Flood 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@inner
-def _word_hash(positive: np.uint64, negative: np.uint64, w: int, seed: np.uint64) -> np.uint64:
-    salt = (np.uint64(w) + seed) * np.uint64(0x9E3779B97F4A7C15)
-    return _mixed(_mixed(positive + salt) + negative)
-
-
-@inner
 def _meet(cells: Cells, key: np.uint64, v: int, table: WordArray, edge: int) -> int:
     """Look for the other vertex of a 2-cell: 1 if it was there (edge made), 0 if not yet, -1 if a third one came."""
     mask = np.uint64(len(table) - 1)
@@ -256,24 +243,24 @@ def join(
         v = first_vertex + k
         base = _ZERO
         for w in range(stop):
-            base ^= _word_hash(cells.positive[v, w] & valid[w], cells.negative[v, w] & valid[w], w, seed)
+            base ^= word_hash(cells.positive[v, w] & valid[w], cells.negative[v, w] & valid[w], w, seed)
         for w in range(stop):
             positive, negative = cells.positive[v, w] & valid[w], cells.negative[v, w] & valid[w]
             rest = ~(positive | negative) & valid[w]
             if rest == _ZERO:
                 continue
-            others = base ^ _word_hash(positive, negative, w, seed)
+            others = base ^ word_hash(positive, negative, w, seed)
             while rest != _ZERO:
                 own = rest & ~(rest - _ONE)
                 rest &= rest - _ONE
                 if sides[0, w] & own != _ZERO:
-                    met = _meet(cells, others ^ _word_hash(positive | own, negative, w, seed), v, table, edge)
+                    met = _meet(cells, others ^ word_hash(positive | own, negative, w, seed), v, table, edge)
                     if met < 0:
                         return -1
                     edge += met
                     waiting += 1 - 2 * met
                 if sides[1, w] & own != _ZERO:
-                    met = _meet(cells, others ^ _word_hash(positive, negative | own, w, seed), v, table, edge)
+                    met = _meet(cells, others ^ word_hash(positive, negative | own, w, seed), v, table, edge)
                     if met < 0:
                         return -1
                     edge += met

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, WordArray, inner, lean
 from geomrelu.planar.bits import popcount
-from geomrelu.polyhedral.cutting import _word_hash
+from geomrelu.polyhedral.hashing import word_hash
 from geomrelu.polyhedral.skeleton import check_ids
 
 __all__ = ["Merged", "Part"]
@@ -47,7 +47,7 @@ class Part(NamedTuple):
 def _sign_key(positive: WordArray, negative: WordArray, v: int) -> np.uint64:
     key = _ZERO
     for w in range(positive.shape[1]):
-        key ^= _word_hash(positive[v, w], negative[v, w], w, _SEED)
+        key ^= word_hash(positive[v, w], negative[v, w], w, _SEED)
     return key
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from geomrelu.arrays import IntArray, WordArray, inner, lean
 from geomrelu.planar.bits import lowest_bit, popcount
-from geomrelu.polyhedral.cutting import _mixed
+from geomrelu.polyhedral.hashing import pattern_hash
 
 __all__ = [
     "count_touching",
@@ -27,18 +27,10 @@ _ONE, _ZERO = np.uint64(1), np.uint64(0)
 
 
 @inner
-def _hash(words: WordArray) -> np.uint64:
-    found = _ZERO
-    for w in range(len(words)):
-        found ^= _mixed(words[w] + np.uint64(w + 1) * np.uint64(0x9E3779B97F4A7C15))
-    return found
-
-
-@inner
 def _find(words: WordArray, patterns: WordArray, table: npt.NDArray[np.int32]) -> int:
     """The region with a pattern, -1 if there is none."""
     mask = np.uint64(len(table) - 1)
-    at = _hash(words) & mask
+    at = pattern_hash(words) & mask
     while table[at] >= 0:
         region = table[at]
         same = True
@@ -57,7 +49,7 @@ def fill_table(patterns: WordArray, table: npt.NDArray[np.int32]) -> int:
     for region in range(len(patterns)):
         if _find(patterns[region], patterns, table) >= 0:
             return region
-        at = _hash(patterns[region]) & mask
+        at = pattern_hash(patterns[region]) & mask
         while table[at] >= 0:
             at = (at + _ONE) & mask
         table[at] = region
