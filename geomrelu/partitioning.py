@@ -253,6 +253,11 @@ def aggregate(
     from geomrelu.analysis.aggregates import aggregate as measure
 
     n_jobs, progress = checked_run("aggregate", n_jobs, progress)
+    if is_polyhedral(domain):
+        raise InputError(
+            f"aggregate: got a domain of dimension {domain.dimension}; it works in the plane. gr.count_regions counts "
+            "in any dimension, and gr.partition answers the rest"
+        )
     shape = as_domain(domain)
     network = _network(model, shape)
     return measure(network, shape, names, n_jobs=n_jobs, progress=progress, resume=resume, device=device)

@@ -87,6 +87,13 @@ def test_boundary(three: Path, four: Path, tmp_path: Path) -> None:
     assert "unknown" in run("boundary", degenerate).stdout
 
 
+def test_streamed_counts(three: Path) -> None:
+    n = gr.partition(F, cube(3)).n_regions
+    assert told("count", three, "--stream")["regions"] == n
+    assert told("count", three, "--stream", "--jobs", 2, "--definition", "proper_activation")["proper_activation"] == n
+    assert told("count", three, "--jobs", 2)["regions"] == n
+
+
 def test_compare(three: Path, tmp_path: Path) -> None:
     g = random_network((5,), 4, n_inputs=3, n_outputs=2)
     other = written(tmp_path / "g.npz", g)
@@ -101,7 +108,8 @@ def test_bad_input(three: Path, four: Path, tmp_path: Path) -> None:
     for arguments, words in (
         (("count", many), "takes 13 inputs, expected 1 to 12"),
         (("count", three, "--low", 0, 0, "--high", 1, 1), "--box LOW HIGH, the cube"),
-        (("count", three, "--stream"), "in the plane"),
+        (("count", three, "--stream", "--definition", "affine"), "proper_activation, only"),
+        (("count", three, "--stream", "--resume", tmp_path / "x.journal"), "in the plane only"),
         (("boundary", three, "-o", tmp_path / "x.geojson"), "leave it out"),
         (("boundary", four, "--level", 0), "4 dimensions"),
         (("verify", three, "--property", "y9 > 0"), "y9"),

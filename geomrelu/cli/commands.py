@@ -135,8 +135,8 @@ def count(
     """Count regions, linear regions, affine pieces, vertices, edges and (of other than two inputs) facets.
 
     With --definition, linear regions in one or all of the six senses of the literature.
-    With --stream, partitions too large for memory, also by the definitions activation, proper_activation,
-    open_connected and affine; with --resume, runs that may be interrupted.
+    With --stream, partitions too large for memory: of two inputs also by the definitions activation, open_connected
+    and affine, and with --resume, runs that may be interrupted; of other numbers of inputs regions.
 
     Examples:
 
@@ -155,8 +155,11 @@ def count(
     network, domain, facts = _model_in_space(
         model, _domain(box, low, high, polygon, slice_file), bool(low or high or polygon), allow_joblib, normalise
     )
-    if stream and domain.dimension != 2:
-        raise InputError(f"--stream: {model} takes {network.n_inputs} inputs; it works in the plane: leave it out")
+    if stream and domain.dimension != 2 and definitions not in ((), ("proper_activation",)):
+        raise InputError(
+            f"--stream: {model} takes {network.n_inputs} inputs; of other than two it counts regions, that is "
+            "--definition proper_activation, only: leave --stream out"
+        )
     counts: dict[str, Any]
     if stream:
         counts = _streamed(model, network, domain, run, definitions)
@@ -450,11 +453,14 @@ def _built(model: Path, network: Network, domain: Any, run: Run) -> Any:
 def _streamed(
     model: Path, network: Network, domain: Domain, run: Run, definitions: tuple[str, ...]
 ) -> dict[str, int]:  # fmt: skip
-    """Counts by the definitions, or without any the numbers of regions, vertices and edges."""
+    """Counts by the definitions, or without any the numbers of regions, and in the plane of vertices and edges."""
     import geomrelu as gr
 
     names = definitions or ("regions",)
     with shown_progress() as progress, _named(model):
+        if domain.dimension != 2:
+            counted = gr.count_regions(network, domain, progress=progress, n_jobs=run.n_jobs, resume=run.resume)
+            return {names[0]: counted}
         found = gr.aggregate(network, domain, names, progress=progress, n_jobs=run.n_jobs, resume=run.resume)
     if definitions:
         return dict(found)
