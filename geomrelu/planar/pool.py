@@ -54,7 +54,7 @@ class Pool:
         (2, 3)
         """
         kind = np.dtype(dtype)
-        size = kind.itemsize * (shape if isinstance(shape, int) else math.prod(shape))
+        size = kind.itemsize * (math.prod(shape) if isinstance(shape, tuple) else int(shape))
         if size < _SMALL:
             return np.empty(shape, kind)
         return np.asarray(_Lease(self, size))[:size].view(kind).reshape(shape)
