@@ -64,6 +64,17 @@ AFFINE = {
     "gemm-scaled": Case([node("Gemm", "x w b", alpha=0.5, beta=3.0)], [1, 3], {"w": normal(3, 4), "b": normal(1, 4)}),
     "gemm-number": Case([node("Gemm", "x w b")], [1, 3], {"w": normal(3, 4), "b": np.float32(0.3)}),
     "gemm-without-bias": Case([node("Gemm", "x w")], [1, 3], {"w": normal(3, 4)}),
+    "gemm-stored-as-integers": Case(
+        [node("DequantizeLinear", "q s z", "w"), node("DequantizeLinear", "b t", "c"), node("Gemm", "x w c")],
+        ["N", 3],
+        {
+            "q": np.arange(-6, 6, dtype=np.int8).reshape(3, 4),
+            "s": np.array([0.1, 0.2, 0.3, 0.7]),
+            "z": np.array([-3, 0, 2, 5], dtype=np.int8),
+            "b": np.array([70, -30, 10, 20], dtype=np.int32),
+            "t": np.float32(0.01),
+        },
+    ),
     "gemm-left": Case([node("Gemm", "w x b", transB=1)], [1, 3], {"w": normal(4, 3), "b": normal(4, 1)}),
     "gemm-rows": Case([node("Gemm", "x w b", transA=1)], [3, 2], {"w": normal(3, 4), "b": normal(2, 4)}),
     "gemm-tensor-bias": Case([node("Gemm", "x w", "h"), node("Gemm", "x w h", beta=2.0)], [1, 3], {"w": normal(3, 3)}),
