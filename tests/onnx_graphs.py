@@ -145,6 +145,7 @@ POOLS = {
     "average-pool-padded": _pool("AveragePool", [1, 2, 4, 4], kernel_shape=[3, 2], pads=[1, 0, 2, 1]),
     "average-pool-counted": _pool("AveragePool", [1, 1, 4, 4], kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1),
     "average-pool-ceil": _pool("AveragePool", [1, 1, 5, 5], kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+    "max-pool-same-lower": _pool("MaxPool", [1, 1, 7, 8], kernel_shape=[3, 2], strides=[2, 1], auto_pad="SAME_LOWER"),
     "average-pool-same": _pool("AveragePool", [1, 1, 5, 4], kernel_shape=[2, 3], auto_pad="SAME_LOWER"),
     "average-pool-1d": _pool("AveragePool", [1, 2, 5], kernel_shape=[2], strides=[3]),
     "average-pool-dilated": _pool("AveragePool", [1, 1, 5, 5], kernel_shape=[2, 2], dilations=[2, 2]),

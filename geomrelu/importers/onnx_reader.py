@@ -44,11 +44,11 @@ LARGEST_SIZE = 2**24
 
 
 _BETWEEN_CONSTANTS = """
-    Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape Cos DequantizeLinear Div Equal Exp Expand EyeLike Flatten
-    Floor Gather GatherElements GatherND Gemm Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max Mean
-    Min Mod Mul Neg Not Or Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu
-    Reshape Round ScatterElements ScatterND Shape Sign Sin Size Slice Split Sqrt Squeeze Sub Sum Tile Transpose
-    Trilu Unsqueeze Where Xor
+    Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape Cos DequantizeLinear Div Equal Exp Expand
+    EyeLike Flatten Floor Gather GatherElements GatherND Gemm Greater GreaterOrEqual Identity Less LessOrEqual Log
+    MatMul Max Mean Min Mod Mul Neg Not Or Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum Relu Reshape Round ScatterElements ScatterND Shape Sign Sin Size Slice Split Sqrt Squeeze Sub Sum
+    Tile Transpose Trilu Unsqueeze Where Xor
 """
 #: Operators that may stand between constants.
 FOLDED = frozenset(_BETWEEN_CONSTANTS.split())

@@ -252,12 +252,15 @@ def _reference(model: Any) -> Any:
 def _misjudged(node: Any, version: int) -> bool:
     """Whether onnx's reference is wrong about a node.
 
-    It is about transposed convolutions in groups, and about batch normalisation before version 14, which it
-    takes to be in training mode.
+    It is about transposed convolutions in groups, about maxima over windows padded at their beginnings, and
+    about batch normalisation before version 14, which it takes to be in training mode.
     """
+    given = {a.name: a for a in node.attribute}
     if node.op_type == "BatchNormalization":
         return version < 14
-    return node.op_type == "ConvTranspose" and any(a.name == "group" and a.i > 1 for a in node.attribute)
+    if node.op_type == "MaxPool":
+        return "auto_pad" in given and given["auto_pad"].s == b"SAME_LOWER"
+    return node.op_type == "ConvTranspose" and "group" in given and bool(given["group"].i > 1)
 
 
 def _runs(evaluate: Callable[[FloatArray], FloatArray], shape: tuple[int, ...]) -> bool:
