@@ -45,6 +45,7 @@ _NEAREST = {
          "instancenorm3d", "localresponsenorm"), "BatchNorm in eval mode"),
     **dict.fromkeys(("where", "maskedfill", "gt", "ge", "lt", "le", "greater", "less", "greaterequal", "lessequal",
                      "greaterorequal", "lessorequal"), "torch.maximum, torch.minimum or clamp"),
+    **dict.fromkeys(("argmax", "argmin"), "the model up to there, whose outputs are the scores"),
     **dict.fromkeys(("median", "topk", "sort"), "max along an axis (amax)"),
     **dict.fromkeys(("einsum", "bmm", "tensordot"), "a product with a fixed matrix (matmul)"),
 }  # fmt: skip

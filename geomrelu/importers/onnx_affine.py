@@ -352,7 +352,8 @@ def batch_norm(reader: Reader, node: onnx.NodeProto, where: str) -> Tensor:
     """Batch normalisation by stored means and variances."""
     given = attributes(node)
     tensor, *rest = reader.inputs(node)
-    if given.get("training_mode"):
+    # Before version 14 the statistics of the batch were asked for by naming outputs for them.
+    if given.get("training_mode") or (reader.version < 14 and any(node.output[1:])):
         raise UnsupportedLayerError(f"{where}: is in training mode; export the model in eval mode")
     if not isinstance(tensor, Tensor) or any(isinstance(v, Tensor) or v is None for v in rest) or len(rest) != 4:
         raise UnsupportedLayerError(f"{where}: its parameters depend on the model's input; expected constants")

@@ -24,7 +24,7 @@ __all__ = ["OPERATORS", "refusal"]
 
 Result: TypeAlias = Tensor | Array | list[Tensor]
 _READ = "expected piecewise-linear operators (Gemm, Conv, Relu, Clip, MaxPool, Add, ...)"
-_JUMPS = "Hardmax Mod NonZero QuantizeLinear DequantizeLinear DynamicQuantizeLinear"
+_JUMPS = "Hardmax Mod NonZero QuantizeLinear DynamicQuantizeLinear"
 _LARGEST = float(np.finfo(np.float32).max)
 
 

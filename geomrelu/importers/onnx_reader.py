@@ -44,11 +44,11 @@ LARGEST_SIZE = 2**24
 
 
 _BETWEEN_CONSTANTS = """
-    Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape Cos Div Equal Exp Expand EyeLike Flatten
-    Floor Gather GatherElements GatherND Gemm Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max Mean
-    Min Mod Mul Neg Not Or Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu
-    Reshape Round ScatterElements ScatterND Shape Sign Sin Size Slice Split Sqrt Squeeze Sub Sum Tile Transpose
-    Trilu Unsqueeze Where Xor
+    Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape Cos DequantizeLinear Div Equal Exp Expand
+    EyeLike Flatten Floor Gather GatherElements GatherND Gemm Greater GreaterOrEqual Identity Less LessOrEqual Log
+    MatMul Max Mean Min Mod Mul Neg Not Or Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum Relu Reshape Round ScatterElements ScatterND Shape Sign Sin Size Slice Split Sqrt Squeeze Sub Sum
+    Tile Transpose Trilu Unsqueeze Where Xor
 """
 #: Operators that may stand between constants.
 FOLDED = frozenset(_BETWEEN_CONSTANTS.split())
@@ -208,6 +208,8 @@ class Reader:
             results = [_constant(values, where)]
         elif node.op_type in ("Cast", "CastLike"):
             results = [self._cast(node, values)]
+        elif node.op_type == "DequantizeLinear":
+            results = [_dequantized(values, self.inputs(node), where)]
         else:
             results = self.reference(node, where, self.inputs(node))
         return [widened(np.asarray(result)) for result in results]
@@ -271,6 +273,24 @@ def entry_numbers(sources: Sequence[Array | Tensor]) -> list[Array]:
         numbered.append(np.arange(start, stop, dtype=np.float64).reshape(source.shape))
         start = stop
     return numbered
+
+
+def _dequantized(values: dict[str, Any], inputs: Sequence[Any], where: str) -> Array:
+    """Stored whole numbers as the real ones they stand for, (number - zero point) * scale.
+
+    Here rather than by onnx's reference, which knows the operator only in its newer versions.
+    """
+    if values.get("block_size"):
+        raise UnsupportedLayerError(
+            f"{where}: has a scale for each block of {values['block_size']} numbers, which is not read; "
+            "export the model with floating-point weights"
+        )
+    numbers, scale, *zero = (np.asarray(value, dtype=np.float64) for value in inputs if value is not None)
+    places = [1] * numbers.ndim
+    if scale.size > 1:
+        places[values.get("axis", 1)] = -1
+    shift = zero[0].reshape(places) if zero and zero[0].size > 1 else zero[0].reshape(()) if zero else 0.0
+    return (numbers - shift) * (scale.reshape(places) if scale.size > 1 else scale.reshape(()))
 
 
 def _constant(values: dict[str, Any], where: str) -> Array:

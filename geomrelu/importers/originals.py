@@ -238,7 +238,10 @@ def _reference(model: Any) -> Any:
     """onnx's reference for the model in float64; None where it cannot run it or is known to be wrong."""
     from onnx.reference import ReferenceEvaluator
 
-    if any(_misjudged(node) for node in model.graph.node):
+    from geomrelu.importers.onnx import opset
+
+    version = opset(model)
+    if any(_misjudged(node, version) for node in model.graph.node):
         return None
     try:
         return ReferenceEvaluator(in_float64(model))
@@ -246,9 +249,18 @@ def _reference(model: Any) -> Any:
         return None
 
 
-def _misjudged(node: Any) -> bool:
-    """Whether onnx's reference is wrong about a node: it is about transposed convolutions in groups."""
-    return node.op_type == "ConvTranspose" and any(a.name == "group" and a.i > 1 for a in node.attribute)
+def _misjudged(node: Any, version: int) -> bool:
+    """Whether onnx's reference is wrong about a node.
+
+    It is about transposed convolutions in groups, about maxima over windows padded at their beginnings, and
+    about batch normalisation before version 14, which it takes to be in training mode.
+    """
+    given = {a.name: a for a in node.attribute}
+    if node.op_type == "BatchNormalization":
+        return version < 14
+    if node.op_type == "MaxPool":
+        return "auto_pad" in given and given["auto_pad"].s == b"SAME_LOWER"
+    return node.op_type == "ConvTranspose" and "group" in given and bool(given["group"].i > 1)
 
 
 def _runs(evaluate: Callable[[FloatArray], FloatArray], shape: tuple[int, ...]) -> bool:
@@ -266,6 +278,8 @@ def _session(model: Any) -> Any:
     except ImportError:
         return None
     options = onnxruntime.SessionOptions()
+    # Higher levels may compute another function: weights stored as integers are multiplied by rounded inputs.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4
     try:
         # It prints what goes wrong, and standard output is not its own.
