@@ -89,7 +89,11 @@ def main() -> None:
         f"| {r['radius']:.3g} | {r['decisions']} | {r['error']:.0e} |"
         for r in rows
     ]
-    text = "\n".join([*lines, "", f"One thread; Python {platform.python_version()}. CPU seconds.", ""])
+    note = (
+        f"One thread; Python {platform.python_version()}. Processor's seconds, and regions per second of them: the "
+        "machine was shared with other work."
+    )
+    text = "\n".join([*lines, "", note, ""])
     print(text)
     if not options.quick:
         (RESULTS / "explore.json").write_text(json.dumps(rows, indent=1) + "\n")

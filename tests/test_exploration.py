@@ -8,9 +8,11 @@ import signal
 import threading
 import time
 from fractions import Fraction
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
+import flint
 import numpy as np
 import pytest
 import torch
@@ -153,6 +155,70 @@ def test_integer_networks_in_three_dimensions(order: float, seed: int) -> None:
     links = {frozenset((found[a], found[b])) for a, b in e.facet_regions.tolist()}
     assert links == oracle.neighbors
     assert len(links) == len(e.facet_regions)
+
+
+def degenerate(kind: str, d: int) -> gr.Network:
+    """Few lines, planes and spaces, that coincide or all meet at 0."""
+    rng = np.random.default_rng([d, *kind.encode()])
+    sizes = [d, 4, 3, 2]
+    weights = [rng.integers(-2, 3, (m, n)).astype(float) for n, m in pairwise(sizes)]
+    biases = [rng.integers(-1, 2, len(w)) / 2 for w in weights]
+    if kind == "bias-free":
+        biases = [0 * b for b in biases]
+    elif kind == "repeated":
+        weights[0][2:], biases[0][2:] = weights[0][:2] * [[2.0], [-1.0]], biases[0][:2] * [2.0, -1.0]
+    return gr.Network(weights, biases)
+
+
+def square_of_distance(vertices: list[tuple[Fraction, ...]], x0: list[Fraction]) -> Fraction:
+    """From a point to a convex hull, exactly: the nearest point is a foot on a simplex of vertices, inside it."""
+    found = [sum(((a - b) ** 2 for a, b in zip(v, x0, strict=True)), Fraction(0)) for v in vertices]
+    for size in range(2, len(x0) + 2):
+        for first, *others in combinations(vertices, size):
+            steps = [[a - b for a, b in zip(v, first, strict=True)] for v in others]
+            aim = [a - b for a, b in zip(x0, first, strict=True)]
+            gram = flint.fmpq_mat([[dot(s, t) for t in steps] for s in steps])
+            if gram.det() == 0:
+                continue
+            shares = gram.solve(flint.fmpq_mat([[dot(s, aim)] for s in steps])).entries()
+            if min(shares) >= 0 and sum(shares) <= 1:
+                foot = [sum((t * rational(s[j]) for t, s in zip(shares, steps, strict=True)), flint.fmpq(0))
+                        - rational(aim[j]) for j in range(len(x0))]  # fmt: skip
+                square = sum((v * v for v in foot), flint.fmpq(0))
+                found.append(Fraction(int(square.p), int(square.q)))
+    return min(found)
+
+
+def rational(v: Fraction) -> flint.fmpq:
+    return flint.fmpq(v.numerator, v.denominator)
+
+
+def dot(a: list[Fraction], b: list[Fraction]) -> flint.fmpq:
+    return rational(sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0)))
+
+
+@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize("kind", ["bias-free", "repeated", "whole numbers"])
+def test_degenerate_networks_within_a_radius(kind: str, d: int) -> None:
+    """The engines' regions that lie within a ball, all of them and no others, at their distances in fractions.
+
+    x0 is 0, where all zero sets of networks without biases meet: regions that share 0 alone are all at distance 0.
+    """
+    f = degenerate(kind, d)
+    p: Any = gr.partition(f, gr.Box([-1.0] * d, [1.0] * d))
+    oracle = enumerate_box(f, [-1] * d, [1] * d)
+    assert {cell.pattern for cell in oracle.cells} == {tuple(row) for row in p.patterns.unpack().astype(int).tolist()}
+    for x0, radius in (([0.0] * d, 0.6), ([0.375, -0.25, 0.125][:d], 0.5)):
+        e = gr.explore(f, x0, max_radius=radius, domain=p.domain)
+        assert (e.report["doubts"], e.report["stopped"]) == (0, "max_radius")
+        at = [Fraction(v) for v in x0]
+        squares = {cell.pattern: square_of_distance(list(cell.vertices), at) for cell in oracle.cells}
+        names = [tuple(row) for row in e.patterns.unpack().astype(int).tolist()]
+        assert len(set(names)) == len(names) > 1
+        assert set(names) == {name for name, square in squares.items() if square < Fraction(radius) ** 2}
+        for name, distance, error in zip(names, e.distances.tolist(), e.distance_errors.tolist(), strict=True):
+            middle, blur = Fraction(distance), Fraction(error)
+            assert max(middle - blur, Fraction(0)) ** 2 <= squares[name] <= (middle + blur) ** 2
 
 
 @pytest.mark.parametrize("order", NORMS)
@@ -467,7 +533,7 @@ MISUSE: list[Misuse] = [
         "dimension", lambda: gr.explore(SMALL, [1.0, 2.0], domain=gr.Box([-3] * 3, [3] * 3)), InputDimensionError,
         ("dimension 3", "2"),
     ),
-    ("pool", lambda: gr.explore(pool(), np.ones((1, 2, 2))), UnsupportedLayerError, ("max pooling",)),
+    ("pool", lambda: gr.explore(pool(), np.ones((1, 2, 2))), UnsupportedLayerError, ("max pooling", "gr.Slice")),
     ("progress", lambda: gr.explore(SMALL, [1.0, 2.0], progress=3), InputError, ("progress",)),  # type: ignore[arg-type]
     ("facets", lambda: gr.explore(SMALL, [1.0, 2.0]).facets(9), InputError, ("region 9", "0 to 3")),
     ("ball", lambda: gr.explore(SMALL, [1.0, 2.0]).chebyshev(-1), InputError, ("region -1", "0 to 3")),

@@ -150,8 +150,8 @@ def _checked_radius(max_radius: Any) -> float:
 def _check_network(network: Network) -> None:
     if network.has_pools:
         raise UnsupportedLayerError(
-            "explore: got a network with max pooling; expected affine layers and ReLU (pooling works on planes and "
-            "segments)"
+            "explore: got a network with max pooling, in whose regions one neuron may stand for several inequalities; "
+            "expected affine layers and ReLU: look at a plane through the input instead (gr.partition of a gr.Slice)"
         )
     widest = max((layer.n_units for layer in network.layers[1:]), default=0)
     if widest * network.n_inputs > _MOST_NUMBERS:

@@ -5,14 +5,24 @@ bound on its distance: facets of regions met so far (with bounds on their distan
 region, the nearest of its rows that is not decided yet, by the distance of its whole zero set.  The first of the
 queue is decided if it is a row, and crossed if it is a facet.
 
-*Order.*  Let p be the nearest point of a region R that has not been met.  The segment from x0 to a point beside p in
-general position crosses facets only, of regions one after the other, at points nearer than its end; so, in the limit,
-there is a chain of facets from x0's region to R none of which is farther than R.  The first of the chain that
-has not been crossed is in the queue, or its row is, with a bound not above R's distance.  So when the first of the
-queue has the bound c, every region nearer than c has been met, and a region that is met through a facet is as far as
-this facet, but for the width of the bounds.  The same holds for the decision boundary, whose parts in the regions
-are decided like facets. (The argument is that of M. Jordan, J. Lewis, A. Dimakis, "Provable Certificates for
-Adversarial Examples: Fitting a Ball in the Union of Polytopes", 2019.)
+*Complete.*  Regions are the closed n-dimensional sets on which the pattern around points inside is one; a region is
+*nearer than c* if its inside meets the open ball B of radius c around x0 (in any norm, cut by the domain: B is
+convex, and has an inside).  Regions that meet in less than a facet, at a corner that x0 may even be, need no links of
+their own: any two regions R and S nearer than c are joined by a chain of regions, each sharing with the next a facet
+that has points in B.  For take a and b in B, in the insides of R and of S.  The cells of dimension n - 2 and less are
+finitely many, and with a they span affine sets of dimension n - 1 at most; so b can be moved, by as little as one
+likes, until the segment from a to b meets none of these cells.  It lies in B, which is convex, and passes from region
+to region through the relative insides of facets alone, each at a point of B.  Nothing is asked of the network: zero
+sets may coincide, many may meet in a point, neurons may be zero on whole regions, x0 may lie on any of them.  What
+touches the ball without its inside meeting it, such as a region at exactly `max_radius`, may be in the list or not.
+
+*Order.*  By the same chain, from x0's region to R: none of its facets is farther than c, for every c larger than R's
+distance, and there are finitely many chains without repetitions; so there is one none of whose facets is farther than
+R.  The first of its facets that has not been crossed is in the queue, or its row is, with a bound not above R's
+distance.  So when the first of the queue has the bound c, every region nearer than c has been met, and a region that
+is met through a facet is as far as this facet, but for the width of the bounds.  The same holds for the decision
+boundary, whose parts in the regions are decided like facets. (The argument is that of M. Jordan, J. Lewis,
+A. Dimakis, "Provable Certificates for Adversarial Examples: Fitting a Ball in the Union of Polytopes", 2019.)
 """
 
 from __future__ import annotations
