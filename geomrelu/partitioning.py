@@ -124,17 +124,13 @@ def partition(
     from geomrelu.planar.build import build_complex
 
     n_jobs, progress = checked_run("partition", n_jobs, progress)
-    if is_polyhedral(domain):
-        network = as_network(model)
-        # A network of the plane on another box is told so by the plane's engine.
-        if isinstance(domain, Polytope) or network.n_inputs != 2:
-            from geomrelu.polyhedral.build import build_polyhedral
+    network = _polyhedral_network("partition", model, domain, resume, device)
+    if network is not None:
+        from geomrelu.polyhedral.build import build_polyhedral
 
-            _no_journal("partition", resume)
-            _refuse_device(device)
-            return build_polyhedral(
-                network, domain, progress, n_jobs=n_jobs, max_regions=max_regions, max_memory=max_memory
-            )
+        return build_polyhedral(
+            network, domain, progress, n_jobs=n_jobs, max_regions=max_regions, max_memory=max_memory
+        )
     if max_regions is not None or max_memory is not None:
         raise InputError(
             "partition: max_regions and max_memory work on polytopes, and on boxes outside the plane; in the plane "
@@ -171,19 +167,15 @@ def count_regions(
     4
     """
     from geomrelu.analysis.aggregates import count_regions as count
-    from geomrelu.importers import as_network
 
     n_jobs, progress = checked_run("count_regions", n_jobs, progress)
     if isinstance(domain, Segment | Segments):
         return int(partition(model, domain, n_jobs=n_jobs, progress=progress, resume=resume, device=device).n_regions)
-    if is_polyhedral(domain):
-        network = as_network(model)
-        if isinstance(domain, Polytope) or network.n_inputs != 2:
-            from geomrelu.polyhedral.counting import count_polyhedral
+    network = _polyhedral_network("count_regions", model, domain, resume, device)
+    if network is not None:
+        from geomrelu.polyhedral.counting import count_polyhedral
 
-            _no_journal("count_regions", resume)
-            _refuse_device(device)
-            return count_polyhedral(network, domain, progress, n_jobs=n_jobs)
+        return count_polyhedral(network, domain, progress, n_jobs=n_jobs)
     shape = as_domain(domain)
     return count(_network(model, shape), shape, n_jobs=n_jobs, progress=progress, resume=resume, device=device)
 
@@ -253,19 +245,25 @@ def aggregate(
     from geomrelu.analysis.aggregates import aggregate as measure
 
     n_jobs, progress = checked_run("aggregate", n_jobs, progress)
-    if is_polyhedral(domain):
-        raise InputError(
-            f"aggregate: got a domain of dimension {domain.dimension}; it works in the plane. gr.count_regions counts "
-            "in any dimension, and gr.partition answers the rest"
-        )
     shape = as_domain(domain)
     network = _network(model, shape)
     return measure(network, shape, names, n_jobs=n_jobs, progress=progress, resume=resume, device=device)
 
 
-def _no_journal(function: str, resume: Any) -> None:
+def _polyhedral_network(function: str, model: Any, domain: Any, resume: Any, device: Any) -> Network | None:
+    """The model as a network if its question is for the engine of other dimensions than two, else None."""
+    from geomrelu.importers import as_network
+
+    if not is_polyhedral(domain):
+        return None
+    network = as_network(model)
+    # A network of the plane on another box is told so by the plane's engine.
+    if not isinstance(domain, Polytope) and network.n_inputs == 2:
+        return None
     if resume is not None:
         raise InputError(f"{function}: resume works in the plane only; leave it out for this domain")
+    _refuse_device(device)
+    return network
 
 
 def is_polyhedral(domain: Any) -> bool:
