@@ -197,6 +197,12 @@ def test_a_pool_keeps_a_limited_amount(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < sum(map(len, waiting)) <= 1 << 20
 
 
+@pytest.mark.parametrize("shape", [np.int64(1 << 15), (np.int64(1 << 14), 2)], ids=["one number", "two"])
+def test_memory_of_shapes_in_numpys_integers(shape: Any) -> None:
+    """Interpreted kernels count in them."""
+    assert pool.Pool().empty(shape).nbytes == 8 << 15
+
+
 @given(st.integers(1, 1 << 40))
 def test_memory_fits(size: int) -> None:
     shelf = pool._shelf(size)

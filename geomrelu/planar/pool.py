@@ -54,7 +54,8 @@ class Pool:
         (2, 3)
         """
         kind = np.dtype(dtype)
-        size = kind.itemsize * (math.prod(shape) if isinstance(shape, tuple) else int(shape))
+        # Interpreted kernels give numpy's integers, which know no bit_length.
+        size = kind.itemsize * int(math.prod(shape) if isinstance(shape, tuple) else shape)
         if size < _SMALL:
             return np.empty(shape, kind)
         return np.asarray(_Lease(self, size))[:size].view(kind).reshape(shape)
