@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from geomrelu.affine import affine_map_errors, affine_maps
-from geomrelu.analysis.vertices import crossing_in_face, lines_at_corners
+from geomrelu.analysis.vertices import crossing_in_face, faces_at_corners, lines_at_corners
 from geomrelu.arrays import BoolArray, FloatArray, IntArray, WordArray
 from geomrelu.errors import InvariantError, RangeError
 from geomrelu.exact import ExactForms, Point
@@ -103,7 +103,7 @@ class Outputs(ABC):
         for vertex in np.flatnonzero(~(np.isfinite(self.values).all(axis=1) & np.isfinite(self.errors))).tolist():
             self._compute_again(vertex)
         self.positions, self.position_errors = p.vertices.copy(), p.vertex_errors.copy()
-        self._refined = np.zeros(p.n_vertices, dtype=bool)
+        self._tightened, self._refined = np.zeros((2, p.n_vertices), dtype=bool)
 
     def _compute_again(self, vertex: int) -> None:
         """Of a vertex whose forward pass overflows: in integers, rounded once."""
@@ -140,9 +140,16 @@ class Outputs(ABC):
     def point(self, vertex: int) -> tuple[int, ...]:
         """A vertex's exact position, homogeneous: d + 1 integers, the last one positive."""
 
-    @abstractmethod
     def tighten(self, vertices: IntArray) -> None:
-        """Tighten values and their bounds at many vertices, in floats."""
+        """Tighten values and their bounds at many vertices, in floats; again at none."""
+        fresh = vertices[~self._tightened[vertices]]
+        self._tightened[fresh] = True
+        if len(fresh):
+            self._tighten(fresh)
+
+    @abstractmethod
+    def _tighten(self, vertices: IntArray) -> None:
+        """See `tighten`."""
 
     @abstractmethod
     def refine(self, vertices: IntArray) -> None:
@@ -255,10 +262,10 @@ class Outputs(ABC):
     def top(self) -> BoolArray:
         """Which outputs are the largest at each vertex, exactly, (V, out) bool: more than one where they tie."""
         values, rows = self.values, np.arange(len(self.values))
-        unsure = np.flatnonzero(~self._leads()[1])
-        if len(unsure):
-            self.tighten(unsure)
         best, sure, limit = self._leads()
+        if not sure.all():
+            self.tighten(np.flatnonzero(~sure))
+            best, sure, limit = self._leads()
         close = np.zeros(values.shape, dtype=bool)
         close[rows, best] = True
         tied = np.flatnonzero(~sure)
@@ -328,8 +335,7 @@ class VertexOutputs(Outputs):
 
     def _faces_with(self, vertex: int) -> Iterator[int]:
         """All faces around a vertex, first such that are quickly found."""
-        corners = self._some_corners[:, vertex]
-        yield from (np.searchsorted(self.p.face_offsets, corners, side="right") - 1).tolist()
+        yield from faces_at_corners(self.p, self._some_corners[:, vertex]).tolist()
         yield from self.p._exact_vertices.faces_around(vertex).tolist()
 
     def regions_around(self, vertex: int) -> IntArray:
@@ -343,7 +349,7 @@ class VertexOutputs(Outputs):
 
     # ------------------------------------------------------------------ signs
 
-    def tighten(self, vertices: IntArray) -> None:
+    def _tighten(self, vertices: IntArray) -> None:
         """By the map of a face around each vertex: how steep it is there, not what norms say, multiplies its error."""
         step = max(1, _MAP_ROWS // self.p.network.n_outputs)
         for first in range(0, len(vertices), step):
@@ -355,7 +361,7 @@ class VertexOutputs(Outputs):
 
     def _by_maps(self, vertices: IntArray) -> tuple[FloatArray, FloatArray]:
         """Values (N, out) and bounds (N,) at some vertices: the map is exact as far as the true vertex."""
-        faces = np.searchsorted(self.p.face_offsets, self._some_corners[0][vertices], side="right") - 1
+        faces = faces_at_corners(self.p, self._some_corners[0][vertices])
         used, place = np.unique(faces, return_inverse=True)
         maps, wrong = (f(self.p.network, self.p.patterns[used]) for f in (affine_maps, affine_map_errors))
         a, b, da, db = maps.A[place], maps.b[place], wrong.A[place], wrong.b[place]
@@ -392,8 +398,7 @@ class VertexOutputs(Outputs):
         lines, words = lines_at_corners(self.p, corners)
         with np.errstate(all="ignore"):
             points = cross(*(self.judge.ball_lines(lines[:, k], words[k]) for k in range(2)))
-        faces = np.searchsorted(self.p.face_offsets, corners, side="right") - 1
-        return points, self.p.patterns.words[faces]
+        return points, self.p.patterns.words[faces_at_corners(self.p, corners)]
 
     @cached_property
     def _some_corners(self) -> IntArray:

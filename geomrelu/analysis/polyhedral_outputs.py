@@ -86,7 +86,7 @@ class PolyhedralOutputs(Outputs):
         """Signs of functionals ``which`` (N,) at ``vertices`` (N,) whose float values leave them in doubt, (N,)."""
         return self._in_integers(asked, vertices, which)
 
-    def tighten(self, vertices: IntArray) -> None:
+    def _tighten(self, vertices: IntArray) -> None:
         """Bounds afresh, in floats, from the residuals of each vertex's d forms (`polyhedral.rows.fresh_radii`)."""
         own, d, rows = self.p.skeletal, self.p.dimension, self.p._rows
         simple, places = own.simple, vertices if own.limit is None else own.limit.vertices[vertices]

@@ -67,13 +67,18 @@ def crossing_in_face(p: PlanarComplex, judge: Judge, vertex: int, face: int) -> 
     return found if found[2] else None
 
 
+def faces_at_corners(p: PlanarComplex, corners: IntArray) -> IntArray:
+    """The faces to which some ring entries (k,) belong, (k,)."""
+    return np.searchsorted(p.face_offsets, corners, side="right") - 1
+
+
 def lines_at_corners(p: PlanarComplex, corners: IntArray) -> tuple[IntArray, list[WordArray]]:
     """Two lines (k, 2) through the vertices at some ring entries, and for each the patterns (k, words) of its form.
 
     The vertex's own two under the face's pattern; with a max pooling, those of the edges before and
     behind the corner, since the pattern of a face does not tell by whom its winner is followed.
     """
-    faces = np.searchsorted(p.face_offsets, corners, side="right") - 1
+    faces = faces_at_corners(p, corners)
     if not p.network.has_pools:
         words = p.patterns.words[faces]
         return p.vertex_lines[p.face_vertices[corners]], [words, words]
