@@ -10,7 +10,8 @@ nu = 1 / |det G| at a vertex, G the gradients of its d forms (`rows`), and ends 
 through b count for nothing.  W does not depend on the side of a zero set on which gradients are taken: beyond it they
 change by multiples of the gradients of forms that come before.
 
-It goes by convex blocks of the complex (`blocks`), whose cells the processor's caches hold (`faces`).
+It goes by convex blocks of the complex (`blocks`), whose cells the processor's caches hold (`faces`); the recursion
+itself is in `moments`.
 
 Float64; all terms are positive, so nothing cancels: a relative error of a region's volume is that of the determinants
 at its vertices and of the values z_j(b), whose absolute error is that of one forward pass.
@@ -24,52 +25,16 @@ import numpy as np
 import numpy.typing as npt
 
 from geomrelu.arrays import FloatArray, IntArray, WordArray, lean
-from geomrelu.errors import InvariantError
-from geomrelu.planar.bits import lowest_bit
 from geomrelu.polyhedral.blocks import block_sides, dividing_form
-from geomrelu.polyhedral.faces import CellList, SimpleBlock, cell_table, cells_of, sign_codes, simple_block
+from geomrelu.polyhedral.faces import sign_codes, simple_block
+from geomrelu.polyhedral.moments import block_moments
 from geomrelu.polyhedral.simple import SimpleComplex, count_cells
 
-__all__ = ["region_volumes", "value_columns"]
+__all__ = ["region_volumes"]
 
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
-_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 # Vertices of a block: of fewer, more is shared between blocks.
 _BLOCK_VERTICES = 10_000
-
-
-@lean
-def gather(
-    block: SimpleBlock, codes: WordArray, cells: CellList, nu: FloatArray, columns: IntArray, values: FloatArray,
-    table: WordArray, larger: FloatArray,
-) -> bool:  # fmt: skip
-    """Add the shares of cells in those of the next dimension.
-
-    ``values[:, columns[w] + k]`` is the value of the form of word w and bit k at the vertices.  False if a
-    cell of the next dimension is missing.
-    """
-    mask, plain = np.uint64(len(table) - 1), len(block.null) == 0
-    for c in range(len(cells.lowest)):
-        if nu[c] == 0.0:
-            continue
-        v, chosen = cells.lowest[c], np.int64(cells.released[c])
-        for side in range(2):
-            # Where the edge rises, v is the lowest vertex of the larger cell, too.
-            slots = np.int64(block.falling[v, side]) & ~chosen
-            while slots:
-                bit = block.zeros[v, lowest_bit(np.uint64(slots))]
-                slots &= slots - 1
-                key = cells.keys[c] ^ codes[bit, side]
-                at = key & mask
-                while table[at, 1] != _ZERO and table[at, 0] != key:
-                    at = (at + _ONE) & mask
-                if table[at, 1] == _ZERO:
-                    return False
-                b = table[at, 1] >> _HALF
-                w, k = bit // 64, bit % 64
-                if plain or block.null[b, w] >> np.uint64(k) & _ONE == _ZERO:
-                    larger[(table[at, 1] & _LOW) - _ONE] += abs(values[b, columns[w] + k]) * nu[c]
-    return True
 
 
 @lean
@@ -127,34 +92,8 @@ def region_volumes(
                 waiting.append((vertices[chosen], positive[chosen], negative[chosen], side))
             continue
         block = simple_block(simple, null, vertices, positive, negative, sides, codes)
-        nu, cells = _block_volumes(block, codes, determinants[vertices], starts, values(vertices))
-        scatter(vertices, cells.lowest, cells.signs, simple.rising, first, nu, volumes)
+        # Of vertices without coordinates there are measures alone.
+        nowhere = np.empty((len(vertices), 0))
+        found = block_moments(block, codes, determinants[vertices], starts, values(vertices), nowhere)
+        scatter(vertices, found.lowest, found.signs, simple.rising, first, found.measures, volumes)
     return volumes
-
-
-def _block_volumes(
-    block: SimpleBlock, codes: WordArray, determinants: FloatArray, starts: tuple[int, ...],
-    values: Iterator[FloatArray],
-) -> tuple[FloatArray, CellList]:  # fmt: skip
-    """Volumes of a block's regions, and the cells that they are."""
-    columns, value = value_columns(starts, values)
-    cells = cells_of(block, codes, 0)
-    with np.errstate(divide="ignore"):
-        nu = 1.0 / determinants
-    for k in range(1, block.zeros.shape[1] + 1):
-        larger = cells_of(block, codes, k)
-        total = np.zeros(len(larger.keys))
-        if not gather(block, codes, cells, nu, columns, value, cell_table(larger), total):
-            raise InvariantError("cells", f"dimension {k}", "a cell that is missing", "a cell on each side")
-        total /= k
-        nu, cells = total, larger
-    return nu, cells
-
-
-def value_columns(starts: tuple[int, ...], values: Iterator[FloatArray]) -> tuple[IntArray, FloatArray]:
-    """First columns of words (see `gather`), and the values of all forms."""
-    columns, width, parts = np.zeros(starts[-1], dtype=np.int64), 0, list(values)
-    for first, stop, own in zip(starts[:-1], starts[1:], parts, strict=True):
-        columns[first:stop] = width + 64 * np.arange(stop - first)
-        width += own.shape[1]
-    return columns, np.concatenate(parts, axis=1)
