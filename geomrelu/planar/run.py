@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import closing
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -25,7 +25,7 @@ from geomrelu.planar.forecast import expected_faces
 from geomrelu.planar.journal import Journal
 from geomrelu.planar.merging import inside_pool
 
-__all__ = ["BLOCK_VALUES", "Ids", "Plan", "Progress", "Reducer", "Result", "parallel_results", "run"]
+__all__ = ["BLOCK_VALUES", "Ids", "Plan", "Progress", "Reducer", "Result", "parallel_results", "run", "workers"]
 
 # Numbers that a block's preactivations should take at most.
 BLOCK_VALUES = 1 << 21
@@ -186,8 +186,8 @@ def _all_blocks(
         return result
 
     at = 0
-    with _workers(task, reducer, plan) as computed:
-        for k, result in computed(calls()):
+    with closing(_computed(task, reducer, plan)(calls())) as computed:
+        for k, result in computed:
             while at < k:
                 yield told(at, known.pop(at))
                 at += 1
@@ -214,62 +214,50 @@ class _Known(Generic[R]):
             self.journal.put(k, self.reducer.encode(result.value), result.report)
 
 
-_Computed: TypeAlias = Callable[[Iterable[tuple[int, Block]]], Iterator[tuple[int, Result[R]]]]
+# Numbered blocks to numbered results, in order.
+_Compute: TypeAlias = Callable[[Iterable[tuple[int, Block]]], Generator[tuple[int, Result[R]], None, None]]
 
 
-def _workers(task: Task, reducer: Reducer[R], plan: Plan) -> AbstractContextManager[_Computed[R]]:
-    """How to compute numbered blocks: a function of (number, block) pairs to (number, result) pairs, in order."""
+def _computed(task: Task, reducer: Reducer[R], plan: Plan) -> _Compute[R]:
+    """How to compute numbered blocks: here in turn, or by workers."""
 
-    def in_turn(calls: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, Result[R]]]:
+    def in_turn(calls: Iterable[tuple[int, Block]]) -> Generator[tuple[int, Result[R]], None, None]:
         for k, block in calls:
             yield k, _grow(task, block, reducer, plan.block_values)
 
-    import joblib
-
-    if joblib.effective_n_jobs(plan.n_jobs) == 1:
-        return nullcontext(in_turn)
-    return _parallel(task, reducer, plan)
-
-
-class _parallel(AbstractContextManager[_Computed[R]]):
-    """Computes blocks by joblib: threads here, or what a ``joblib.parallel_config`` names."""
-
-    def __init__(self, task: Task, reducer: Reducer[R], plan: Plan) -> None:
-        self.task, self.reducer, self.plan = task, reducer, plan
-
-    def __enter__(self) -> _Computed[R]:
-        from threadpoolctl import threadpool_limits
-
-        # One thread each: the blocks' matrix products would only get in each other's way.
-        self.limits = threadpool_limits(1)
-        return self.compute
-
-    def __exit__(self, *error: object) -> None:
-        self.limits.restore_original_limits()
-
-    def compute(self, calls: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, Result[R]]]:
+    def in_parallel(calls: Iterable[tuple[int, Block]]) -> Generator[tuple[int, Result[R]], None, None]:
         import joblib
 
         step = joblib.delayed(_numbered)
-        yield from parallel_results(
-            (step(k, self.task, block, self.reducer, self.plan.block_values) for k, block in calls), self.plan.n_jobs
-        )
+        return parallel_results((step(k, task, block, reducer, plan.block_values) for k, block in calls), plan.n_jobs)
+
+    return in_turn if workers(plan.n_jobs) == 1 else in_parallel
+
+
+def workers(n_jobs: int | None) -> int:
+    """Number of workers that joblib takes."""
+    import joblib
+
+    return int(joblib.effective_n_jobs(n_jobs))
 
 
 def parallel_results(calls: Iterable[Any], n_jobs: int | None) -> Generator[Any, None, None]:
-    """Results of joblib's delayed calls, in order."""
+    """Results of joblib's delayed calls, in order: by threads here, or what a ``joblib.parallel_config`` names."""
     import joblib
+    from threadpoolctl import threadpool_limits
 
-    results = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(calls)
-    try:
-        # Not "yield from", which would close `results` itself, and let the warning below through.
-        for result in results:  # noqa: UP028
-            yield result
-    finally:
-        with warnings.catch_warnings():
-            # An interrupted run leaves blocks in flight; joblib warns of the work that is lost.
-            warnings.simplefilter("ignore", UserWarning)
-            results.close()
+    # One thread each: the blocks' matrix products would only get in each other's way.
+    with threadpool_limits(1):
+        results = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(calls)
+        try:
+            # Not "yield from", which would close `results` itself, and let the warning below through.
+            for result in results:  # noqa: UP028
+                yield result
+        finally:
+            with warnings.catch_warnings():
+                # An interrupted run leaves blocks in flight; joblib warns of the work that is lost.
+                warnings.simplefilter("ignore", UserWarning)
+                results.close()
 
 
 def _numbered(k: int, task: Task, block: Block, reducer: Reducer[R], block_values: int) -> tuple[int, Result[R]]:

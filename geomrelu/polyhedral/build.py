@@ -17,6 +17,7 @@ from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.domain import Box, Polytope
 from geomrelu.errors import DomainError, InputDimensionError, UnsupportedLayerError
 from geomrelu.network import Network
+from geomrelu.planar.run import workers
 from geomrelu.planar.scaling import Scaled, domain_exponents, scaled, shifted
 from geomrelu.polyhedral.complex import PolyhedralComplex, Skeletal
 from geomrelu.polyhedral.cutter import Cutter, Task
@@ -24,7 +25,7 @@ from geomrelu.polyhedral.limit import Gradient, limit_of
 from geomrelu.polyhedral.limits import LimitReached, Limits, first_neurons
 from geomrelu.polyhedral.merging import Merged, Part
 from geomrelu.polyhedral.rows import Facets
-from geomrelu.polyhedral.run import Plan, Progress, block_size, run, workers
+from geomrelu.polyhedral.run import Plan, Progress, block_size, run
 from geomrelu.polyhedral.simple import count_cells, read_cells, rising_of
 from geomrelu.polyhedral.skeleton import BLUR, RADIUS, RENEWED, Cells
 

@@ -14,6 +14,7 @@ from geomrelu.arrays import FloatArray, IntArray, WordArray
 from geomrelu.errors import InvariantError, RangeError
 from geomrelu.network import Network
 from geomrelu.planar.bounds import bounded_errors, layer_bounds
+from geomrelu.planar.cutter import add_report as add_numbers
 from geomrelu.planar.records import LayerBounds
 from geomrelu.polyhedral import cutting
 from geomrelu.polyhedral.blocks import Block, block_sides, dividing_form
@@ -62,12 +63,8 @@ class Cutter:
 
     Attributes
     ----------
-    layer, neuron : int
-        The layer whose rows are made, -1 for none, and the next of its neurons.
-    sides : (2, words) uint64
-        Forms that may be positive, and negative.
-    share : float
-        Of the work that the block is, as far as numbers of vertices tell.
+    layer, neuron, sides, share
+        As of a `Block`: of what is held.
     """
 
     def __init__(self, task: Task, watch: Callable[[int], None] = lambda _: None) -> None:
@@ -230,8 +227,7 @@ class Cutter:
         if not (np.isfinite(largest).all() and np.isfinite(entry).all() and np.isfinite(row).all()):
             raise RangeError(
                 "partition: squares of preactivations exceed 1.8e308, the most that float64 holds; expected smaller "
-                "ones; "
-                "scale the weights or the domain down"
+                "ones; scale the weights or the domain down"
             )
         errors = self.skeleton.cells.errors[:n]
         errors[:, ENTRY], errors[:, ROW], errors[:, SIZE] = entry, row, largest
@@ -361,11 +357,7 @@ def new_report(n_layers: int) -> dict[str, Any]:
 
 
 def add_report(total: dict[str, Any], own: dict[str, Any]) -> None:
-    """Add what another cutter did."""
-    for name, value in own.items():
-        if name == "layers":
-            for layer, counts in zip(total[name], value, strict=True):
-                for key in layer:
-                    layer[key] += counts[key]
-        else:
-            total[name] = max(total[name], value) if name == "bytes" else total[name] + value
+    """Add what another cutter did; of bytes that are held one after the other the most count."""
+    most = max(total["bytes"], own["bytes"])
+    add_numbers(total, own)
+    total["bytes"] = most

@@ -14,11 +14,11 @@ from contextlib import closing
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from geomrelu.network import Network
-from geomrelu.planar.run import parallel_results
+from geomrelu.planar.run import parallel_results, workers
 from geomrelu.polyhedral.blocks import Block
 from geomrelu.polyhedral.cutter import Cutter, Task, add_report, new_report
 
-__all__ = ["Plan", "Progress", "Reducer", "Result", "block_size", "run", "workers"]
+__all__ = ["Plan", "Progress", "Reducer", "Result", "block_size", "run"]
 
 Progress: TypeAlias = Callable[[str, float], None]
 R = TypeVar("R")
@@ -75,13 +75,6 @@ def block_size(network: Network, n_words: int) -> int:
     units = max([layer.n_units for layer in network.hidden], default=0)
     edges = 20 * d
     return max(_BLOCK_BYTES // (8 * (d + units + 3 * n_words + 7) + edges), _CUBES << d)
-
-
-def workers(n_jobs: int | None) -> int:
-    """Number of workers that joblib takes."""
-    import joblib
-
-    return int(joblib.effective_n_jobs(n_jobs))
 
 
 def run(
@@ -142,7 +135,6 @@ def _in_parallel(
 ) -> Iterator[Result[R]]:
     """Split until there are enough blocks for all workers, and let them go on."""
     import joblib
-    from threadpoolctl import threadpool_limits
 
     below = cutter.split()
     blocks: list[Block | Result[R]] = [cutter.block(), below]
@@ -159,8 +151,7 @@ def _in_parallel(
             blocks[k : k + 1] = [cutter.block(), below]
     step = joblib.delayed(_grown)
     calls = (step(cutter.task, block, reducer, plan.most) for block in blocks if isinstance(block, Block))
-    # One thread each: the blocks' matrix products would only get in each other's way.
-    with threadpool_limits(1), closing(parallel_results(calls, plan.n_jobs)) as results:
+    with closing(parallel_results(calls, plan.n_jobs)) as results:
         for block in blocks:
             if isinstance(block, Block):
                 values, report = next(results)
