@@ -64,14 +64,14 @@ def sawtooth(depth: int, low: float = 0.0, high: float = 1.0) -> Network:
     return _composed(depth, low, high, axes=[0])
 
 
-def fold(depth: int, low: float = 0.0, high: float = 1.0) -> Network:
-    """The sawtooth of each coordinate, summed: 4**depth regions on [low, high]^2."""
-    return _composed(depth, low, high, axes=[0, 1])
+def fold(depth: int, low: float = 0.0, high: float = 1.0, n_inputs: int = 2) -> Network:
+    """The sawtooth of each coordinate, summed: (2**n_inputs)**depth regions on [low, high]^n_inputs."""
+    return _composed(depth, low, high, axes=list(range(n_inputs)), n_inputs=n_inputs)
 
 
-def _composed(depth: int, low: float, high: float, axes: list[int]) -> Network:
+def _composed(depth: int, low: float, high: float, axes: list[int], n_inputs: int = 2) -> Network:
     n = len(axes)
-    first = np.zeros((2 * n, 2))
+    first = np.zeros((2 * n, n_inputs))
     between, bias = np.zeros((2 * n, 2 * n)), np.tile([0.0, -0.5], n)
     for k, axis in enumerate(axes):
         first[2 * k : 2 * k + 2, axis] = 1 / (high - low)

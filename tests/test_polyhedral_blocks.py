@@ -14,7 +14,7 @@ from geomrelu.polyhedral.build import build_polyhedral
 from geomrelu.polyhedral.complex import PolyhedralComplex
 from geomrelu.polyhedral.counting import count_polyhedral
 from geomrelu.polyhedral.volumes import region_volumes
-from tests.networks import integer_network, random_network
+from tests.networks import fold, integer_network, random_network
 from tests.test_polyhedral_oracle import DEGENERATE
 from tests.test_polyhedral_theorems import one_layer
 
@@ -128,13 +128,7 @@ def test_counts_of_hyperplanes_in_general_position(n: int, d: int) -> None:
 @pytest.mark.parametrize("depth", [2, 3])
 def test_counts_of_folds(depth: int) -> None:
     """Each axis folded `depth` times, 8^depth cubes: degenerate, with planes along borders."""
-    first, between = np.zeros((6, 3)), np.zeros((6, 6))
-    for axis in range(3):
-        first[2 * axis : 2 * axis + 2, axis] = 1
-        between[2 * axis : 2 * axis + 2, 2 * axis : 2 * axis + 2] = [2, -4]
-    bias = np.tile([0.0, -0.5], 3)
-    f = gr.Network([first, *[between] * (depth - 1), np.tile([2.0, -4.0], 3)[None]], [*[bias] * depth, [0.0]])
-    assert count_polyhedral(f, gr.Box([0.0] * 3, [1.0] * 3), block_vertices=100) == 8**depth
+    assert count_polyhedral(fold(depth, n_inputs=3), gr.Box([0.0] * 3, [1.0] * 3), block_vertices=100) == 8**depth
 
 
 def test_memory_of_counting_does_not_grow() -> None:

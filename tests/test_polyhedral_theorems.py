@@ -11,7 +11,7 @@ import geomrelu as gr
 from geomrelu.planar.build import build_complex
 from geomrelu.polyhedral.build import build_polyhedral
 from geomrelu.polyhedral.complex import PolyhedralComplex
-from tests.networks import integer_network, random_network
+from tests.networks import fold, integer_network, random_network
 
 
 def one_layer(rows: np.ndarray, offsets: np.ndarray) -> gr.Network:
@@ -55,15 +55,7 @@ def test_grids(k: int, d: int) -> None:
 @pytest.mark.parametrize("depth", [1, 2])
 def test_folds(depth: int) -> None:
     """Each axis folded `depth` times: 8^depth cubes, with planes along facets of the box."""
-    first, between = np.zeros((6, 3)), np.zeros((6, 6))
-    for axis in range(3):
-        first[2 * axis : 2 * axis + 2, axis] = 1
-        between[2 * axis : 2 * axis + 2, 2 * axis : 2 * axis + 2] = [2, -4]
-    bias = np.tile([0.0, -0.5], 3)
-    out = np.tile([2.0, -4.0], 3)[None]
-    p = gr.partition(
-        gr.Network([first, *[between] * (depth - 1), out], [*[bias] * depth, [0.0]]), gr.Box([0.0] * 3, [1.0] * 3)
-    )
+    p = gr.partition(fold(depth, n_inputs=3), gr.Box([0.0] * 3, [1.0] * 3))
     assert p.cell_counts == (
         (2**depth + 1) ** 3,
         3 * 2**depth * (2**depth + 1) ** 2,

@@ -285,12 +285,14 @@ def _dequantized(values: dict[str, Any], inputs: Sequence[Any], where: str) -> A
             f"{where}: has a scale for each block of {values['block_size']} numbers, which is not read; "
             "export the model with floating-point weights"
         )
-    numbers, scale, *zero = (np.asarray(value, dtype=np.float64) for value in inputs if value is not None)
-    places = [1] * numbers.ndim
+    numbers, scale, *rest = (np.asarray(value, dtype=np.float64) for value in inputs if value is not None)
+    zero = rest[0] if rest else np.zeros(1)
+    # One number for all, or one for each place along an axis.
+    places = np.ones(numbers.ndim, dtype=np.int64)
     if scale.size > 1:
         places[values.get("axis", 1)] = -1
-    shift = zero[0].reshape(places) if zero and zero[0].size > 1 else zero[0].reshape(()) if zero else 0.0
-    return (numbers - shift) * (scale.reshape(places) if scale.size > 1 else scale.reshape(()))
+    zero, scale = (v.reshape(places if v.size > 1 else ()) for v in (zero, scale))
+    return np.asarray((numbers - zero) * scale)
 
 
 def _constant(values: dict[str, Any], where: str) -> Array:
