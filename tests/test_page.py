@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 
 import numpy as np
 import pytest
@@ -289,3 +290,42 @@ def test_the_smallest_regions_can_be_looked_at(tmp_path):
                 return np.abs(points_of_picture(driver)[py, px] - colors[face]).max() < 2
 
             until(matches)
+
+
+SLOW_CLOCK = "const now = performance.now.bind(performance); let late = 0; performance.now = () => now() + (late += 100);"
+TWO_FRAMES_LATER = """
+const [x, y, zoom, done] = arguments, { view, toScreen, look } = window.geomrelu, before = toScreen(0.5, 0.25);
+look(x, y, zoom);
+requestAnimationFrame(() => requestAnimationFrame(() => {
+  const canvas = document.getElementById("regions"), box = canvas.getBoundingClientRect();
+  const plane = document.getElementById("plane").getBoundingClientRect(), grown = box.width / canvas.offsetWidth;
+  const moved = [box.left - plane.left + grown * (before[0] - canvas.offsetLeft), box.top - plane.top + grown * (before[1] - canvas.offsetTop)];
+  done({ grown, moved,
+         expected: toScreen(0.5, 0.25), zoom: view.zoom });
+}));
+"""
+
+
+def test_where_drawing_is_slow_the_last_picture_moves_until_all_rests(page):
+    view = (0.2, -0.1, 1.7)
+    transform = "return document.getElementById('regions').style.transform"
+    with chromium() as driver:
+        open_page(driver, page)
+        driver.execute_script("window.geomrelu.look(...arguments)", *view)
+        until(lambda: driver.execute_script("return window.geomrelu.view.zoom") == 1.7)
+        time.sleep(0.3)
+        wanted = points_of_picture(driver)
+        driver.execute_script("window.geomrelu.showAll()")
+
+        driver.execute_script(SLOW_CLOCK)
+        for _ in range(2):
+            driver.find_element("id", "edges").click()
+        time.sleep(0.3)
+        assert driver.execute_script(transform) == ""
+        found = driver.execute_async_script(TWO_FRAMES_LATER, *view)
+        assert found["zoom"] == 1.7
+        assert found["grown"] == pytest.approx(1.7, rel=1e-4)
+        assert found["moved"] == pytest.approx(found["expected"], abs=0.05)
+        until(lambda: driver.execute_script(transform) == "")
+        assert np.array_equal(points_of_picture(driver), wanted)
+        assert [entry["message"] for entry in driver.get_log("browser")] == []

@@ -133,25 +133,43 @@ function glColors(gl, texture, rgb) {
   gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
 }
 
-/** Calls `paint(quick)` once a frame at most; where whole frames take long, what moves is painted quickly until it rests. */
+/** A function that paints once a frame at most, by `paint(quick)`, which tells when all is drawn: quickly where whole pictures take long, until all rests.  Its `whole` paints at once. */
 function paced(paint) {
-  let waiting = false, slow = false, rest = 0;
+  let waiting = 0, slow = false, rest = 0;
   const whole = () => {
+    cancelAnimationFrame(waiting); clearTimeout(rest);
+    waiting = 0;
     const start = performance.now();
-    paint(false);
-    requestAnimationFrame(() => requestAnimationFrame(() => { slow = performance.now() - start > 160; }));
+    Promise.resolve(paint(false)).then(() => { slow = performance.now() - start > 50; });
   };
-  return () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      clearTimeout(rest);
+  const redraw = () => {
+    waiting ||= requestAnimationFrame(() => {
+      waiting = 0;
       if (!slow) return whole();
       paint(true);
+      clearTimeout(rest);
       rest = setTimeout(whole, 200);
     });
   };
+  return Object.assign(redraw, { whole });
+}
+/** Acts when an element's size changes, not on its first. */
+function onResize(element, act) {
+  let first = true;
+  new ResizeObserver(() => { if (first) first = false; else act(); }).observe(element);
+}
+/** Resolves when all is drawn: browsers draw while scripts go on. */
+function glDone(gl) {
+  const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+  gl.flush();
+  return new Promise((resolve) => {
+    const ask = () => {
+      if (!gl.isContextLost() && gl.getSyncParameter(fence, gl.SYNC_STATUS) !== gl.SIGNALED) return setTimeout(ask, 4);
+      gl.deleteSync(fence);
+      resolve();
+    };
+    setTimeout(ask, 0);
+  });
 }
 
 function cannotBeShown(error) {

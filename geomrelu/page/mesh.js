@@ -199,6 +199,7 @@ function painterOf(canvas) {
     const front = low.map((v, i) => (camera().back[i] > 0 ? high[i] : v));
     if (shown.box) drawLines(box, 1.2, [0.5, 0.54, 0.6, 0.9], plus(front, -1, middle).map(Math.fround));
     gl.depthMask(true);
+    return glDone(gl);
   };
   return { setColors: (rgb) => glColors(gl, texture, rgb), draw };
 }
@@ -210,16 +211,17 @@ const chosen = () => (kept >= 0 ? kept : pointed);
 
 const redraw = paced(paint);
 /** Draw all, or, if it is to be quick, no edges. */
-function paint(quick = false) {
+function paint(quick) {
   const { width, height } = plane.getBoundingClientRect();
   view.width = Math.max(1, width); view.height = Math.max(1, height);
   // A typical polygon's width in pixels tells how much ink the edges may take.
   const c = camera(), length = Math.sqrt(total / nPolygons) * c.focus / c.distance;
   // Colours that stand for numbers are shaded less, so that the key can be read.
-  painter.draw({ edges: $("edges").checked && !quick, box: $("box").checked, width: length > 25 ? 1.3 : 1, shade: coloring.bar ? 0.25 : 0.48,
+  const done = painter.draw({ edges: $("edges").checked && !quick, box: $("box").checked, width: length > 25 ? 1.3 : 1, shade: coloring.bar ? 0.25 : 0.48,
     opacity: Math.max(0.12, Math.min(0.9, length / 14)) });
   marks();
   if (crosshair && kept < 0) point(pick(view.width / 2, view.height / 2));
+  return done;
 }
 
 // ---- marks: the chosen polygon, the centre, and the box's coordinates
@@ -309,7 +311,7 @@ function setColor(name) {
   painter.setColors(data[`color_${name}`]);
   coloring = about.colors.find((c) => c.name === name);
   showKey(coloring);
-  redraw();
+  redraw.whole();
 }
 
 // ---- what the user does
@@ -318,11 +320,11 @@ for (const { name } of about.colors) $("color").add(new Option(name, name));
 $("color").value = about.color;
 $("edges").checked = about.edges;
 $("color").onchange = () => setColor($("color").value);
-$("edges").onchange = $("box").onchange = redraw;
+$("edges").onchange = $("box").onchange = redraw.whole;
 $("closer").onclick = () => zoomBy(1.4);
 $("farther").onclick = () => zoomBy(1 / 1.4);
 $("whole").onclick = showAll;
-$("theme").onclick = () => { switchTheme(); redraw(); };
+$("theme").onclick = () => { switchTheme(); redraw.whole(); };
 $("search").onsubmit = (event) => {
   event.preventDefault();
   const text = $("place").value.trim();
@@ -380,12 +382,11 @@ document.addEventListener("keydown", (event) => {
   }[event.key];
   if (act) { if (event.key.startsWith("Arrow")) event.preventDefault(); act(); }
 });
-new ResizeObserver(redraw).observe(plane);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+onResize(plane, redraw.whole);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw.whole);
 
 showAll();
 setColor(about.color);
-paint();
 hint("");
 // For scripts around the page, and its tests.
 window.geomrelu = { toScreen, rayAt, pick, nearest, view, showAll, face, polygons: nPolygons };

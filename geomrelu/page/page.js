@@ -77,13 +77,24 @@ function zoomAt(factor, px = view.width / 2, py = view.height / 2) {
   moveTo(x - (px - view.width / 2) / sx, y + (py - view.height / 2) / sy);
 }
 function showAll() { Object.assign(view, { x: (x0 + x1) / 2, y: (y0 + y1) / 2, zoom: 1 }); redraw(); }
+function look(x, y, zoom) { view.zoom = zoom; moveTo(x, y); }
 /** Show a region so that it takes about a third of the view. */
 function showFace(f) {
   const [a, b, c, d] = boxes.subarray(4 * f, 4 * f + 4);
   view.zoom = 1;
   const [sx, sy] = scales();
-  view.zoom = Math.max(1, Math.min(1e13, 0.35 / Math.max((c - a) * sx / view.width, (d - b) * sy / view.height)));
-  moveTo((a + c) / 2, (b + d) / 2);
+  look((a + c) / 2, (b + d) / 2, Math.max(1, Math.min(1e13, 0.35 / Math.max((c - a) * sx / view.width, (d - b) * sy / view.height))));
+}
+
+// The regions' canvas reaches beyond the view by this share of it on every side: what comes into view first.
+const MARGIN = 0.25;
+/** Sets the canvas to its size; returns that, and how far it reaches beyond the view, in CSS pixels (width and height each). */
+function fit(canvas) {
+  const ratio = devicePixelRatio || 1, beyond = [view.width, view.height].map((v) => Math.ceil(v * MARGIN));
+  const size = [view.width + 2 * beyond[0], view.height + 2 * beyond[1]];
+  [canvas.width, canvas.height] = size.map((v) => Math.round(v * ratio));
+  Object.assign(canvas.style, { left: `${-beyond[0]}px`, top: `${-beyond[1]}px`, width: `${size[0]}px`, height: `${size[1]}px` });
+  return { ratio, size, beyond };
 }
 
 // ---- drawing with WebGL: coordinates as sums of two floats, so that the smallest regions can be looked at
@@ -129,38 +140,38 @@ function glPainter(canvas) {
   const faceArray = gl.createVertexArray();
   gl.bindVertexArray(faceArray);
   glAttribute(gl, faces, "at", split(xy, corners.length, (k) => corners[k]), 4);
-  const { owner, size } = glFans(gl, offsets, corners);
-  glAttribute(gl, faces, "face", owner, 1);
+  const fans = glFans(gl, offsets, corners);
+  glAttribute(gl, faces, "face", fans.owner, 1);
   const edges = glLines(gl, lines, split(xy, data.edges.length, (k) => data.edges[k]), 4, data.edge_steps);
   const boundary = glLines(gl, lines, split(data.boundary, data.boundary.length / 2, (k) => k), 4);
   gl.bindVertexArray(null);
   const texture = gl.createTexture(), setColors = (rgb) => glColors(gl, texture, rgb);
+  let size;
   const place = (p) => {
     const [sx, sy] = scales(), cx = Math.fround(view.x), cy = Math.fround(view.y);
     gl.useProgram(p.made);
     gl.uniform4f(p.at("center"), cx, cy, view.x - cx, view.y - cy);
     gl.uniform2f(p.at("scale"), sx, sy);
-    gl.uniform2f(p.at("size"), view.width, view.height);
+    gl.uniform2f(p.at("size"), ...size);
   };
-  const drawLines = ({ made, size }, width, ink, stops = null) => {
+  const drawLines = (quads, width, ink, stops = null) => {
     place(lines);
     gl.uniform1f(lines.at("creases"), stops ? 1 : 0);
     if (stops) gl.uniform3fv(lines.at("stops"), stops.flatMap(rgbOf).map((v) => v / 255));
-    gl.bindVertexArray(made);
+    gl.bindVertexArray(quads.made);
     gl.uniform1f(lines.at("width"), width);
     gl.uniform4f(lines.at("ink"), ...ink);
-    gl.drawElements(gl.TRIANGLES, size, gl.UNSIGNED_INT, 0);
+    gl.drawElements(gl.TRIANGLES, quads.size, gl.UNSIGNED_INT, 0);
   };
   const draw = (shown) => {
-    const ratio = devicePixelRatio || 1;
-    canvas.width = Math.round(view.width * ratio); canvas.height = Math.round(view.height * ratio);
+    ({ size } = fit(canvas));
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.clearColor(0, 0, 0, 0); gl.clear(gl.COLOR_BUFFER_BIT);
     gl.enable(gl.BLEND); gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     place(faces);
     gl.bindVertexArray(faceArray);
     gl.bindTexture(gl.TEXTURE_2D, texture);
-    gl.drawElements(gl.TRIANGLES, size, gl.UNSIGNED_INT, 0);
+    gl.drawElements(gl.TRIANGLES, fans.size, gl.UNSIGNED_INT, 0);
     if (shown.creases) drawLines(edges, shown.width, shown.faint, shown.creases);
     else if (shown.edges) {
       // On dark colours dark lines want a light casing, where there is room for it.
@@ -168,6 +179,7 @@ function glPainter(canvas) {
       drawLines(edges, shown.width, [0.106, 0.137, 0.188, shown.opacity]);
     }
     if (shown.boundary) { drawLines(boundary, 4, [1, 1, 1, 1]); drawLines(boundary, 2, [0, 0, 0, 1]); }
+    return glDone(gl);
   };
   return { setColors, draw };
 }
@@ -183,10 +195,9 @@ function plainPainter(canvas) {
   };
   const point = (values, v) => [values[2 * v], values[2 * v + 1]];
   const draw = (shown) => {
-    const ratio = devicePixelRatio || 1;
-    canvas.width = Math.round(view.width * ratio); canvas.height = Math.round(view.height * ratio);
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const [left, top] = toDomain(0, 0), [right, bottom] = toDomain(view.width, view.height);
+    const { ratio, size, beyond } = fit(canvas);
+    pen.setTransform(ratio, 0, 0, ratio, ...beyond.map((v) => v * ratio));
+    const [left, top] = toDomain(-beyond[0], -beyond[1]), [right, bottom] = toDomain(size[0] - beyond[0], size[1] - beyond[1]);
     for (let f = 0; f < nFaces; f++) {
       if (boxes[4 * f] > right || boxes[4 * f + 2] < left || boxes[4 * f + 1] > top || boxes[4 * f + 3] < bottom) continue;
       pen.beginPath();
@@ -211,13 +222,28 @@ function plainPainter(canvas) {
 
 const painter = glPainter($("regions")) ?? plainPainter($("regions"));
 let pointed = -1, kept = -1, crosshair = false, coloring = {};
+let picture = view; // what the last picture of the regions shows
 const chosen = () => (kept >= 0 ? kept : pointed);
 
 const redraw = paced(paint);
-/** Draw all, or, if it is to be quick, no edges. */
-function paint(quick = false) {
+/** Draw all, or, if it is to be quick, move and stretch the last picture. */
+function paint(quick) {
   const { width, height } = plane.getBoundingClientRect();
   view.width = Math.max(1, width); view.height = Math.max(1, height);
+  const done = quick ? moveRegions() : drawRegions();
+  marks();
+  if (crosshair && kept < 0) point(locate(view.x, view.y));
+  return done;
+}
+
+function moveRegions() {
+  const [px, py] = toScreen(picture.x, picture.y);
+  $("regions").style.transform = `translate(${px - view.width / 2}px, ${py - view.height / 2}px) scale(${view.zoom / picture.zoom})`;
+}
+
+function drawRegions() {
+  picture = { ...view };
+  $("regions").style.transform = "";
   const [sx, sy] = scales();
   // A typical edge's length in pixels tells how much ink the edges may take.
   const length = Math.sqrt((x1 - x0) * sx * (y1 - y0) * sy / nFaces);
@@ -225,10 +251,8 @@ function paint(quick = false) {
   // In colours by crease the edges are what is shown; those that do not bend show with "edges" only.
   const creases = coloring.name === "crease" && coloring.bar ? barStops(coloring.bar) : null;
   const casing = length > 25 && coloring.bar !== undefined;
-  painter.draw({ edges: $("edges").checked && !quick, boundary: $("boundary").checked, width: length > 25 ? 1.3 : 0.9, opacity, casing, creases,
+  return painter.draw({ edges: $("edges").checked, boundary: $("boundary").checked, width: length > 25 ? 1.3 : 0.9, opacity, casing, creases,
     faint: [0.5, 0.5, 0.5, $("edges").checked ? 0.5 * opacity : 0] });
-  marks();
-  if (crosshair && kept < 0) point(locate(view.x, view.y));
 }
 
 function marks() {
@@ -324,7 +348,7 @@ function setColor(name) {
   painter.setColors(data[`color_${name}`] ?? new Uint8Array(3 * nFaces).map((_, k) => fill[k % 3]));
   coloring = about.colors.find((c) => c.name === name);
   showKey(coloring);
-  redraw();
+  redraw.whole();
 }
 
 // ---- what the user does
@@ -335,7 +359,7 @@ $("edges").checked = about.edges;
 $("boundary").checked = about.boundary;
 $("boundary").disabled = data.boundary.length === 0;
 $("color").onchange = () => setColor($("color").value);
-$("edges").onchange = $("boundary").onchange = redraw;
+$("edges").onchange = $("boundary").onchange = redraw.whole;
 $("closer").onclick = () => zoomAt(1.6);
 $("farther").onclick = () => zoomAt(1 / 1.6);
 $("whole").onclick = showAll;
@@ -398,13 +422,12 @@ document.addEventListener("keydown", (event) => {
   }[event.key];
   if (act) { if (event.key.startsWith("Arrow")) event.preventDefault(); act(); }
 });
-new ResizeObserver(redraw).observe(plane);
+onResize(plane, redraw.whole);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themed);
 
 setColor(about.color);
-paint();
 hint("");
 // For scripts around the page, and its tests.
-window.geomrelu = { locate, toScreen, toDomain, pattern, view, showAll, showFace, regions: nFaces };
+window.geomrelu = { locate, toScreen, toDomain, pattern, view, look, showAll, showFace, regions: nFaces };
 document.documentElement.dataset.ready = "true";
 })().catch(cannotBeShown);
