@@ -138,9 +138,11 @@ class Network(ReadOnly):
         if input_shape is not None:
             shape = tuple(int(n) for n in input_shape)
             if math.prod(shape) != network.n_inputs:
+                stack = math.prod(shape[1:]) == network.n_inputs
+                advice = f", one input, not a stack of {shape[0]} (for many segments see gr.Segments)" if stack else ""
                 raise InputDimensionError(
                     f"network: got inputs of shape {shape}, {math.prod(shape)} numbers, but it takes "
-                    f"{network.n_inputs}; expected as many"
+                    f"{network.n_inputs}; expected as many{advice}"
                 )
             vars(network)["input_shape"] = shape
         return network

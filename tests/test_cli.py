@@ -368,19 +368,27 @@ def test_interrupt_while_the_package_is_imported() -> None:
     assert (child.returncode, out, err) == (130, "", "interrupted\n")
 
 
-def test_interrupt_from_the_keyboard(tmp_path: Path) -> None:
-    """A named pipe as MODEL's stand-in would block; a slow stub of the engine does the same."""
+@pytest.mark.parametrize(
+    ("command", "slow"),
+    [("count", "geomrelu.partition"), ("segment", "geomrelu.partition"), ("info", "geomrelu.importers.self_check")],
+)
+def test_interrupt_from_the_keyboard(tmp_path: Path, command: str, slow: str) -> None:
+    """A named pipe as MODEL's stand-in would block; a slow stub of the long step does the same."""
     np.savez(tmp_path / "m.npz", **THREE_REGIONS)
+    np.save(tmp_path / "ends.npy", [[-1.0, 0.0], [1.0, 0.5]])
+    order = ["geomrelu", command, str(tmp_path / "m.npz")]
+    order += ["--ends", str(tmp_path / "ends.npy"), "-o", str(tmp_path / "x.png")] if command == "segment" else []
+    module, name = slow.rsplit(".", 1)
     code = (
         # A background job of a shell without job control starts with the signal ignored.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import time, geomrelu as gr\n"
+        f"import time, sys, {module} as slow_module\n"
         "def slow(*args, **kwargs):\n"
         "    print('ready', flush=True)\n"
         "    time.sleep(60)\n"
-        "gr.partition = slow\n"
+        f"slow_module.{name} = slow\n"
         "from geomrelu.cli import main\n"
-        f"import sys; sys.argv = ['geomrelu', 'count', {str(tmp_path / 'm.npz')!r}]\n"
+        f"sys.argv = {order!r}\n"
         "main()\n"
     )
     child = process("-c", code)
@@ -389,6 +397,7 @@ def test_interrupt_from_the_keyboard(tmp_path: Path) -> None:
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=30)
     assert (child.returncode, out, err) == (130, "", "interrupted: nothing is kept\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ends.npy", "m.npz"]
 
 
 def test_module_entry_point_starts_fast_and_light() -> None:

@@ -393,3 +393,9 @@ def test_figure(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ax.get_lines()[1].get_xydata(), np.column_stack([p.breakpoints, p.values[:, 1]]))
     assert len(p.plot(outputs=[2], breakpoints=False).get_lines()) == 1
     ax.figure.savefig(tmp_path / "x.png")
+
+
+def test_a_stack_given_to_segment_is_told_of_segments() -> None:
+    network = gr.Network([np.ones((3, 4)), np.ones((1, 3))])
+    with pytest.raises(InputDimensionError, match=r"not a stack of 5 \(for many segments see gr.Segments\)"):
+        gr.partition(network, gr.Segment(np.zeros((5, 4)), np.ones((5, 4))))

@@ -134,6 +134,22 @@ def test_a_weight_that_is_a_little_wrong_is_told(name: str) -> None:
         assert check.to_dict()["comparisons"][0]["ok"] is False
 
 
+def test_what_must_overflow_in_float32_is_no_difference() -> None:
+    """Hidden units beyond 3.4e38 become infinite where they are active: there is nothing to compare, and it is said."""
+    pytest.importorskip("onnxruntime")
+    weights = {"w": np.array([[1e30, -1e30], [1e30, 1e30]]), "v": np.array([[1e-30, 1e-30]])}
+    steps = [node("Gemm", "x w", "u", transB=1), node("Relu", "u", "h"), node("Gemm", "h v", transB=1)]
+    model = model_of(Case(steps, ["N", 2], weights))
+    points = np.array([[3e9, 1e9], [0.5, 0.25]])
+    runtime = {c.original: c for c in self_check(model, points=points).comparisons}["onnxruntime"]
+    assert runtime.ok, str(runtime)
+    assert runtime.overflowed == 1
+    assert runtime.points == 34 + 4 - 1
+    assert "overflow at 1 more" in str(runtime)
+    wrong = nudged(as_network(model), 0, 1e-4)
+    assert not self_check(model, wrong, points=points).ok
+
+
 NORMALISED = {
     "weight norm": nn.utils.parametrizations.weight_norm,
     "spectral norm": nn.utils.parametrizations.spectral_norm,

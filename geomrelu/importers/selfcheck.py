@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geomrelu.arrays import FloatArray, IntArray, float_array
+from geomrelu.arrays import BoolArray, FloatArray, IntArray, float_array
 from geomrelu.domain import Box, Polygon, Slice
 from geomrelu.errors import DomainError, InputDimensionError, InputError
 from geomrelu.importers.originals import Original, originals
@@ -50,12 +50,15 @@ class Comparison:
     points : int
     difference, bound : float
         Where the difference is largest beside its bound: the two.
+    overflowed : int
+        Points besides at which the original's numbers overflow, as they must: nothing is compared there.
     """
 
     original: str
     points: int
     difference: float
     bound: float
+    overflowed: int = 0
 
     @property
     def ok(self) -> bool:
@@ -63,10 +66,13 @@ class Comparison:
         return self.difference <= self.bound
 
     def __str__(self) -> str:
+        beyond = f"; its numbers overflow at {self.overflowed} more, as they must" if self.overflowed else ""
+        if not self.points:
+            return f"{self.original}: nothing to compare{beyond}"
         verdict = "equal within rounding" if self.ok else "DIFFERENT"
         return (
             f"{self.original}: {verdict} at {self.points} points "
-            f"(largest difference {self.difference:.2g}, of rounding at most {self.bound:.2g})"
+            f"(largest difference {self.difference:.2g}, of rounding at most {self.bound:.2g}){beyond}"
         )
 
 
@@ -188,6 +194,10 @@ def _compared(network: Network, original: Original, points: FloatArray) -> Compa
     values = network(points)
     if expected.shape != values.shape:
         return Comparison(original.name, len(points), float("inf"), 0.0)
+    beyond = ~np.isfinite(expected).all(axis=1) & _overflows(network, points, original.roundoff)
+    if beyond.all():
+        return Comparison(original.name, 0, 0.0, 0.0, len(points))
+    points, values, expected = points[~beyond], values[~beyond], expected[~beyond]
     difference = np.abs(values - expected)
     difference[~np.isfinite(difference)] = np.inf  # what overflows is not explained by rounding
     # The bound costs a Jacobian: of many outputs it is asked of those that differ most.
@@ -196,7 +206,20 @@ def _compared(network: Network, original: Original, points: FloatArray) -> Compa
     bound = _SLACK * (_DOUBLE + original.roundoff) * _growth(network, points, judged)
     excess = difference / np.maximum(bound, np.finfo(np.float64).tiny)
     worst = np.unravel_index(int((excess if excess.any() else bound).argmax()), excess.shape)
-    return Comparison(original.name, len(points), float(difference[worst]), float(bound[worst]))
+    found = float(difference[worst]), float(bound[worst])
+    return Comparison(original.name, len(points), *found, overflowed=int(beyond.sum()))
+
+
+def _overflows(network: Network, points: FloatArray, roundoff: float) -> BoolArray:
+    """Points (N,) at which float64, or float32 if the roundoff is its, cannot hold the terms of some sum of the network."""
+    limit = np.finfo(np.float64 if roundoff <= _DOUBLE else np.float32).max
+    largest, h = np.zeros(len(points)), points
+    for layer in network.layers:
+        size = np.abs(h) @ abs(layer.weight).T + np.abs(layer.bias)
+        largest = np.maximum(largest, size.max(axis=1, initial=0.0))
+        h = np.asarray(h @ layer.weight.T + layer.bias)
+        h[:, : layer.n_neurons] = np.maximum(h[:, : layer.n_neurons], 0.0)
+    return ~(largest <= limit)
 
 
 def _growth(network: Network, points: FloatArray, outputs: IntArray) -> FloatArray:
