@@ -233,7 +233,8 @@ def aggregate(
     Raises
     ------
     InputError
-        If a name is unknown, or that of a definition which cannot be counted so; and as in `partition`.
+        If a name is unknown, or that of a definition which cannot be counted so; if the domain is not of the plane;
+        and as in `partition`.
 
     Examples
     --------
@@ -245,6 +246,11 @@ def aggregate(
     from geomrelu.analysis.aggregates import aggregate as measure
 
     n_jobs, progress = checked_run("aggregate", n_jobs, progress)
+    if _polyhedral_network("aggregate", model, domain, resume, device) is not None:
+        raise InputError(
+            "aggregate: works in the plane; of this domain gr.count_regions(model, domain) counts the regions in memory "
+            "that does not grow, and gr.partition(model, domain) answers the other questions"
+        )
     shape = as_domain(domain)
     network = _network(model, shape)
     return measure(network, shape, names, n_jobs=n_jobs, progress=progress, resume=resume, device=device)
