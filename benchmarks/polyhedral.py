@@ -200,7 +200,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"| {row['name']} | {own['regions']:,} | {own['seconds']:.3g} "
             f"| {own['seconds'] / own['regions'] * 1e6:.2f} | {own['bytes_per_region']:,.0f} "
             f"| {own['volumes_seconds']:.3g} | {own['signs_exact']} of {own['signs']:,} | "
-            f"{seconds(row, 'count')} | {added(row['count'])} | {seconds(row, 'affinitree')} | {seconds(row, 'relucent')} |"
+            f"{seconds(row, 'count')} | {added(row['count'])} | "
+            f"{seconds(row, 'affinitree')} | {seconds(row, 'relucent')} |"
         )
     others = sorted({row[engine]["version"] for row in rows for engine in ENGINES if "version" in row[engine]})
     versions = ", ".join([*map(version, ("geomrelu", "numpy", "numba")), *others])
@@ -213,7 +214,8 @@ def added(found: dict[str, Any]) -> str:
 
 
 def growth_table(rows: list[dict[str, Any]]) -> str:
-    head = ("network", "box", "regions", "microseconds a region", "memory, MB", "counted only, microseconds", "its memory, MB")
+    head = ("network", "box", "regions", "microseconds a region", "memory, MB", "counted only, microseconds",
+            "its memory, MB")  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|---|---|" + "---:|" * (len(head) - 2)]
     for row in rows:
         own, count = row["geomrelu"], row["count"]

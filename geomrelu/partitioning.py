@@ -248,8 +248,8 @@ def aggregate(
     n_jobs, progress = checked_run("aggregate", n_jobs, progress)
     if _polyhedral_network("aggregate", model, domain, resume, device) is not None:
         raise InputError(
-            "aggregate: works in the plane; of this domain gr.count_regions(model, domain) counts the regions in memory "
-            "that does not grow, and gr.partition(model, domain) answers the other questions"
+            "aggregate: works in the plane; of this domain gr.count_regions(model, domain) counts the regions, in "
+            "memory that does not grow, and gr.partition(model, domain) answers the other questions"
         )
     shape = as_domain(domain)
     network = _network(model, shape)

@@ -292,16 +292,20 @@ def test_the_smallest_regions_can_be_looked_at(tmp_path):
             until(matches)
 
 
-SLOW_CLOCK = "const now = performance.now.bind(performance); let late = 0; performance.now = () => now() + (late += 100);"
+SLOW_CLOCK = """
+const now = performance.now.bind(performance);
+let late = 0;
+performance.now = () => now() + (late += 100);
+"""
 TWO_FRAMES_LATER = """
 const [x, y, zoom, done] = arguments, { view, toScreen, look } = window.geomrelu, before = toScreen(0.5, 0.25);
 look(x, y, zoom);
 requestAnimationFrame(() => requestAnimationFrame(() => {
   const canvas = document.getElementById("regions"), box = canvas.getBoundingClientRect();
   const plane = document.getElementById("plane").getBoundingClientRect(), grown = box.width / canvas.offsetWidth;
-  const moved = [box.left - plane.left + grown * (before[0] - canvas.offsetLeft), box.top - plane.top + grown * (before[1] - canvas.offsetTop)];
-  done({ grown, moved,
-         expected: toScreen(0.5, 0.25), zoom: view.zoom });
+  const x = box.left - plane.left + grown * (before[0] - canvas.offsetLeft);
+  const y = box.top - plane.top + grown * (before[1] - canvas.offsetTop);
+  done({ grown, moved: [x, y], expected: toScreen(0.5, 0.25), zoom: view.zoom });
 }));
 """
 

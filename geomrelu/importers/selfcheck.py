@@ -211,7 +211,7 @@ def _compared(network: Network, original: Original, points: FloatArray) -> Compa
 
 
 def _overflows(network: Network, points: FloatArray, roundoff: float) -> BoolArray:
-    """Points (N,) at which float64, or float32 if the roundoff is its, cannot hold the terms of some sum of the network."""
+    """Points (N,) at which float64, or float32 if the roundoff is its, cannot hold the terms of some sum."""
     limit = np.finfo(np.float64 if roundoff <= _DOUBLE else np.float32).max
     largest, h = np.zeros(len(points)), points
     for layer in network.layers:

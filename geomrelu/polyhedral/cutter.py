@@ -26,6 +26,8 @@ __all__ = ["Cutter", "Task", "add_report", "new_report"]
 
 # Radii above this share of the domain's extent are made afresh before they decide anything.
 _COARSE = 2.0**-12
+# Vertices whose 2-cells are fetched from memory together.
+_AHEAD = 16
 _SEEDS = 64
 # Covers the rounding of bounds themselves.
 _SLACK = 1.001
@@ -78,7 +80,12 @@ class Cutter:
         self.rows = Rows(network, facets, self.words)
         self.judge = Judge(self.skeleton, ExactRows(network, facets))
         self.layer, self.neuron, self.share = -1, 0, 1.0
-        self._table = np.empty((0, 2), dtype=np.uint64)  # scratch
+        # Scratch of `join`: its table, and what it knows of the vertices that come next.
+        self._table = np.empty((0, 2), dtype=np.uint64)
+        self._ahead = (
+            np.empty((_AHEAD, 2 * d), dtype=np.uint64), np.empty(_AHEAD, dtype=np.int64),
+            np.zeros(1, dtype=np.uint64),
+        )  # fmt: skip
         self._divider = -1  # bit of the form by which the block is to be split
         self.sides = self.words.sides()
         self.report = new_report(len(network.hidden))
@@ -303,8 +310,9 @@ class Cutter:
         for seed in range(_SEEDS):
             table[:] = 0
             edges = cutting.join(
-                skeleton.cells, crossed, start, skeleton.n_edges, valid, self.sides, first, stop, np.uint64(seed), table
-            )
+                skeleton.cells, crossed, start, skeleton.n_edges, valid, self.sides, first, stop, np.uint64(seed),
+                table, *self._ahead,
+            )  # fmt: skip
             if edges >= 0:
                 skeleton.n_edges = edges
                 return

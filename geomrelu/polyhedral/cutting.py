@@ -225,46 +225,61 @@ def _meet(cells: Cells, key: np.uint64, v: int, table: WordArray, edge: int) -> 
     return 0
 
 
+@inner
+def _cut_cells(
+    cells: Cells, v: int, valid: WordArray, sides: WordArray, stop: int, seed: np.uint64, keys: WordArray
+) -> int:
+    """Keys of the 2-cells on which a new vertex lies; their number."""
+    found = 0
+    base = _ZERO
+    for w in range(stop):
+        base ^= word_hash(cells.positive[v, w] & valid[w], cells.negative[v, w] & valid[w], w, seed)
+    for w in range(stop):
+        positive, negative = cells.positive[v, w] & valid[w], cells.negative[v, w] & valid[w]
+        rest = ~(positive | negative) & valid[w]
+        if rest == _ZERO:
+            continue
+        others = base ^ word_hash(positive, negative, w, seed)
+        while rest != _ZERO:
+            own = rest & ~(rest - _ONE)
+            rest &= rest - _ONE
+            if sides[0, w] & own != _ZERO:
+                keys[found] = others ^ word_hash(positive | own, negative, w, seed)
+                found += 1
+            if sides[1, w] & own != _ZERO:
+                keys[found] = others ^ word_hash(positive, negative | own, w, seed)
+                found += 1
+    return found
+
+
 @lean
 def join(
     cells: Cells, crossed: IntArray, first_vertex: int, n_edges: int, valid: WordArray, sides: WordArray, first: int,
-    stop: int, seed: np.uint64, table: WordArray,
+    stop: int, seed: np.uint64, table: WordArray, keys: WordArray, ahead: IntArray, fetched: WordArray,
 ) -> int:  # fmt: skip
     """Join new vertices across 2-cells, then halve the cut edges; returns the new number of edges, or -1.
 
     `valid` (words,) has the bits of the forms that have cut so far, `sides` (2, words) of those that
-    may be positive and negative.  `table` (size, 2) is zero, its size a power of two.  -1: two sign vectors have the
-    same hash; nothing was changed.
+    may be positive and negative.  `table` (size, 2) is zero, its size a power of two; `keys` (k, 2 d), `ahead` (k,)
+    and `fetched` (1,) are scratch.  -1: two sign vectors have the same hash; nothing was changed.
     """
     waiting = 0
     edge = n_edges + len(crossed)
-    made = edge
-    for k in range(len(crossed)):
-        v = first_vertex + k
-        base = _ZERO
-        for w in range(stop):
-            base ^= word_hash(cells.positive[v, w] & valid[w], cells.negative[v, w] & valid[w], w, seed)
-        for w in range(stop):
-            positive, negative = cells.positive[v, w] & valid[w], cells.negative[v, w] & valid[w]
-            rest = ~(positive | negative) & valid[w]
-            if rest == _ZERO:
-                continue
-            others = base ^ word_hash(positive, negative, w, seed)
-            while rest != _ZERO:
-                own = rest & ~(rest - _ONE)
-                rest &= rest - _ONE
-                if sides[0, w] & own != _ZERO:
-                    met = _meet(cells, others ^ word_hash(positive | own, negative, w, seed), v, table, edge)
-                    if met < 0:
-                        return -1
-                    edge += met
-                    waiting += 1 - 2 * met
-                if sides[1, w] & own != _ZERO:
-                    met = _meet(cells, others ^ word_hash(positive, negative | own, w, seed), v, table, edge)
-                    if met < 0:
-                        return -1
-                    edge += met
-                    waiting += 1 - 2 * met
+    made, mask = edge, np.uint64(len(table) - 1)
+    for start in range(0, len(crossed), len(keys)):
+        some = min(len(crossed) - start, len(keys))
+        for k in range(some):
+            ahead[k] = _cut_cells(cells, first_vertex + start + k, valid, sides, stop, seed, keys[k])
+            # Reading rows of the table before any is asked for fetches them all at once, not one after the other.
+            for i in range(ahead[k]):
+                fetched[0] ^= table[keys[k, i] & mask, 0]
+        for k in range(some):
+            for i in range(ahead[k]):
+                met = _meet(cells, keys[k, i], first_vertex + start + k, table, edge)
+                if met < 0:
+                    return -1
+                edge += met
+                waiting += 1 - 2 * met
     if waiting != 0:
         return -1
     for k in range(len(crossed)):
