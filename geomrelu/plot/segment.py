@@ -9,7 +9,7 @@ import numpy as np
 
 from geomrelu.errors import InputError
 from geomrelu.plot.axes import check_axes
-from geomrelu.plot.style import INK
+from geomrelu.plot.style import INK, LINE_COLORS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,8 @@ __all__ = ["plot_segment"]
 
 # Above so many outputs a legend tells nothing.
 _NAMED = 12
+# Of lines of one colour, in turn.
+_DASHES = ("-", "--", "-.", ":")
 
 
 def plot_segment(
@@ -79,8 +81,9 @@ def plot_segment(
         ax = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained").add_subplot()
     names = [f"$f_{{{k}}}$" for k in shown] if labels is None else labels
     for k, name in zip(shown, names, strict=True):
-        ax.plot(p.breakpoints, p.values[:, k], linewidth=linewidth, label=name, color=f"C{k % 10}",
-                linestyle="-" if k < 10 else "--", zorder=3)  # fmt: skip
+        turn, color = divmod(k, len(LINE_COLORS))
+        ax.plot(p.breakpoints, p.values[:, k], linewidth=linewidth, label=name, color=LINE_COLORS[color],
+                linestyle=_DASHES[turn % len(_DASHES)], zorder=3)  # fmt: skip
     if breakpoints:
         inner = p.breakpoints[1:-1]
         opacity = float(np.clip(30 / max(len(inner), 1), 0.12, 0.8))

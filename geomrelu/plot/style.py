@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COLOR_NAMES",
     "INK",
+    "LINE_COLORS",
     "MANY",
     "ColorChoice",
     "Theme",
@@ -42,6 +43,8 @@ COLOR_NAMES = ("pattern", "value", "class", "gradient", "area")
 # Those whose colours are made for light paper, and darkened for dark.
 _FIXED = ("pattern", "class", "gradient")
 INK = "#1b2330"
+# Okabe and Ito (2008), told apart by every colour vision; but for black and yellow, which some paper would hide.
+LINE_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 # From here on faces are drawn without antialiasing (no white seams between them) and as pixels in vector files.
 MANY = 20_000
 

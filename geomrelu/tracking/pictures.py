@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from geomrelu.movies import check_movie_path, write_movie
 from geomrelu.patterns import Patterns
 from geomrelu.plot.axes import check_axes
 from geomrelu.plot.partition import plot_partition
-from geomrelu.plot.style import mapped, theme_of
+from geomrelu.plot.style import LINE_COLORS, mapped, theme_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,8 +67,8 @@ def plot_track(track: Track, ax: Axes | None = None, *, columns: str | Sequence[
         axes = list(figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0])
     else:
         axes = [ax]
-    for k, (own, name) in enumerate(zip(axes, names, strict=True)):
-        own.plot(track.columns["time"], track.columns[name], marker="o", markersize=3, color=f"C{k}")
+    for own, name, color in zip(axes, names, cycle(LINE_COLORS), strict=False):
+        own.plot(track.columns["time"], track.columns[name], marker="o", markersize=3, color=color)
         own.set_ylabel(own.get_ylabel() or name.replace("_", " "))
     axes[-1].set_xlabel(axes[-1].get_xlabel() or "time")
     return axes
