@@ -39,9 +39,11 @@ IMAGES: list[tuple[str, str, str, float | None]] = [
     ("MNIST 9x200", "onnx/mnist_relu_9_200.onnx", "mnist_inputs.npz", 2.0),
     ("MNIST convolutional, average pooling", "onnx/Convnet_avgpool.onnx", "mnist_inputs.npz", 0.5),
     ("CIFAR-10 convolutional (base)", "onnx/cifar_base_kw.onnx", "cifar10_inputs.npz", 2.0),
+    ("CIFAR-10 convolutional (base)", "onnx/cifar_base_kw.onnx", "cifar10_inputs.npz", None),
     ("CIFAR-10 convolutional (small)", "onnx/cifar10_small.onnx", "cifar10_inputs.npz", 2.0),
     ("CIFAR-10 residual (2b)", "onnx/resnet_2b.onnx", "cifar10_inputs.npz", 1.0),
     ("CIFAR-10 convolutional, random weights", RANDOM, "cifar10_inputs.npz", 0.5),
+    ("CIFAR-10 convolutional, random weights", RANDOM, "cifar10_inputs.npz", 1.5),
 ]
 ACAS = ["1_1", "2_3", "4_2"]
 PLANES = [(psi, v) for v in (150, 500) for psi in (-180, -90, 0, 90)]

@@ -87,6 +87,35 @@ def test_boundary(three: Path, four: Path, tmp_path: Path) -> None:
     assert "unknown" in run("boundary", degenerate).stdout
 
 
+def test_check(three: Path, four: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = told("check", three)
+    assert (found["ok"], found["invariants"]) == (True, "ok")
+    assert found["crosscheck"]["n_exact"] == gr.partition(F, cube(3)).n_regions
+    assert found["crosscheck"]["n_samples"] == 22**3 + 2**3
+    assert told("check", four, "--n", 3, "--box", 0, 2)["crosscheck"]["n_samples"] == 3**4 + 2**4
+    shown = run("check", three, "--n", 5)
+    assert shown.exit_code == 0
+    assert "volume / domain's" in shown.stdout
+    # One regions' bits taken for another's are told.
+    true = gr.partition
+
+    def wrong(*arguments: Any, **options: Any) -> Any:
+        p = true(*arguments, **options)
+        vars(p)["patterns"] = p.patterns[::-1]
+        return p
+
+    monkeypatch.setattr(gr, "partition", wrong)
+    assert run("check", three).exit_code == 1
+
+
+def test_partition(four: Path, tmp_path: Path) -> None:
+    out = tmp_path / "regions.npz"
+    assert told("partition", four, "-o", out, "--jobs", 2)["regions"] == gr.partition(G, cube(4)).n_regions
+    loaded = gr.load(out)
+    assert loaded.n_regions == gr.partition(G, cube(4)).n_regions
+    loaded.check()
+
+
 def test_streamed_counts(three: Path) -> None:
     n = gr.partition(F, cube(3)).n_regions
     assert told("count", three, "--stream")["regions"] == n
@@ -114,7 +143,9 @@ def test_bad_input(three: Path, four: Path, tmp_path: Path) -> None:
         (("boundary", four, "--level", 0), "4 dimensions"),
         (("verify", three, "--property", "y9 > 0"), "y9"),
         (("compare", three, four), "takes 4 inputs"),
-        (("check", three), "expected 2"),
+        (("check", three, "--exact"), "that proof is of the plane"),
+        (("check", three, "--n", 1), "--n"),
+        (("partition", three, "-o", tmp_path / "x.geojson"), "write an .npz file"),
     ):
         done = run(*arguments)
         assert done.exit_code == 2

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from geomrelu.domain import Box, Domain, Polygon
     from geomrelu.network import Network
     from geomrelu.planar.complex import PlanarComplex
+    from geomrelu.polyhedral.complex import PolyhedralComplex
 
 __all__ = ["app", "main"]
 
@@ -43,6 +44,8 @@ app = typer.Typer(
 _LAST_SEED = 2**63 - 1
 # Numbers of inputs of which the partition of a box is asked.
 _SPACE = tuple(range(1, 13))
+# Points of a grid to check against.
+_SAMPLES = 101**2
 
 Model = Annotated[
     Path,
@@ -188,8 +191,17 @@ def count(
 @app.command()
 def check(
     model: Model,
-    n: Annotated[str, typer.Option("--n", metavar="N", help="Grid points along each axis, 2 to 20000.")] = "101",
-    exact: Annotated[bool, typer.Option("--exact", help="Prove it in integers too (slow if large).")] = False,
+    n: Annotated[
+        str | None,
+        typer.Option(
+            "--n",
+            metavar="N",
+            help="Grid points along each axis, 2 to 20000 [101; outside the plane 10^4 in all].",
+        ),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Prove it in integers too (slow if large); in the plane.")
+    ] = False,
     box: BoxOption = None,
     low: LowOption = None,
     high: HighOption = None,
@@ -201,7 +213,7 @@ def check(
 ) -> None:
     """Check the exact partition: its invariants, and every sample of a grid against it.
 
-    Exit status 1 if anything disagrees.
+    Of a model with other than two inputs on the cube with the sides of --box. Exit status 1 if anything disagrees.
 
     Examples:
 
@@ -211,10 +223,19 @@ def check(
 
     geomrelu check model.npz --exact
     """
-    points = whole_number("--n", n, 2, 20_000)
-    p, facts = _partition(model, _domain(box, low, high, polygon, slice_file), allow_joblib, normalise=normalise)
+    points = None if n is None else whole_number("--n", n, 2, 20_000)
+    network, domain, facts = _model_in_space(
+        model, _domain(box, low, high, polygon, slice_file), bool(low or high or polygon), allow_joblib, normalise
+    )
+    if exact and domain.dimension != 2:
+        raise InputError(
+            f"--exact: {model} takes {network.n_inputs} inputs; that proof is of the plane: leave --exact out"
+        )
+    p = _built(model, network, domain, _PLAIN)
     from geomrelu.crosscheck import crosscheck
 
+    if points is None:
+        points = max(2, min(20_000, round(_SAMPLES ** (1 / domain.dimension))))
     broken = None
     try:
         p.check()
@@ -255,6 +276,8 @@ def partition(
 ) -> None:
     """Write the partition: .npz (all of it; open with gr.load), .geojson or .parquet (regions with their maps).
 
+    Of a model with other than two inputs: .npz, on the cube with the sides of --box.
+
     Examples:
 
     geomrelu partition model.npz -o regions.npz
@@ -262,9 +285,15 @@ def partition(
     geomrelu partition model.safetensors -o regions.geojson --polygon "0,0 1,0 0,1"
     """
     suffix = _checked_output(out, (".npz", ".geojson", ".parquet"), model)
-    p, facts = _partition(
-        model, _domain(box, low, high, polygon, slice_file), allow_joblib, Run(_jobs(jobs), resume), normalise
+    network, domain, facts = _model_in_space(
+        model, _domain(box, low, high, polygon, slice_file), bool(low or high or polygon), allow_joblib, normalise
     )
+    if suffix != ".npz" and domain.dimension != 2:
+        raise InputError(
+            f"{model}: takes {network.n_inputs} inputs; {suffix} files are of the plane: write an .npz file, "
+            f"such as -o {out.with_suffix('.npz')}"
+        )
+    p = _built(model, network, domain, Run(_jobs(jobs), resume))
     if suffix == ".npz":
         p.save(out)
     elif suffix == ".parquet":
@@ -479,14 +508,6 @@ def _named(model: Path) -> Iterator[None]:
         raise InputDimensionError(f"{model}: {error}") from error
 
 
-def _partition(
-    model: Path, domain: Domain, allow_joblib: bool, run: Run = _PLAIN, normalise: bool = False
-) -> tuple[PlanarComplex, dict[str, Any]]:
-    """The partition, and facts about model and domain for JSON."""
-    network, facts = _model(model, domain, allow_joblib, normalise)
-    return _built(model, network, domain, run), facts
-
-
 def _definitions(name: str | None) -> tuple[str, ...]:
     """The definitions to count by, none if there is no `name`: asked before the work starts."""
     from geomrelu.analysis.definitions import DEFINITIONS
@@ -532,7 +553,7 @@ def _checked_output(out: Path, suffixes: tuple[str, ...], model: Path) -> str:
     return suffix
 
 
-def _report_written(out: Path, p: PlanarComplex, facts: dict[str, Any], json: bool) -> None:
+def _report_written(out: Path, p: PlanarComplex | PolyhedralComplex, facts: dict[str, Any], json: bool) -> None:
     if json:
         print_json({**facts, "regions": p.n_regions, "out": str(out)})
     else:

@@ -83,6 +83,8 @@ class CrossCheck:
         Sum of the rings' areas, and the domain's area.
     tol : float
         Tolerance for counting distinct sampled maps.
+    dimension : int
+        Of the domain: 2 in the plane.
     """
 
     n_samples: int
@@ -103,6 +105,7 @@ class CrossCheck:
     area: float
     domain_area: float
     tol: float
+    dimension: int = 2
 
     @property
     def ok(self) -> bool:
@@ -114,12 +117,16 @@ class CrossCheck:
         result = {key: v.tolist() if isinstance(v, np.ndarray) else v for key, v in vars(self).items()}
         return {"ok": self.ok, **result, "failures": [asdict(f) for f in self.failures]}
 
+    @property
+    def _measure(self) -> str:
+        return {1: "length", 2: "area"}.get(self.dimension, "volume")
+
     def __str__(self) -> str:
         matching = int(self.near_border_matches.sum())
         missed = f"{len(self.missed_regions)} of {self.n_exact}"
         if len(self.missed_regions):
             smallest, largest = float(self.missed_areas.min()), float(self.missed_areas.max())
-            missed += f", areas {smallest:.3g} to {largest:.3g}"
+            missed += f", {self._measure}s {smallest:.3g} to {largest:.3g}"
             # The area of a tiny domain may round to 0, and shares of it mean nothing.
             if self.domain_area > 0:
                 missed += f", together {float(self.missed_areas.sum()) / self.domain_area:.3g} of the domain"
@@ -133,7 +140,7 @@ class CrossCheck:
             ("regions missed", missed),
             ("affine maps (exact)", f"{self.n_affine_pieces}"),
             (f"maps sampled ({self.tol:g})", f"{self.n_sampled_maps}"),
-            ("area / domain's", f"{self.area!r} / {self.domain_area!r}"),
+            (f"{self._measure} / domain's", f"{self.area!r} / {self.domain_area!r}"),
         ]
         lines = [f"cross-check: {'ok' if self.ok else 'FAILED'}"]
         lines += [f"{name:<24}{text}" for name, text in rows]

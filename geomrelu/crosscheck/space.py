@@ -91,6 +91,7 @@ def crosscheck_in_space(
         area=volume,
         domain_area=p.domain.area if isinstance(p.domain, Box) else volume,
         tol=tolerance,
+        dimension=p.dimension,
     )
 
 
