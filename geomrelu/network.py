@@ -28,6 +28,8 @@ from geomrelu.patterns import Patterns
 
 __all__ = ["Layer", "Network", "joint_network"]
 
+# Numbers of a layer that are at work at a time.
+_BLOCK = 1 << 18
 _LAYOUT = "weights are (units, inputs), as in torch.nn.Linear: transpose those stored the other way"
 
 
@@ -261,11 +263,17 @@ class Network(ReadOnly):
 
     def __call__(self, points: npt.ArrayLike) -> FloatArray:
         """Outputs at points (N, n_inputs), float64 forward pass, shape (N, n_outputs)."""
-        h = self._points(points)
-        for layer in self.hidden:
-            h = h @ layer.weight.T + layer.bias
-            np.maximum(h[:, : layer.n_neurons], 0.0, out=h[:, : layer.n_neurons])
-        return np.asarray(h @ self.output.weight.T + self.output.bias)
+        x = self._points(points)
+        values = np.empty((len(x), self.n_outputs))
+        # Blocks of points whose rows stay in the cache.
+        size = max(1, _BLOCK // max(layer.n_units for layer in self.layers))
+        for start in range(0, len(x), size):
+            h = x[start : start + size]
+            for layer in self.hidden:
+                h = h @ layer.weight.T + layer.bias
+                np.maximum(h[:, : layer.n_neurons], 0.0, out=h[:, : layer.n_neurons])
+            values[start : start + size] = h @ self.output.weight.T + self.output.bias
+        return values
 
     def __repr__(self) -> str:
         shape = "-".join(str(n) for n in (self.n_inputs, *(layer.n_units for layer in self.layers)))

@@ -169,9 +169,8 @@ def region_classes(p: PlanarComplex) -> IntArray:
 
 
 def outputs_at_centroids(p: PlanarComplex) -> FloatArray:
-    """Outputs at the regions' centroids, which are their means over the regions, (F, out)."""
-    maps = p.affine_maps
-    return np.asarray(np.einsum("foi,fi->fo", maps.A, p.centroids) + maps.b)
+    """Outputs at the regions' centroids, which are their means over the regions, (F, out); floats."""
+    return p.network(p.centroids)
 
 
 def hex_colors(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
