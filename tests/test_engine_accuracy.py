@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import geomrelu as gr
-from geomrelu.affine import affine_map_errors
+from geomrelu.affine import affine_map_errors, affine_maps
 from geomrelu.exact import ExactForms
 from tests.networks import SQUARE, Case, degenerate_cases, integer_network, random_cases, random_network, scaled
 from tests.oracles.fraction_enumerator import enumerate_regions
@@ -93,6 +93,18 @@ def test_maps(case: Case) -> None:
 @pytest.mark.parametrize("widths", [(32, 32), (16, 16, 16, 16), (64,)], ids=str)
 def test_maps_of_larger_networks(widths: tuple[int, ...]) -> None:
     assert_maps_within_bound(gr.partition(random_network(widths, 3, n_outputs=2), SQUARE), step=10)
+
+
+def test_maps_of_patterns_in_any_order() -> None:
+    """Products are shared by patterns that follow one another and agree: a shuffled list has few such."""
+    p = gr.partition(random_network((12, 10, 8), 5, n_outputs=3), SQUARE)
+    order = np.random.default_rng(0).permutation(p.n_regions)
+    found = affine_maps(p.network, p.patterns[order])
+    errors = affine_map_errors(p.network, p.patterns[order])
+    assert (np.abs(found.A - p.affine_maps.A[order]) <= 2 * errors.A).all()
+    assert (np.abs(found.b - p.affine_maps.b[order]) <= 2 * errors.b).all()
+    assert_maps_within_bound(p, step=3)
+    assert affine_maps(p.network, p.patterns[:0]).A.shape == (0, 3, 2)
 
 
 @pytest.mark.parametrize("k", [-300, -100, -10, 10, 100, 300])

@@ -398,6 +398,25 @@ def test_underflow_is_not_taken_for_zero() -> None:
     np.testing.assert_allclose(p.affine_maps.A[active], [[[1e-100, 0.0]]], rtol=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        # From the input on 1e-400 on the way; from the output on nothing.
+        ((1e-200, 1e-200, 1e300, 1e200), 1e100),
+        # From the output on 1e-400; from the input on nothing.
+        ((1e300, 1e-200, 1e-200, 1.0), 1e-100),
+        # Both ways: integers.
+        ((1e-200, 1e-200, 1e300, 1e300, 1e-200, 1e-200), 1e-200),
+    ],
+)
+def test_underflow_in_maps_of_several_outputs(entries: tuple[float, ...], expected: float) -> None:
+    first, *inner, last = entries
+    weights = [[[first, 0.0]], *([[v]] for v in inner), [[last], [-last]]]
+    p = gr.partition(gr.Network(weights), SQUARE)
+    active = p.patterns.unpack().all(axis=1)
+    np.testing.assert_allclose(p.affine_maps.A[active], [[[expected, 0.0], [-expected, 0.0]]], rtol=1e-14)
+
+
 def test_maps_too_large_for_floats_say_so() -> None:
     p = compare(with_weights(random_network((4, 3), 1), [1e150, 1e150, 1e150]))
     with pytest.raises(RangeError, match="affine_maps: output 0"):
