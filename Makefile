@@ -33,7 +33,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else f"geomrelu needs Python 3.10 or newer, got {sys.version.split()[0]}; name another one: make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[files,onnx,networkx,pandas,geo,distributed,mesh,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[files,onnx,networkx,pandas,geo,distributed,mesh,movies,dev]'
 	@touch $@
 
 $(BENCH_STAMP): $(STAMP)

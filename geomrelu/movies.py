@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -34,14 +35,27 @@ def check_movie_path(path: str | os.PathLike[str]) -> Path:
         If it is an ``.mp4`` and there is no ffmpeg.
     """
     check_suffix(path, "animate", (".gif", ".mp4"))
-    if Path(path).suffix.lower() == ".mp4":
-        from matplotlib.animation import FFMpegWriter
-
-        if not FFMpegWriter.isAvailable():
-            raise MissingDependencyError(
-                f"animate: {path} needs the program ffmpeg, which is not installed; install it, or write a .gif"
-            )
+    if Path(path).suffix.lower() == ".mp4" and _ffmpeg() is None:
+        raise MissingDependencyError(
+            f"animate: {path} needs ffmpeg, and neither that nor imageio-ffmpeg is installed; pip install "
+            "'geomrelu[movies]', or write a .gif"
+        )
     return Path(path)
+
+
+def _ffmpeg() -> str | None:
+    """The program: the machine's own, or that of the package imageio-ffmpeg."""
+    import matplotlib
+
+    own: str | None = shutil.which(matplotlib.rcParams["animation.ffmpeg_path"])
+    if own is not None:
+        return own
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):  # RuntimeError: the package is there, and a program for this machine is not
+        return None
 
 
 def write_movie(
@@ -95,12 +109,16 @@ def _write_gif(
 def _write_mp4(
     path: Path, figure: Figure, draw: Callable[[int], None], n_frames: int, seconds: float, dpi: int
 ) -> None:
+    import matplotlib
     from matplotlib.animation import FFMpegWriter
 
     rate: Any = 1 / seconds
     writer = FFMpegWriter(fps=rate)
     try:
-        with writer.saving(figure, str(path), dpi):
+        with (
+            matplotlib.rc_context({"animation.ffmpeg_path": _ffmpeg()}),
+            writer.saving(figure, str(path), dpi),
+        ):
             for k in range(n_frames):
                 draw(k)
                 for _ in range(_LAST_FRAME if k == n_frames - 1 else 1):

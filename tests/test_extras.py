@@ -61,6 +61,7 @@ NEEDS: dict[str, Callable[[Path], Any]] = {
     "geopandas": lambda folder: flat().geo_table(),
     "pyarrow": lambda folder: flat().to_geoparquet(folder / "x.parquet"),
     "trimesh": lambda folder: surface(folder).save(folder / "x.ply"),
+    "imageio-ffmpeg": lambda folder: gr.track([NETWORK], gr.Box(-1, 1)).animate(folder / "x.mp4"),
     "dask": on_a_cluster,
 }
 
@@ -75,7 +76,10 @@ def test_a_missing_package_is_named_with_its_extra(
         pytest.skip("dask is asked for first")
     if package == "pyarrow":
         pytest.importorskip("geopandas")
-    for module in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
+    # Programs of the machine do for some packages.
+    monkeypatch.setenv("PATH", str(tmp_path))
+    name = package.replace("-", "_")
+    for module in [name, *(other for other in sys.modules if other.startswith(f"{name}."))]:
         monkeypatch.setitem(sys.modules, module, None)
     # Whatever other tests have loaded: modules of ours that import it load it when they are imported.
     for module in [name for name in sys.modules if name.startswith(f"geomrelu.importers.{package}")]:

@@ -346,3 +346,13 @@ def test_classes_are_called_what_the_user_calls_them(tmp_path):
     for wrong in (["cat", "dog"], "cat"):
         with pytest.raises(ShapeError, match="expected 3 names"):
             p.plot(color="class", class_names=wrong)
+
+
+def test_a_surface_coloured_by_class_has_a_legend() -> None:
+    p = gr.partition(random_network((6, 5), 3, 3), gr.Box(-1, 1))
+    ax = p.plot_surface(color="class", class_names=["one", "two", "three"])
+    classes = sorted(set(np.argmax(p.network(p.centroids), axis=1).tolist()))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [["one", "two", "three"][k] for k in classes]
+    assert p.plot_surface().get_legend() is None
+    with pytest.raises(ShapeError, match="expected 3 names"):
+        p.plot_surface(color="class", class_names=["one"])

@@ -204,9 +204,28 @@ def test_other_colorings_and_bad_options(track: Any, tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_mp4_in_earnest(track: Any, tmp_path: Path) -> None:
+    """Decoded again, the film has every frame, in its colours."""
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="needs the extra: pip install 'geomrelu[movies]'")
+    path = track.animate(tmp_path / "x.mp4", seconds=0.5)
+    n_frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(path))
+    assert (n_frames, seconds) == (len(track.networks) + 3, pytest.approx(0.5 * (len(track.networks) + 3)))
+    shades = [(1.0, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 1.0)]
+    figure = Figure(figsize=(2, 1))
+    write_movie(tmp_path / "y.mp4", figure, lambda k: figure.set_facecolor(shades[k]), 3, 0.5, 50)
+    frames = imageio_ffmpeg.read_frames(str(tmp_path / "y.mp4"))
+    width, height = next(frames)["size"]
+    found = [
+        np.frombuffer(frame, dtype=np.uint8).reshape(height, width, 3)[height // 2, width // 2] for frame in frames
+    ]
+    wanted = 255 * np.array([*shades, *[shades[-1]] * 3])
+    assert np.abs(found - wanted).max() < 12
+
+
 def test_mp4(track: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without ffmpeg a message; with a stand-in for it, every frame reaches it, the last one four times."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(MissingDependencyError, match="ffmpeg"):
         track.animate(tmp_path / "x.mp4")
     stand_in = tmp_path / "ffmpeg"

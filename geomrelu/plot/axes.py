@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from geomrelu import palette
+from geomrelu.arrays import IntArray
 from geomrelu.domain import Slice
 from geomrelu.errors import InputError
 
@@ -21,6 +23,7 @@ __all__ = [
     "check_axes",
     "check_axes_in_space",
     "domain_limits",
+    "draw_class_legend",
     "draw_colorbar",
     "dress",
     "frame",
@@ -56,7 +59,11 @@ def new_axes(projection: str | None = None) -> Axes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained")
-    return figure.add_subplot(projection=projection)
+    ax: Any = figure.add_subplot(projection=projection)
+    if projection == "3d":
+        # The layout does not count the names of axes in space: leave room for them.
+        ax.set_box_aspect(None, zoom=0.88)
+    return cast("Axes", ax)
 
 
 def dress(ax: Any, theme: Theme) -> None:
@@ -91,6 +98,26 @@ def draw_colorbar(ax: Axes, mappable: ScalarMappable, title: str, theme: Theme, 
     bar.ax.tick_params(which="both", colors=theme.ink)
     bar.ax.yaxis.label.set_color(theme.ink)
     bar.outline.set_edgecolor(theme.faint)
+
+
+def draw_class_legend(ax: Axes, classes: IntArray, names: list[str], theme: Theme) -> None:
+    """The names of some classes beside their colours, below the axes."""
+    from matplotlib.patches import Patch
+
+    # Colours repeat after these: more names would not tell more.
+    shown = classes[: len(palette.CLASS_COLORS)]
+    colors = palette.class_colors(shown)
+    colors = palette.darkened(colors) if theme.dark else colors
+    handles = [Patch(facecolor=c, edgecolor=theme.ink, label=names[k]) for k, c in zip(shown, colors, strict=True)]
+    ax.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        borderaxespad=3.6,
+        ncols=4,
+        frameon=False,
+        labelcolor=theme.ink,
+    )
 
 
 def domain_limits(ax: Axes, p: PlanarComplex) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:

@@ -10,7 +10,16 @@ import numpy as np
 from geomrelu import palette
 from geomrelu.arrays import FloatArray
 from geomrelu.domain import Slice
-from geomrelu.plot.axes import axis_names, check_axes, domain_limits, draw_colorbar, dress, frame, new_axes
+from geomrelu.plot.axes import (
+    axis_names,
+    check_axes,
+    domain_limits,
+    draw_class_legend,
+    draw_colorbar,
+    dress,
+    frame,
+    new_axes,
+)
 from geomrelu.plot.creases import crease_lines
 from geomrelu.plot.labels import LabelChoice, draw_labels, draw_marks, label_texts
 from geomrelu.plot.paths import face_paths, segment_paths
@@ -142,7 +151,9 @@ def plot_partition(
         draw_marks(ax, p.domain, style)
     frame(ax, *limits, axis_names(p))
     if by_class:
-        _class_legend(ax, p, names, style)
+        ties = p._class_ties
+        shown = np.union1d(ties.winner[ties.winner >= 0], ties.cell_class)
+        draw_class_legend(ax, shown, names, style)
     if theme is not None:
         dress(ax, style)
     if colorbar is not False:
@@ -224,27 +235,6 @@ def _draw_key(
         palette.draw_gradient_key(ax.inset_axes((1.04, 0.4, 0.16, 0.16)), style.ink, style.dark)
     if mappable is not None:
         draw_colorbar(ax, mappable, color_title(p, color, output), style)
-
-
-def _class_legend(ax: Axes, p: PlanarComplex, names: list[str], style: Theme) -> None:
-    from matplotlib.patches import Patch
-
-    ties = p._class_ties
-    shown = np.unique(np.concatenate([ties.winner[ties.winner >= 0], ties.cell_class])).tolist()
-    # Colours repeat after these: more names would not tell more.
-    colors = palette.class_colors(np.array(shown))
-    colors = palette.darkened(colors) if style.dark else colors
-    n = len(palette.CLASS_COLORS)
-    handles = [Patch(facecolor=c, edgecolor=style.ink, label=names[k]) for k, c in zip(shown[:n], colors, strict=False)]
-    ax.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.0),
-        borderaxespad=3.6,
-        ncols=4,
-        frameon=False,
-        labelcolor=style.ink,
-    )
 
 
 def _on_paper(colors: FloatArray, alpha: float | None, style: Theme) -> FloatArray:

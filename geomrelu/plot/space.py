@@ -288,7 +288,7 @@ def _drawn(
     )  # fmt: skip
     frame_in_space(axes, low, high, ("$x_1$", "$x_2$", "$x_3$"))
     sizes = high - low
-    axes.set_box_aspect(np.maximum(sizes, sizes.max() / 20))
+    axes.set_box_aspect(np.maximum(sizes, sizes.max() / 20), zoom=0.88 if ax is None else 1)
     axes.add_collection3d(polygons)
     if look.theme is not None:
         dress(axes, style)

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from geomrelu import palette
 from geomrelu.arrays import FloatArray, row_ids
-from geomrelu.plot.axes import axis_names, check_axes_in_space, draw_colorbar, dress, frame_in_space, new_axes
-from geomrelu.plot.style import INK, MANY, ColorChoice, checked_output, color_title, edge_style, region_colors, theme_of
+from geomrelu.plot.axes import (
+    axis_names,
+    check_axes_in_space,
+    draw_class_legend,
+    draw_colorbar,
+    dress,
+    frame_in_space,
+    new_axes,
+)
+from geomrelu.plot.style import (
+    INK,
+    MANY,
+    ColorChoice,
+    checked_output,
+    color_title,
+    edge_style,
+    names_of_classes,
+    region_colors,
+    theme_of,
+)
 
 if TYPE_CHECKING:
     from mpl_toolkits.mplot3d.axes3d import Axes3D
@@ -26,6 +46,7 @@ def plot_surface(
     color: ColorChoice = "pattern",
     faces: bool = True,
     edges: bool = True,
+    class_names: Sequence[str] | None = None,
     cmap: Any = None,
     colorbar: bool | None = None,
     linewidth: float | None = None,
@@ -41,7 +62,7 @@ def plot_surface(
         Axes with ``projection="3d"``; without it, those of a new figure.
     output : int
         Which output is the height.
-    color, cmap, colorbar, theme
+    color, class_names, cmap, colorbar, theme
         As in `plot_partition`; ``"crease"`` is for the plane only, and a key of gradients is left out.
     faces : bool
         False draws a wireframe: the edges only.
@@ -65,6 +86,7 @@ def plot_surface(
 
     check_axes_in_space(ax, "plot_surface")
     style = theme_of(theme, ax, "plot_surface")
+    names = names_of_classes(p, class_names, "plot_surface")
     colors, mappable = region_colors(p, color, output, cmap, style.dark)
     ax = cast("Axes3D", new_axes(projection="3d")) if ax is None else ax
     many = p.n_regions > MANY
@@ -91,6 +113,8 @@ def plot_surface(
         dress(ax, style)
     if mappable is not None and colorbar is not False:
         draw_colorbar(ax, mappable, color_title(p, color, output), style, pad=0.12)
+    if isinstance(color, str) and color == "class":
+        draw_class_legend(ax, np.unique(palette.region_classes(p)), names, style)
     return ax
 
 
