@@ -69,11 +69,12 @@ def test_answers_on_planes(model: str, tmp_path: Path) -> None:
     assert "--slice" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["check"])
-def test_a_model_of_many_inputs_without_a_plane(model: str, command: str) -> None:
-    done = run(command, model)
+@pytest.mark.parametrize("command", ["check", "count", "stats"])
+def test_a_model_of_many_inputs_without_a_plane(tmp_path: Path, command: str) -> None:
+    np.savez(tmp_path / "many.npz", W0=np.eye(13), b0=np.zeros(13), W1=np.ones((1, 13)), b1=np.zeros(1))
+    done = run(command, tmp_path / "many.npz")
     assert done.exit_code == 2
-    assert "takes 4 inputs" in done.stderr
+    assert "takes 13 inputs" in done.stderr
     assert "--slice" in done.stderr
     assert "--ends" in done.stderr
 
