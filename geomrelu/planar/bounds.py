@@ -58,6 +58,7 @@ the rounding model is that of N. J. Higham, "Accuracy and Stability of Numerical
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ def layer_bounds(network: Network) -> list[LayerBounds]:
                 operator,
                 magnitude,
                 float(np.abs(layer.bias).max()),
-                float(np.linalg.norm(bias)) * largest_bias * SLACK + _LEAST,
+                _norm(bias) * largest_bias * SLACK + _LEAST,
                 max(rows * steepness * SLACK, TINY),
             )
         )
@@ -137,13 +138,19 @@ def _dense_norms(weight: FloatArray) -> tuple[float, float, float]:
     wide = weight.shape[1] > weight.shape[0]
     gram = weight @ weight.T if wide else weight.T @ weight
     # With G = |G| U in the Frobenius norm and the 2-norm ||.||: ||W||^2 = |G| ||U||, and ||U||^2 = ||U^2||.
-    size = float(np.linalg.norm(gram))
+    size = _norm(gram)
     if size > 0.0:
         square, square_size, error = _unit_square(gram / size)
         _, fourth_size, fourth_error = _unit_square(square)
         size *= (square_size * (fourth_size + fourth_error) ** 0.5 + error) ** 0.5
     operator = size**0.5
-    return float(np.linalg.norm(weight, axis=1).max()), operator, float(np.linalg.norm(weight))
+    return float(np.einsum("ij,ij->i", weight, weight).max()) ** 0.5, operator, _norm(weight)
+
+
+def _norm(values: FloatArray) -> float:
+    """The 2-norm of all entries: numpy's own takes ten times as long for small arrays."""
+    flat = values.ravel()
+    return math.sqrt(np.dot(flat, flat))
 
 
 def _unit_square(unit: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.float32], float, float]:
@@ -154,7 +161,7 @@ def _unit_square(unit: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.fl
     """
     rounded = unit.astype(np.float32)
     square = rounded @ rounded.T
-    size = float(np.linalg.norm(square.astype(np.float64)))
+    size = _norm(square.astype(np.float64))
     return square / np.float32(size), size, (len(unit) + 8) * 2.0**-24
 
 

@@ -128,10 +128,14 @@ def root_block(task: Task) -> Block:
     corners = np.array(task.scaled.corners)
     n = len(corners)
     ids = np.arange(n, dtype=np.int64)
+    edges, edge_faces, lines = (np.empty((n, 2), dtype=np.int64) for _ in range(3))
+    edges[:, 0], edges[:, 1] = ids, (ids + 1) % n
+    edge_faces[:] = 0, -1
+    lines[:, 0], lines[:, 1] = -1 - (ids - 1) % n, -1 - ids
     mesh = Mesh(
         xy=corners,
-        edges=np.stack([ids, np.roll(ids, -1)], axis=1),
-        edge_faces=np.stack([np.zeros_like(ids), np.full_like(ids, -1)], axis=1),
+        edges=edges,
+        edge_faces=edge_faces,
         edge_distance=np.zeros(n),
         face_offsets=np.array([0, n], dtype=np.int64),
         face_vertices=ids.copy(),
@@ -141,7 +145,6 @@ def root_block(task: Task) -> Block:
     )
     drawn = np.full(n, -1, dtype=np.int64) if task.network.has_pools else None
     faces = Faces(mesh, np.zeros(n), np.zeros(n), np.ones(1), drawn)
-    lines = np.stack([-1 - np.roll(ids, 1), -1 - ids], axis=1)
     history = History(lines, ids, np.full_like(ids, -1), [], drawn)
     mine = np.ones(n, dtype=bool)
     return Block(0, faces, history, given_rows(corners, np.zeros(n)), mine, mine, 1.0, ids, ids)

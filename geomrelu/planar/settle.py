@@ -96,14 +96,24 @@ class Judge:
         network = self.network = forms.network
         self._forms = forms
         self.history = history
-        self.corners = [dyadic_point(x, y) for x, y in corners.tolist()]
-        self.sides = [border_line(corners[k], corners[(k + 1) % len(corners)]) for k in range(len(corners))]
+        self._corners = corners
         self.firsts = np.concatenate([[0], np.cumsum(network.widths)]).astype(np.int64)
         self.use_balls = balls
         self.exact_signs = 0
         self.exact_places = 0
         self.face_ties = 0
         self.points: dict[int, Point] = {}
+
+    @cached_property
+    def corners(self) -> list[Point]:
+        """The domain's corners."""
+        return [dyadic_point(x, y) for x, y in self._corners.tolist()]
+
+    @cached_property
+    def sides(self) -> list[Line]:
+        """The domain's sides, from each corner to the next."""
+        corners = self._corners
+        return [border_line(corners[k], corners[(k + 1) % len(corners)]) for k in range(len(corners))]
 
     @property
     def forms(self) -> ExactForms:
