@@ -237,8 +237,9 @@ function paint(quick) {
 }
 
 function moveRegions() {
-  const [px, py] = toScreen(picture.x, picture.y);
-  $("regions").style.transform = `translate(${px - view.width / 2}px, ${py - view.height / 2}px) scale(${view.zoom / picture.zoom})`;
+  const [px, py] = toScreen(picture.x, picture.y), grown = view.zoom / picture.zoom;
+  if (grown > 8 || grown < 1 / 8) return drawRegions(); // of the picture nothing, or nothing else, would be seen
+  $("regions").style.transform = `translate(${px - view.width / 2}px, ${py - view.height / 2}px) scale(${grown})`;
 }
 
 function drawRegions() {
