@@ -29,9 +29,10 @@ def _seed() -> None:
 def prepared(model: nn.Module) -> nn.Module:
     """In eval mode, with statistics and slopes that are not all alike."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-            nn.init.normal_(module.weight)
-            nn.init.normal_(module.bias)
+        if isinstance(module, nn.modules.batchnorm._NormBase):
+            if module.affine:
+                nn.init.normal_(module.weight)
+                nn.init.normal_(module.bias)
             module.running_mean.normal_()
             module.running_var.uniform_(0.1, 3)
         if isinstance(module, nn.PReLU):
@@ -76,6 +77,9 @@ CASES: list[tuple[nn.Module, Shape]] = [
     (nn.BatchNorm1d(3), (3, 5)),
     (nn.BatchNorm2d(3), (3, 2, 2)),
     (nn.BatchNorm3d(2, eps=0.1), (2, 2, 1, 3)),
+    (nn.InstanceNorm1d(3, affine=True, track_running_stats=True), (3, 5)),
+    (nn.InstanceNorm2d(2, eps=0.1, track_running_stats=True), (2, 3, 2)),
+    (nn.InstanceNorm3d(2, affine=True, track_running_stats=True), (2, 2, 1, 3)),
     (nn.AvgPool1d(3, 2, 1), (2, 8)),
     (nn.AvgPool2d(3, stride=2, padding=1, ceil_mode=True), (2, 6, 7)),
     (nn.AvgPool2d(2, stride=3, ceil_mode=True, count_include_pad=False), (2, 6, 7)),

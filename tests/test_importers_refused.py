@@ -27,7 +27,7 @@ LAYERS: list[tuple[nn.Module, type[InputError], str]] = [
     (nn.Hardswish(), NOT_LINEAR, "nearest that works: ReLU"),
     (nn.LayerNorm(4), NOT_LINEAR, r"1 \(LayerNorm\).*nearest that works: BatchNorm in eval mode"),
     (nn.GroupNorm(1, 2), NOT_LINEAR, r"1 \(GroupNorm\).*BatchNorm"),
-    (nn.InstanceNorm2d(2), NOT_LINEAR, r"1 \(InstanceNorm2d\).*BatchNorm"),
+    (nn.InstanceNorm2d(2), NOT_LINEAR, r"1 \(InstanceNorm2d\).*BatchNorm, or this layer with track_running_stats=True"),
     (nn.BatchNorm2d(2, track_running_stats=False), NOT_LINEAR, r"1 \(BatchNorm2d\).*own statistics"),
     (nn.Hardshrink(), NOT_LINEAR, r"1 \(Hardshrink\): Hardshrink jumps.*nearest that works: Softshrink"),
     (nn.Threshold(0.5, 0.0), NOT_LINEAR, r"1 \(Threshold\): jumps from 0.0 to 0.5.*not continuous.*ReLU"),
@@ -48,6 +48,15 @@ LAYERS: list[tuple[nn.Module, type[InputError], str]] = [
 def test_layer(layer: nn.Module, error: type[InputError], message: str) -> None:
     with pytest.raises(error, match=message):
         as_network(nn.Sequential(nn.ReLU(), layer).eval(), input_shape=IMAGE)
+
+
+def test_instance_norm_of_rows() -> None:
+    """torch takes a batch of rows for one input without a batch axis, and so mixes points."""
+    layer = nn.InstanceNorm1d(4, track_running_stats=True)
+    with pytest.raises(
+        ShapeError, match=r"1 \(InstanceNorm1d\): got a tensor of shape \(N, 4\); expected \(N, channels"
+    ):
+        as_network(nn.Sequential(nn.Linear(4, 4), layer).eval())
 
 
 @pytest.mark.parametrize("layer", [nn.BatchNorm2d(2), nn.RReLU(), nn.Dropout2d(), nn.AlphaDropout()])

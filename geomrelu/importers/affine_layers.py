@@ -15,7 +15,7 @@ import numpy as np
 from geomrelu.arrays import FloatArray, IntArray
 from geomrelu.errors import NotPiecewiseLinearError, ShapeError, UnsupportedLayerError
 from geomrelu.importers.arithmetic import add
-from geomrelu.importers.kinds import READ
+from geomrelu.importers.kinds import READ, refusal
 from geomrelu.importers.tensors import Constant, Tensor, as_tensor, fixed, is_constant, kept_axis, raw
 from geomrelu.importers.windows import paddings, per_axis, placed, spatial, volume, windows
 from geomrelu.matrices import Matrix
@@ -296,6 +296,25 @@ def _batch_norm_no_training(where: str, input: Any, weight: Any, bias: Any, runn
     return [_batch_norm(where, input, running_mean, running_var, weight, bias, False, momentum, eps), None, None]
 
 
+def _instance_norm(where: str, input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None,
+                   bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1,
+                   eps: float = 1e-5) -> Tensor:  # fmt: skip
+    """By running statistics that is batch normalisation."""
+    if use_input_stats:
+        raise refusal("instance_norm", where)
+    tensor = as_tensor(input, where)
+    if tensor.rank < 3:
+        shown = ", ".join(str(n) for n in tensor.sizes)
+        raise ShapeError(f"{where}: got a tensor of shape ({shown}); expected (N, channels, length, ...)")
+    return _batch_norm(where, tensor, running_mean, running_var, weight, bias, False, momentum, eps)
+
+
+def _aten_instance_norm(where: str, input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any,
+                        use_input_stats: bool, momentum: float, eps: float,
+                        cudnn_enabled: bool = True) -> Tensor:  # fmt: skip
+    return _instance_norm(where, input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+
+
 HANDLERS: dict[str, Callable[..., Any]] = {
     "linear": _linear,
     **dict.fromkeys(("matmul", "mm"), _matmul),
@@ -305,5 +324,7 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "convolution": _convolution,
     "batch_norm": _batch_norm,
     "aten_batch_norm": _aten_batch_norm,
+    "instance_norm": _instance_norm,
+    "aten_instance_norm": _aten_instance_norm,
     "_native_batch_norm_legit_no_training": _batch_norm_no_training,
 }

@@ -41,8 +41,9 @@ _NEAREST = {
     **dict.fromkeys(("elu", "celu", "selu"), "LeakyReLU"),
     **dict.fromkeys(("tanhshrink", "hardshrink"), "Softshrink"),
     **dict.fromkeys(
-        ("layernorm", "nativelayernorm", "groupnorm", "rmsnorm", "instancenorm", "instancenorm1d", "instancenorm2d",
-         "instancenorm3d", "localresponsenorm"), "BatchNorm in eval mode"),
+        ("layernorm", "nativelayernorm", "groupnorm", "rmsnorm", "localresponsenorm"), "BatchNorm in eval mode"),
+    **dict.fromkeys(("instancenorm", "instancenorm1d", "instancenorm2d", "instancenorm3d"),
+                    "BatchNorm, or this layer with track_running_stats=True, in eval mode"),
     **dict.fromkeys(("where", "maskedfill", "gt", "ge", "lt", "le", "greater", "less", "greaterequal", "lessequal",
                      "greaterorequal", "lessorequal"), "torch.maximum, torch.minimum or clamp"),
     **dict.fromkeys(("argmax", "argmin"), "the model up to there, whose outputs are the scores"),
@@ -82,7 +83,8 @@ def aten_kind(name: str) -> str:
     >>> aten_kind("batch_norm"), aten_kind("conv2d")
     ('aten_batch_norm', 'conv2d')
     """
-    return f"aten_{name}" if name == "batch_norm" or name.startswith("adaptive_max_pool") else name
+    other = name in ("batch_norm", "instance_norm") or name.startswith("adaptive_max_pool")
+    return f"aten_{name}" if other else name
 
 
 def normalised(name: str) -> str:

@@ -68,6 +68,12 @@ def _batch_norm(module: Any, args: Any, kwargs: Any, tensor: Tensors) -> list[Ca
     return [("batch_norm", (*args, *tensors, module.training, module.momentum, module.eps), kwargs)]
 
 
+def _instance_norm(module: Any, args: Any, kwargs: Any, tensor: Tensors) -> list[Call]:
+    tensors = [tensor(name) for name in ("running_mean", "running_var", "weight", "bias")]
+    by_input = module.training or not module.track_running_stats
+    return [("instance_norm", (*args, *tensors, by_input, module.momentum, module.eps), kwargs)]
+
+
 def _prelu(module: Any, args: Any, kwargs: Any, tensor: Tensors) -> list[Call]:
     return [("prelu", (*args, tensor("weight")), kwargs)]
 
@@ -129,6 +135,7 @@ _MAKERS: dict[Any, Callable[..., list[Call]]] = {
     nn.ConvTranspose3d.forward: _conv_transpose(3),
     nn.BatchNorm1d.forward: _batch_norm,  # of all three: they share it
     nn.SyncBatchNorm.forward: _batch_norm,
+    nn.InstanceNorm1d.forward: _instance_norm,  # of all three
     nn.PReLU.forward: _prelu,
     nn.Unflatten.forward: _unflatten,
     nn.ConstantPad1d.forward: _padding("constant"),  # zero padding too
