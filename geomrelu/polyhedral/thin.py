@@ -3,7 +3,7 @@
 Where zero sets nearly coincide, a vertex's determinant is lost in rounding, and with it what the recursion of
 `volumes` makes of it, for all regions around; and between them are regions as thin as the rounding of values.  These
 are cut into simplices by pulling: a polytope is the cone from its first vertex over those of its facets that do not
-touch it, which are cut up in the same way.  The simplices' volumes are computed in rational numbers and rounded once.
+touch it, which are cut up in the same way.  The simplices' volumes are rational numbers; rounding is left to the end.
 Some milliseconds a region; there are few.
 """
 
@@ -92,6 +92,7 @@ def thin_regions(
     i, j = np.triu_indices(d)
     found = ThinRegions(regions, np.zeros(len(regions)), np.zeros((len(regions), d)), np.zeros((len(regions), len(i))))
     points: dict[int, list[flint.fmpq]] = {}
+    rounded: dict[int, list[float]] = {}
     for k, region in enumerate(regions.tolist()):
         own = members[offsets[region] : offsets[region + 1]].astype(np.int64)
         zeros = vanishing(simple.positive, simple.negative, own, simple.valid, d)
@@ -99,13 +100,12 @@ def thin_regions(
         for v in forms.keys() - points.keys():
             *x, w = exact_vertex(rows, words, simple, v)
             points[v] = [flint.fmpq(value, w) for value in x]
-        chains = [list(chain) for chain in _chains(own.tolist(), forms, d)]
-        sizes = [_determinant([points[v] for v in chain]) for chain in chains]
-        whole = sum(sizes, flint.fmpq(0))
-        share = np.array([_quotient(size, whole) for size in sizes])
-        at = np.array([[[_float(x) for x in points[v]] for v in chain] for chain in chains])
+            rounded[v] = [_float(x) for x in points[v]]
+        chains = list(_chains(own.tolist(), forms, d))
+        whole, share = _sum_and_shares(_sizes(chains, points))
+        at = np.array([[rounded[v] for v in chain] for chain in chains])
         mean = at.mean(axis=1)
-        found.volumes[k] = _float(whole / factorial(d))
+        found.volumes[k] = float(whole) / factorial(d)
         found.means[k] = share @ mean
         off = at - found.means[k]
         sums = off.sum(axis=1)
@@ -125,17 +125,25 @@ def _chains(vertices: list[int], forms: dict[int, set[int]], dimension: int) -> 
             yield apex, *rest
 
 
-def _determinant(points: list[list[flint.fmpq]]) -> flint.fmpq:
-    """d! times the volume of a simplex."""
-    first, *rest = points
-    d = len(first)
-    found = flint.fmpq_mat(d, d, [a - b for p in rest for a, b in zip(p, first, strict=True)]).det()
-    return -found if found < 0 else found
+def _sizes(chains: list[tuple[int, ...]], points: dict[int, list[flint.fmpq]]) -> list[flint.fmpq]:
+    """d! times the volume of each simplex; all have their first vertex in common."""
+    apex, used = points[chains[0][0]], {v for chain in chains for v in chain[1:]}
+    edges = {v: [a - b for a, b in zip(points[v], apex, strict=True)] for v in used}
+    d = len(apex)
+    return [abs(flint.fmpq_mat(d, d, [x for v in chain[1:] for x in edges[v]]).det()) for chain in chains]
+
+
+def _sum_and_shares(sizes: list[flint.fmpq]) -> tuple[flint.arb, FloatArray]:
+    """The sum of numbers that are not negative, and what each is of it, 0 if that is 0.
+
+    In balls of 256 bits, whose exponents are unlimited: a sum of fractions would cost more than all else.
+    """
+    with flint.ctx.workprec(256):
+        parts = [flint.arb(size) for size in sizes]
+        whole = sum(parts, flint.arb(0))
+        empty = not any(sizes)
+        return whole, np.array([0.0 if empty else float(part / whole) for part in parts])
 
 
 def _float(value: flint.fmpq) -> float:
     return int(value.p) / int(value.q)
-
-
-def _quotient(part: flint.fmpq, whole: flint.fmpq) -> float:
-    return _float(part / whole) if whole != 0 else 0.0
