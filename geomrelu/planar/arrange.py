@@ -29,11 +29,31 @@ from geomrelu.planar.chords import (
 )
 from geomrelu.planar.records import Children, Cuts, Face, Links, Mesh, Pairs, Values
 
-__all__ = ["CONTRADICTION", "DOUBTFUL", "cut_faces", "kernel", "order_questions"]
+__all__ = ["CONTRADICTION", "DOUBTFUL", "Scratch", "cut_faces", "kernel", "order_questions"]
 
 # What `cut_faces` reports of a face that it did not cut.
 DOUBTFUL = 1
 CONTRADICTION = 2
+
+
+class Scratch:
+    """Space for the work on one face at a time: Python makes it, as allocation takes long to compile."""
+
+    def __init__(self) -> None:
+        self._sizes = [0, 0, 0, 0]
+
+    def make(self, n_neurons: int, ring: int = 128, strands: int = 64, pairs: int = 1024) -> None:
+        """Have room for a layer's neurons, and for a face of this size."""
+        sizes = [max(a, b) for a, b in zip((n_neurons, ring, strands, pairs), self._sizes, strict=True)]
+        if sizes == self._sizes:
+            return
+        self._sizes = sizes
+        n_neurons, ring, strands, pairs = sizes
+        self.face, self.pairs = new_face(n_neurons, ring, strands), new_pairs(strands, pairs)
+        self.links = _new_links(ring, strands, pairs)
+        self.masks = np.empty((2, (n_neurons + 63) // 64), dtype=np.uint64)
+        # Of ring, strands and pairs, what a face wanted for which there is too little room.
+        self.wanted = np.zeros(3, dtype=np.int64)
 
 
 def cut_faces(
@@ -47,6 +67,7 @@ def cut_faces(
     ranks: FloatArray,
     rank_offsets: IntArray,
     status: npt.NDArray[np.int8],
+    scratch: Scratch,
     out: Children,
 ) -> int:
     """Cut ``faces[begin:end]`` until the output is full; returns where to go on.
@@ -58,8 +79,18 @@ def cut_faces(
     their keys from ``ranks[rank_offsets[k]:rank_offsets[k + 1]]`` where that is not empty:
     exact ranks, equal for ties.
     """
-    done, _, _ = _cut(faces, begin, end, mesh, values, cuts, n_neurons, ranks, rank_offsets, status, out)
-    return done
+    n_words = values.positive.shape[1]
+    room = np.array([len(out.xy), len(out.edges), len(out.face_parent), len(out.face_vertices)])
+    scratch.make(n_neurons)
+    while True:
+        pending, active = scratch.masks[:, :n_words]
+        begin = kernel(
+            faces, begin, end, mesh, values, cuts, ranks, rank_offsets, status, scratch.face, scratch.pairs,
+            scratch.links, pending, active, scratch.wanted, room, out,
+        )  # fmt: skip
+        if not scratch.wanted.any():
+            return begin
+        scratch.make(n_neurons, *(2 * scratch.wanted).tolist())
 
 
 def order_questions(
@@ -68,34 +99,12 @@ def order_questions(
     """Chords and pairs of one face whose order is in doubt; `Pairs.offsets` tells how many chords there are."""
     nothing = np.zeros(2, dtype=np.int64)
     # What is in doubt stays in the scratch space.
-    _, face, pairs = _cut(
-        np.array([f]), 0, 1, mesh, values, cuts, n_neurons, np.empty(0), nothing, np.empty(1, dtype=np.int8), out
-    )
+    scratch, status = Scratch(), np.empty(1, dtype=np.int8)
+    cut_faces(np.array([f]), 0, 1, mesh, values, cuts, n_neurons, np.empty(0), nothing, status, scratch, out)
+    face, pairs = scratch.face, scratch.pairs
     chords, n = face.counts[3:5].tolist()
     lengths = {"i": n, "j": n, "vertex": n, "offsets": chords + 1}
     return face, Pairs(**{name: column[: lengths.get(name, 2 * n)] for name, column in pairs._asdict().items()})
-
-
-def _cut(
-    faces: IntArray, begin: int, end: int, mesh: Mesh, values: Values, cuts: Cuts, n_neurons: int,
-    ranks: FloatArray, rank_offsets: IntArray, status: npt.NDArray[np.int8], out: Children,
-) -> tuple[int, Face, Pairs]:  # fmt: skip
-    """Run the kernel with enough scratch space, which it leaves to Python: allocation takes long to compile."""
-    ring, strands, crossings = 64, 32, 256
-    masks = np.empty((2, values.positive.shape[1]), dtype=np.uint64)
-    wanted = np.zeros(3, dtype=np.int64)
-    room = np.array([len(out.xy), len(out.edges), len(out.face_parent), len(out.face_vertices)])
-    while True:
-        face, pairs = new_face(n_neurons, ring, strands), new_pairs(strands, crossings)
-        links = _new_links(ring, strands, crossings)
-        begin = kernel(
-            faces, begin, end, mesh, values, cuts, ranks, rank_offsets, status, face, pairs, links, masks[0], masks[1],
-            wanted, room, out,
-        )  # fmt: skip
-        if not wanted.any():
-            return begin, face, pairs
-        ring, strands, crossings = np.maximum([ring, strands, crossings], 2 * wanted).tolist()
-        wanted[:] = 0
 
 
 def _new_links(ring: int, chords: int, pairs: int) -> Links:

@@ -84,6 +84,8 @@ __all__ = [
 _UNIT_ROUNDOFF = 2.0**-53
 # Multiplications that the bound on a sparse matrix's norm may cost.
 _CHEAP_PRODUCT = 1e8
+# Fourth powers of magnitudes above it do not underflow, nor do sums of those below its inverse overflow.
+_SMALL = 1e-70
 # Rounds up what is subnormal.
 _LEAST = 2.0**-1070
 # Vertices get tighter or exact coordinates where their position error is estimated to exceed the first
@@ -97,20 +99,20 @@ def layer_bounds(network: Network) -> list[LayerBounds]:
     result = []
     steepness = 1.0
     for layer in network.hidden:
-        weight, largest = _scaled_down(layer.weight)
+        weight, scale = _in_range(layer.weight)
         rows, operator, magnitude = (
-            float(norm) * largest * SLACK + _LEAST
+            float(norm) * scale * SLACK + _LEAST
             for norm in (_sparse_norms(weight) if is_sparse(weight) else _dense_norms(weight))
         )
-        bias, largest_bias = _scaled_down(layer.bias)
+        bias, bias_scale = _in_range(layer.bias)
         result.append(
             LayerBounds(
                 (_most_terms(layer.weight) + 20) * _UNIT_ROUNDOFF * SLACK,
                 rows,
                 operator,
                 magnitude,
-                float(np.abs(layer.bias).max()),
-                _norm(bias) * largest_bias * SLACK + _LEAST,
+                _largest(layer.bias),
+                _norm(bias) * bias_scale * SLACK + _LEAST,
                 max(rows * steepness * SLACK, TINY),
             )
         )
@@ -119,10 +121,15 @@ def layer_bounds(network: Network) -> list[LayerBounds]:
     return result
 
 
-def _scaled_down(values: Matrix) -> tuple[Matrix, float]:
-    """Values divided by their largest magnitude, so that squares neither over- nor underflow."""
-    largest = float(np.abs(entries(values)).max(initial=0.0))
-    return (values / largest, largest) if largest > 0 else (values, 1.0)
+def _largest(values: FloatArray) -> float:
+    """The largest magnitude."""
+    return max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+
+
+def _in_range(values: Matrix) -> tuple[Matrix, float]:
+    """Values over a factor, so that the largest ones' powers neither over- nor underflow."""
+    largest = _largest(entries(values))
+    return (values, 1.0) if largest == 0.0 or _SMALL < largest < 1.0 / _SMALL else (values / largest, largest)
 
 
 def _most_terms(weight: Matrix) -> int:
@@ -135,8 +142,10 @@ def _dense_norms(weight: FloatArray) -> tuple[float, float, float]:
 
     The second is at most n^(1/16) times too large; the third is the Frobenius norm.
     """
-    wide = weight.shape[1] > weight.shape[0]
+    wide = weight.shape[1] >= weight.shape[0]
     gram = weight @ weight.T if wide else weight.T @ weight
+    squares = gram.diagonal()
+    rows = squares if wide else np.einsum("ij,ij->i", weight, weight)
     # With G = |G| U in the Frobenius norm and the 2-norm ||.||: ||W||^2 = |G| ||U||, and ||U||^2 = ||U^2||.
     size = _norm(gram)
     if size > 0.0:
@@ -144,7 +153,7 @@ def _dense_norms(weight: FloatArray) -> tuple[float, float, float]:
         _, fourth_size, fourth_error = _unit_square(square)
         size *= (square_size * (fourth_size + fourth_error) ** 0.5 + error) ** 0.5
     operator = size**0.5
-    return float(np.einsum("ij,ij->i", weight, weight).max()) ** 0.5, operator, _norm(weight)
+    return float(rows.max()) ** 0.5, operator, float(squares.sum()) ** 0.5
 
 
 def _norm(values: FloatArray) -> float:

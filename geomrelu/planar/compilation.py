@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from geomrelu.planar.arrange import cut_faces, kernel
+from geomrelu.planar.arrange import Scratch, cut_faces, kernel
 from geomrelu.planar.pool import Pool
 from geomrelu.planar.records import Cuts, Mesh, Values, new_children
 
@@ -58,7 +58,7 @@ def compile_kernel() -> None:
     values = Values(np.empty((0, 1)), floats, words, words, floats, 0, 0.0)
     cuts = Cuts(one, nothing, nothing, floats, floats, floats, floats, one)
     out = new_children(pool, 1, 1, 1, 1, 2)
-    cut_faces(nothing, 0, 0, mesh, values, cuts, 1, floats, nothing, np.empty(0, dtype=np.int8), out)
+    cut_faces(nothing, 0, 0, mesh, values, cuts, 1, floats, nothing, np.empty(0, dtype=np.int8), Scratch(), out)
 
 
 def _n_cores() -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from geomrelu.domain import Domain
 from geomrelu.errors import InvariantError
 from geomrelu.network import Layer, Network
 from geomrelu.planar import compilation, narrow
-from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, cut_faces
+from geomrelu.planar.arrange import CONTRADICTION, DOUBTFUL, Scratch, cut_faces
 from geomrelu.planar.blocks import Block, Faces, Part, given_rows, split
 from geomrelu.planar.bounds import PLACE_BOUND, PLACE_ERROR, blur, bounded_errors, layer_bounds
 from geomrelu.planar.crossings import SLACK, count_crossings, edge_crossings, split_edges
@@ -35,15 +35,15 @@ from geomrelu.planar.steepness import face_steepness, vertex_stretch
 
 __all__ = ["Cutter", "Task", "add_report", "new_report", "root_block"]
 
-_A = TypeVar("_A", bound=npt.NDArray[Any])
-
-# Rows per matrix product: enough for BLAS to run at full speed, few enough to stay in cache.
-_BLOCK_ROWS = 1024
-# The same for wide layers: numbers per row block.
-_BLOCK_NUMBERS = 1 << 20
+# Rows per matrix product: enough for BLAS to run at full speed, few enough to stay in cache: more where they are
+# short, as each block costs calls, fewer where they are very long.
+_BLOCK_ROWS, _SHORT_ROWS = 1024, 4096
+_CACHED_NUMBERS, _BLOCK_NUMBERS = 1 << 18, 1 << 20
 _FEWEST_ROWS = 32
+# Crossings for which there is room at first when the whole domain is cut.
+_FIRST_ROOM = 1 << 16
 # Measuring faces' steepness costs as much as signs do; norms overestimate it, by two or three a layer mostly.
-_STALE = 4.0
+_STALE = 16.0
 # Faces per call of the kernel, between which interrupts are seen.
 _BLOCK_FACES = 16384
 
@@ -102,7 +102,8 @@ class Task:
     def block_rows(self, first: int, last: int) -> int:
         """Rows per matrix product in layers `first` to `last`."""
         widest = max(max(v.n_units, v.n_inputs) for v in self.network.hidden[first : last + 1])
-        return max(_FEWEST_ROWS, min(_BLOCK_ROWS, _BLOCK_NUMBERS // widest))
+        rows = max(_BLOCK_ROWS, min(_SHORT_ROWS, _CACHED_NUMBERS // widest))
+        return max(_FEWEST_ROWS, min(rows, _BLOCK_NUMBERS // widest))
 
     @property
     def forms(self) -> Forms:
@@ -187,6 +188,7 @@ class Cutter:
         self.n_given_vertices = len(block.faces.mesh.xy)
         self.first_piece = np.arange(len(block.faces.mesh.edges) + 1, dtype=np.int64)
         self.rounding_share = 1.0
+        self.scratch = Scratch()
         self.judge = Judge(task.scaled.corners, task.forms, self.history, task.balls)
         self.report = new_report(len(self.network.hidden))
 
@@ -245,14 +247,15 @@ class Cutter:
         """The layer's preactivations, errors and signs at all vertices, through the affine steps before it."""
         clock = time.perf_counter()
         n_vertices, n_words = len(self.faces.mesh.xy), (layer.n_neurons + 63) // 64
-        empty = self.pool.empty
-        z, error, row_errors = empty((n_vertices, layer.n_units)), empty(n_vertices), empty(n_vertices)
-        positive, negative = empty((n_vertices, n_words), np.uint64), empty((n_vertices, n_words), np.uint64)
-        stretch, around = self._stretches(steps)
+        real, words = (n_vertices, np.float64), ((n_vertices, n_words), np.uint64)
+        z, error, row_errors, around, positive, negative, steepness = self.pool.arrays(
+            ((n_vertices, layer.n_units), np.float64), real, real, real, words, words, (self.n_faces, np.float64)
+        )
+        stretch = self._stretches(steps, around)
         all_vertices = np.arange(n_vertices, dtype=np.int64)
         block_rows = self.task.block_rows(steps.start, index)
-        h = empty((min(block_rows, n_vertices), self.network.hidden[steps.start].n_inputs))
-        doubts = []
+        h = self.pool.empty((min(block_rows, n_vertices), self.network.hidden[steps.start].n_inputs))
+        doubts = [np.empty((0, 2), dtype=np.int64)]
         self.rounding_share = 0.0
         for first in range(0, n_vertices, block_rows):
             last = min(first + block_rows, n_vertices)
@@ -268,9 +271,10 @@ class Cutter:
                 z[block], layer, error[block], bounds.row_norm * SLACK, around[block], self.faces.radius[block],
                 positive[block], negative[block],
             )  # fmt: skip
-            found[:, 0] += first
-            doubts.append(found)
-        steepness, next_stretch = empty(len(stretch)), empty(len(stretch))
+            if len(found):
+                found[:, 0] += first
+                doubts.append(found)
+        next_stretch = self.pool.empty(len(stretch))
         first_neuron = sum(self.network.widths[:index])
         values = Values(
             z, error, positive, negative, steepness, first_neuron, blur(self.task.scaled.corners, index)
@@ -283,16 +287,15 @@ class Cutter:
         extra = self._settle_signs(index, np.concatenate(doubts), values)
         return values, row_errors, extra, next_stretch
 
-    def _stretches(self, steps: range) -> tuple[FloatArray, FloatArray]:
-        """Faces' stretch behind the affine steps, (F,), and the least one of the faces around each vertex, (V,)."""
+    def _stretches(self, steps: range, around: FloatArray) -> FloatArray:
+        """Faces' stretch behind the affine steps, (F,); `around` (V,) receives the least of the faces at a vertex."""
         mesh, stretch = self.faces.mesh, self.faces.stretch
         for k in steps:
             stretch = stretch * (self.task.bounds[k].operator_norm * SLACK)
-        around = self.pool.empty(len(mesh.xy))
         # Merging leaves vertices without faces: their signs have no effect, but should not be in doubt.
         around.fill(stretch.max())
         vertex_stretch(mesh.face_offsets, mesh.face_vertices, stretch, around)
-        return stretch, around
+        return stretch
 
     def _step(
         self, index: int, rows: FloatArray, h_norm: FloatArray, h_error: FloatArray
@@ -330,14 +333,13 @@ class Cutter:
         return extra
 
     def _cut_edges(self, index: int, values: Values) -> Cuts:
-        mesh, empty = self.faces.mesh, self.pool.empty
+        mesh = self.faces.mesh
         n_edges = len(mesh.edges)
-        offsets = empty(n_edges + 1, np.int64)
+        offsets, doubtful = self.pool.arrays((n_edges + 1, np.int64), (n_edges, np.bool_))
         most = count_crossings(mesh.edges, values.positive, values.negative, offsets)
         n = int(offsets[-1])
-        integers, floats = empty((2, n), np.int64), empty((4, n))
+        integers, floats = self.pool.arrays(((2, n), np.int64), ((4, n), np.float64))
         cuts = Cuts(offsets, integers[0], integers[1], floats[0], floats[1], floats[2], floats[3], offsets)
-        doubtful = empty(n_edges, np.bool_)
         n_doubtful = edge_crossings(mesh, values, cuts, most, doubtful)
         if n_doubtful == 0:
             return cuts
@@ -360,6 +362,9 @@ class Cutter:
         n_on_edges = int(cuts.vertex_offsets[-1])
         # Room for as many crossings inside faces as on edges: seldom too little, never much too much.
         room = 2 * n_on_edges + 64
+        if n_faces == 1:
+            # All pairs of chords may cross.
+            room = max(room, min(n_on_edges**2 // 8, _FIRST_ROOM))
         out = new_children(
             pool,
             n_on_edges + room,
@@ -401,7 +406,7 @@ class Cutter:
         while begin < len(status):
             end = min(begin + _BLOCK_FACES, len(status))
             done = cut_faces(
-                faces, begin, end, mesh, values, cuts, max(layer.n_neurons, 1), ranks, rank_offsets, status, out
+                faces, begin, end, mesh, values, cuts, layer.n_neurons, ranks, rank_offsets, status, self.scratch, out
             )
             if done < end:
                 # One face that needs far more room than all before may be met at once.
@@ -414,14 +419,16 @@ class Cutter:
         n_vertices, n_edges, n_faces = out.used.tolist()
         corners = int(out.face_offsets[n_faces])
         faces, history = self.faces, self.history
-        history.lines = self._longer(history.lines, out.lines[:n_vertices])
-        history.parents = self._longer(history.parents, out.parents[:n_vertices])
-        history.layers = self._longer(history.layers, np.full(n_vertices, index))
         radius = out.radius[:n_vertices]
+        history.lines, history.parents, history.layers, xy, all_radius, place_error = self._longer(
+            (history.lines, out.lines[:n_vertices]), (history.parents, out.parents[:n_vertices]),
+            (history.layers, index), (faces.mesh.xy, out.xy[:n_vertices]), (faces.radius, radius),
+            (faces.place_error, radius * self.rounding_share), n_new=n_vertices,
+        )  # fmt: skip
         edge_drawn = self._draw(index, cuts, out)
         self.faces = Faces(
             Mesh(
-                xy=self._longer(faces.mesh.xy, out.xy[:n_vertices]),
+                xy=xy,
                 # Views: the room that was not needed was never touched, so it costs no memory.
                 edges=out.edges[:n_edges],
                 edge_faces=out.edge_faces[:n_edges],
@@ -432,17 +439,19 @@ class Cutter:
                 face_words=out.face_words[:n_faces],
                 edge_line=out.edge_line[:n_edges],
             ),
-            radius=self._longer(faces.radius, radius),
-            place_error=self._longer(faces.place_error, radius * self.rounding_share),
+            radius=all_radius,
+            place_error=place_error,
             stretch=stretch[out.face_parent[:n_faces]],
             edge_drawn=edge_drawn,
         )
 
-    def _longer(self, before: _A, after: _A) -> _A:
-        """Two arrays as one."""
-        whole = self.pool.empty((len(before) + len(after), *before.shape[1:]), before.dtype)
-        np.concatenate([before, after], out=whole)
-        return cast(_A, whole)
+    def _longer(self, *pairs: tuple[npt.NDArray[Any], Any], n_new: int) -> list[npt.NDArray[Any]]:
+        """Arrays with what follows in them, `n_new` rows each or one number for all."""
+        n_old = len(pairs[0][0])
+        result = self.pool.arrays(*(((n_old + n_new, *before.shape[1:]), before.dtype) for before, _ in pairs))
+        for whole, (before, after) in zip(result, pairs, strict=True):
+            whole[:n_old], whole[n_old:] = before, after
+        return result
 
     def _draw(self, index: int, cuts: Cuts, out: Children) -> IntArray | None:
         """Note where the lines at the new vertices were drawn; returns the same of all edges, if there are pools."""

@@ -23,6 +23,8 @@ _SMALL = 1 << 17
 # Bytes that one thread's pool keeps waiting; what is freed beyond them goes back to the system.
 _KEPT = 1 << 26
 _FEW = 64
+# Bytes of a number, mostly, and of a line of the processor's cache, at which arrays begin.
+_WORD, _LINE = 8, 64
 _local = threading.local()
 
 
@@ -53,12 +55,29 @@ class Pool:
         >>> thread_pool().empty((2, 3)).shape
         (2, 3)
         """
-        kind = np.dtype(dtype)
+        return self.arrays((shape, dtype))[0]
+
+    def arrays(self, *wanted: tuple[int | tuple[int, ...], npt.DTypeLike]) -> list[npt.NDArray[Any]]:
+        """Arrays of such shapes and types, of unspecified content.
+
+        They lie in one piece of memory, which is free when the last of them goes: one lease costs as
+        much as many arrays.
+
+        Examples
+        --------
+        >>> [a.shape for a in thread_pool().arrays(((2, 3), np.float64), (4, np.int64))]
+        [(2, 3), (4,)]
+        """
         # Interpreted kernels give numpy's integers, which know no bit_length.
-        size = kind.itemsize * int(math.prod(shape) if isinstance(shape, tuple) else shape)
-        if size < _SMALL:
-            return np.empty(shape, kind)
-        return np.asarray(_Lease(self, size))[:size].view(kind).reshape(shape)
+        numbers = [int(math.prod(shape) if isinstance(shape, tuple) else shape) for shape, _ in wanted]
+        if _WORD * sum(numbers) < _SMALL:
+            return [np.empty(shape, kind) for shape, kind in wanted]
+        places, size = [], 0
+        for n, (_, kind) in zip(numbers, wanted, strict=True):
+            places.append(size)
+            size += -(-n * np.dtype(kind).itemsize // _LINE) * _LINE
+        memory = np.asarray(_Lease(self, size))
+        return [np.ndarray(shape, kind, memory, at) for (shape, kind), at in zip(wanted, places, strict=True)]
 
     def take(self, size: int) -> npt.NDArray[np.uint8]:
         """At least `size` bytes: what is free and not four times too much, or fresh ones."""

@@ -191,28 +191,22 @@ class Links(NamedTuple):
 
 def new_children(pool: Pool, vertices: int, edges: int, faces: int, corners: int, n_words: int) -> Children:
     """Output of `cut_faces` with room for so many of each, nothing written yet."""
-    empty, integer = pool.empty, np.int64
-    face_offsets = empty(faces + 1, integer)
+    integer, real, pair, four = np.int64, np.float64, (vertices, 2), (vertices, 4)
+    # What lives as long lies together.
+    xy, lines, parents, sources, weights, radius, limit = pool.arrays(
+        (pair, real), (pair, integer), (vertices, integer), (four, integer), (four, real), (vertices, real),
+        (vertices, real),
+    )  # fmt: skip
+    edge_ends, edge_faces, edge_line, edge_distance, *rest = pool.arrays(
+        ((edges, 2), integer), ((edges, 2), integer), (edges, integer), (edges, real), (faces + 1, integer),
+        (faces, integer), ((faces, n_words), np.uint64), (corners, integer), (corners, integer),
+    )  # fmt: skip
+    face_offsets, face_parent, face_words, face_vertices, face_edges = rest
     face_offsets[0] = 0
     return Children(
-        xy=empty((vertices, 2)),
-        lines=empty((vertices, 2), integer),
-        parents=empty(vertices, integer),
-        sources=empty((vertices, 4), integer),
-        weights=empty((vertices, 4)),
-        radius=empty(vertices),
-        limit=empty(vertices),
-        edges=empty((edges, 2), integer),
-        edge_faces=empty((edges, 2), integer),
-        edge_line=empty(edges, integer),
-        edge_distance=empty(edges),
-        face_offsets=face_offsets,
-        face_parent=empty(faces, integer),
-        face_words=empty((faces, n_words), np.uint64),
-        face_vertices=empty(corners, integer),
-        face_edges=empty(corners, integer),
-        used=np.zeros(3, dtype=integer),
-    )
+        xy, lines, parents, sources, weights, radius, limit, edge_ends, edge_faces, edge_line, edge_distance,
+        face_offsets, face_parent, face_words, face_vertices, face_edges, np.zeros(3, dtype=integer),
+    )  # fmt: skip
 
 
 def grown(pool: Pool, out: Children, factor: int) -> Children:

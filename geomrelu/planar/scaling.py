@@ -20,6 +20,7 @@ Where a number would leave float64's range, or lose bits to underflow, nothing i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -104,7 +105,8 @@ def _balance(size: FloatArray, columns: FloatArray) -> IntArray:
     if not (0.0 < most < np.inf):
         return exponents
     # Each sum over its largest term, so that squares stay in range.
-    norms = np.linalg.norm(size / size.max()) * np.linalg.norm(columns / columns.max())
+    h, c = size / size.max(), columns / columns.max()
+    norms = math.sqrt(np.dot(h, h) * np.dot(c, c))
     gain = norms / (products / most).sum() * (size.max() / most * columns.max())
     if not gain > _GAIN:
         return exponents
