@@ -43,7 +43,7 @@ _FEWEST_ROWS = 32
 # Crossings for which there is room at first when the whole domain is cut.
 _FIRST_ROOM = 1 << 16
 # Measuring faces' steepness costs as much as signs do; norms overestimate it, by two or three a layer mostly.
-_STALE = 16.0
+_STALE = 4.0
 # Faces per call of the kernel, between which interrupts are seen.
 _BLOCK_FACES = 16384
 
