@@ -188,6 +188,26 @@ def test_memory_is_used_again_when_nothing_refers_to_it() -> None:
     assert third.flags.writeable
 
 
+@pytest.mark.parametrize("n", [10, 50_000], ids=["numpy's own", "one lease"])
+def test_arrays_side_by_side(n: int) -> None:
+    own = pool.Pool()
+    arrays = own.arrays(((n, 2), np.float64), (n, np.bool_), ((n, 0), np.uint64), (n, np.int64))
+    assert [a.shape for a in arrays] == [(n, 2), (n,), (n, 0), (n,)]
+    for k, a in enumerate(arrays):
+        assert a.flags.c_contiguous
+        assert a.flags.aligned
+        assert a.flags.writeable
+        a[...] = k
+    for k, a in enumerate(arrays):
+        assert (a == k).all() or a.dtype == np.bool_
+    assert arrays[1].all()
+    # The piece is free only when the last of them is gone.
+    last = arrays.pop()
+    del arrays, a
+    fresh = own.arrays(((n, 2), np.float64), (n, np.int64))
+    assert not any(np.shares_memory(last, b) for b in fresh)
+
+
 def test_a_pool_keeps_a_limited_amount(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_KEPT", 1 << 20)
     own = pool.Pool()
