@@ -191,7 +191,7 @@ def _sparse_norms(weight: Matrix) -> tuple[float, float, float]:
         used = y > 0
         magnitude = min(magnitude, float((y[used] / x[used]).max(initial=0.0)))
         # Inputs that no unit reads count for nothing, but x stays positive.
-        x = np.maximum(y / y.max(initial=1.0), 1e-6) if used.any() else x
+        x = np.maximum(y / y.max(), 1e-6) if used.any() else x
     magnitude = float(np.sqrt(magnitude))
     operator = magnitude
     columns = np.bincount(weight.indices, minlength=weight.shape[1])
