@@ -156,16 +156,21 @@ def prepare_forward(widths: tuple[int, ...], scratch: Path) -> Callable[[], Any]
     import torch
 
     torch.set_num_threads(1)
-    network = he_network(widths).double()
-    for module in network:
-        if isinstance(module, torch.nn.ReLU):
-            module.inplace = True
+    linear = [m for m in he_network(widths).double() if isinstance(m, torch.nn.Linear)]
     vertices = torch.from_numpy(np.load(scratch / "vertices.npy"))
+    rows = [torch.empty(1024, m.out_features, dtype=torch.float64) for m in linear]
+    outputs = torch.empty(len(vertices), 1, dtype=torch.float64)
 
     def run() -> Any:
-        # In place, in blocks that stay in the cache: three times faster than all vertices at once.
+        # In blocks that stay in the cache, in memory that is used again: three times faster than all vertices at
+        # once, and ten times where the system's allocator gives each block's memory back.
         with torch.inference_mode():
-            return torch.cat([network(block) for block in vertices.split(1024)])
+            for x, y in zip(vertices.split(1024), outputs.split(1024), strict=True):
+                for k, m in enumerate(linear):
+                    x = torch.addmm(m.bias, x, m.weight.T, out=rows[k][: len(x)] if k + 1 < len(linear) else y)
+                    if k + 1 < len(linear):
+                        x.relu_()
+        return outputs
 
     return run
 

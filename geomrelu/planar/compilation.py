@@ -35,7 +35,7 @@ def announce() -> None:
     cache = getattr(getattr(kernel, "stats", None), "cache_path", None)
     if cache is not None and any(Path(cache).glob("arrange.kernel-*.nbc")):
         return
-    print("geomrelu: compiling the engine, once on this machine (ten to twenty seconds) ...", file=sys.stderr)
+    print("geomrelu: compiling the engine, once on this machine (some five to twenty seconds) ...", file=sys.stderr)
     if cache is not None and _n_cores() > 1 and not getattr(sys, "frozen", False):
         _second = _started()
 
