@@ -82,8 +82,9 @@ def partition(
         through a space of many inputs, a `Segment` the line between two inputs.
     n_jobs : int, optional
         Workers, as joblib has it: threads here, -1 for all cores; inside a
-        ``joblib.parallel_config("dask")`` (or ``"ray"``, ``"loky"``) its workers.  The result
-        does not depend on it (outside the plane, but for the numbering).  Segments need none.
+        ``joblib.parallel_config("dask")`` (or ``"loky"``, or ``"ray"`` once ray has registered itself
+        by ``ray.util.joblib.register_ray()``) its workers.  The result does not depend on it (outside
+        the plane, but for the numbering).  Segments need none.
     progress : callable, optional
         Called with a message and a fraction between 0 and 1 now and then.
     resume : path-like, optional
