@@ -156,21 +156,20 @@ def prepare_forward(widths: tuple[int, ...], scratch: Path) -> Callable[[], Any]
     import torch
 
     torch.set_num_threads(1)
-    linear = [m for m in he_network(widths).double() if isinstance(m, torch.nn.Linear)]
-    vertices = torch.from_numpy(np.load(scratch / "vertices.npy"))
-    rows = [torch.empty(1024, m.out_features, dtype=torch.float64) for m in linear]
-    outputs = torch.empty(len(vertices), 1, dtype=torch.float64)
+    *hidden, last = (m for m in he_network(widths).double() if isinstance(m, torch.nn.Linear))
+    blocks = torch.from_numpy(np.load(scratch / "vertices.npy")).split(1024)
+    rows = [torch.empty(len(blocks[0]), m.out_features, dtype=torch.float64) for m in hidden]
 
     def run() -> Any:
         # In blocks that stay in the cache, in memory that is used again: three times faster than all vertices at
         # once, and ten times where the system's allocator gives each block's memory back.
+        outputs = []
         with torch.inference_mode():
-            for x, y in zip(vertices.split(1024), outputs.split(1024), strict=True):
-                for k, m in enumerate(linear):
-                    x = torch.addmm(m.bias, x, m.weight.T, out=rows[k][: len(x)] if k + 1 < len(linear) else y)
-                    if k + 1 < len(linear):
-                        x.relu_()
-        return outputs
+            for x in blocks:
+                for m, space in zip(hidden, rows, strict=True):
+                    x = torch.addmm(m.bias, x, m.weight.T, out=space[: len(x)]).relu_()
+                outputs.append(last(x))
+            return torch.cat(outputs)
 
     return run
 
